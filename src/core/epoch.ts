@@ -1,0 +1,37 @@
+import type { SiteName } from "./ids.ts";
+import { comparePositions, lowerPosition, type Point, type Position } from "./position.ts";
+
+/** One reign of one primary: numbers rise with each promotion, ids tell apart two sites promoted to the same number. */
+export type Epoch = { readonly number: number; readonly id: string };
+
+/** One line of the timeline: `site` became primary of `epoch`, continuing from `from`. The first names the origin. */
+export type Promotion = { readonly epoch: Epoch; readonly site: SiteName; readonly from: Point };
+
+/** Negative, zero or positive: by number, then by id. */
+export function compareEpochs(a: Epoch, b: Epoch): number {
+  if (a.number !== b.number) return a.number - b.number;
+  if (a.id === b.id) return 0;
+  return a.id < b.id ? -1 : 1;
+}
+
+function samePromotion(a: Promotion | undefined, b: Promotion | undefined): boolean {
+  return a !== undefined && b !== undefined && compareEpochs(a.epoch, b.epoch) === 0;
+}
+
+/**
+ * The position up to which two histories are one: where the first promotion that they do not share continued from;
+ * undefined where both timelines are the same.
+ */
+export function forkPoint(own: readonly Promotion[], other: readonly Promotion[]): Position | undefined {
+  let shared = 0;
+  while (samePromotion(own[shared], other[shared])) shared += 1;
+  const [mine, theirs] = [own[shared], other[shared]];
+  if (mine && theirs) return lowerPosition(mine.from.position, theirs.from.position);
+  return (mine ?? theirs)?.from.position;
+}
+
+/** Whether a site at `applied` with timeline `own` holds changes that the history of `other` does not. */
+export function isForked(own: readonly Promotion[], other: readonly Promotion[], applied: Position): boolean {
+  const fork = forkPoint(own, other);
+  return fork !== undefined && comparePositions(applied, fork) > 0;
+}

@@ -1,0 +1,193 @@
+/**
+ * Every refusal that Dormouse knows: what it means, what would be right, whether the same request can go through later. The
+ * HTTP status of each stands in src/http/problem-status.ts, and docs/ERRORS.md is generated from this list.
+ */
+export const errorCodes = {
+  // requests
+  malformed_json: { meaning: "The body is not JSON.", remedy: "Send one JSON value in UTF-8.", retry: false },
+  invalid_request: {
+    meaning: "A field is missing, unknown or of the wrong type; `errors` names the paths.",
+    remedy: "Correct the named fields.",
+    retry: false,
+  },
+  unsupported_media_type: {
+    meaning: "The body's content type is not one this call takes.",
+    remedy: "Send `Content-Type: application/json`.",
+    retry: false,
+  },
+  body_too_large: {
+    meaning: "The body is larger than this call takes.",
+    remedy: "Keep an entry under 256 KiB and an import under 16 MiB.",
+    retry: false,
+  },
+  route_unknown: { meaning: "There is no such call.", remedy: "See the README for the calls there are.", retry: false },
+  // who asks
+  unauthorized: {
+    meaning: "The token is missing, mistyped, unknown or expired.",
+    remedy: "Send `Authorization: Bearer` with a valid token.",
+    retry: false,
+  },
+  forbidden: {
+    meaning: "The token is valid, but its scope does not cover this call.",
+    remedy: "Use a token of the scope that the detail names.",
+    retry: false,
+  },
+  other_vault: {
+    meaning: "The token belongs to another vault.",
+    remedy: "Use a token of this vault.",
+    retry: false,
+  },
+  // things
+  vault_unknown: { meaning: "There is no such vault.", remedy: "Check the vault's id.", retry: false },
+  entry_unknown: { meaning: "There is no such entry.", remedy: "Check the entry's id.", retry: false },
+  entry_exists: {
+    meaning: "An entry of this id exists with other content.",
+    remedy: "Choose another id, or change the entry with PUT or PATCH.",
+    retry: false,
+  },
+  entry_in_trash: {
+    meaning: "The entry is in the trash.",
+    remedy: "Restore it first.",
+    retry: false,
+  },
+  stale_match: {
+    meaning: "The entry has changed since the version that If-Match names.",
+    remedy: "Read it again and repeat the change on what it is now.",
+    retry: false,
+  },
+  // roles
+  read_only_backup: {
+    meaning: "This site is a backup and takes no client writes.",
+    remedy: "Write to the primary that X-Primary-Location names.",
+    retry: true,
+  },
+  site_fenced: {
+    meaning: "This site is fenced: another history may be newer than its own.",
+    remedy: "Write to the primary; `dormouse status` on this site says why it is fenced.",
+    retry: true,
+  },
+  // replication
+  other_realm: {
+    meaning: "The two sites belong to different installations.",
+    remedy: "Pair only sites of one installation; a backup takes its realm from the first primary that fills it.",
+    retry: false,
+  },
+  stale_epoch: {
+    meaning: "The sender's epoch is lower than one this site has seen.",
+    remedy: "The sender is no longer primary; let it rejoin.",
+    retry: false,
+  },
+  not_a_backup: {
+    meaning: "A push arrived at a site that is not a backup.",
+    remedy: "Two sites act as primary: check their roles with `dormouse status`.",
+    retry: false,
+  },
+  protocol_unsupported: {
+    meaning: "The sender speaks a replication protocol that this program does not.",
+    remedy: "Upgrade the backup first, then the primary.",
+    retry: false,
+  },
+  forked: {
+    meaning: "This backup holds changes that the sender's history does not.",
+    remedy: "Run `dormouse rejoin` on this site.",
+    retry: false,
+  },
+  resume: {
+    meaning: "The push does not continue from where this backup stands.",
+    remedy: "The primary continues from the position named in the answer; nobody needs to act.",
+    retry: true,
+  },
+  // the site and its disk
+  busy: { meaning: "The site has too much to do just now.", remedy: "Try again in a moment.", retry: true },
+  shutting_down: { meaning: "The site is stopping.", remedy: "Try again when it is back.", retry: true },
+  disk_full: {
+    meaning: "The disk is full, or has less room than `disk_free_min_bytes`.",
+    remedy: "Free room on the disk of the data folder.",
+    retry: true,
+  },
+  storage_failed: {
+    meaning: "The database could not be read or written.",
+    remedy: "See the site's log; run `dormouse doctor`.",
+    retry: true,
+  },
+  data_missing: {
+    meaning: "The data folder holds no site.",
+    remedy: "Run `dormouse init` first, or name the right folder.",
+    retry: false,
+  },
+  data_exists: {
+    meaning: "The data folder holds a site already.",
+    remedy: "Name an empty folder, or use the site that is there.",
+    retry: false,
+  },
+  data_of_other_site: {
+    meaning: "The data folder belongs to another site than the configuration names.",
+    remedy: "Correct `site` or `data` in the configuration.",
+    retry: false,
+  },
+  data_in_use: {
+    meaning: "Another process uses the data folder.",
+    remedy: "Stop it first.",
+    retry: true,
+  },
+  database_corrupt: {
+    meaning: "The database is damaged or truncated.",
+    remedy: "Keep the file, restore a snapshot or refill this site from its peer.",
+    retry: false,
+  },
+  database_newer: {
+    meaning: "The database was written by a newer Dormouse.",
+    remedy: "Start the newer program.",
+    retry: false,
+  },
+  // the machine
+  config_invalid: {
+    meaning: "The configuration file has mistakes; each is named with its line.",
+    remedy: "Correct them.",
+    retry: false,
+  },
+  file_exposed: {
+    meaning: "A file with a secret is readable by others.",
+    remedy: "chmod 600 it.",
+    retry: false,
+  },
+  port_in_use: {
+    meaning: "Another process listens on the configured port.",
+    remedy: "Stop it, or choose another `listen.port`.",
+    retry: true,
+  },
+  runtime_unsupported: {
+    meaning: "This Node is too old.",
+    remedy: "Use Node 24 or newer; `npm ci` in the checkout brings one.",
+    retry: false,
+  },
+  unreachable: {
+    meaning: "The site did not answer.",
+    remedy: "Check its address, that it runs, and the network between.",
+    retry: true,
+  },
+  usage: { meaning: "The command was called wrongly.", remedy: "See `--help`.", retry: false },
+  internal: { meaning: "A bug in Dormouse.", remedy: "Report it with the request id and the log.", retry: false },
+} as const satisfies Record<string, { meaning: string; remedy: string; retry: boolean }>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** One mistake in a request or a file: where it is and what would be right. Never holds the value itself. */
+export type Mistake = { readonly path: string; readonly message: string };
+
+/**
+ * An expected refusal: it has a code, is shown to whoever asked, and has changed nothing. Everything else that is thrown is a
+ * bug or a fault of the machine.
+ */
+export class Refusal extends Error {
+  readonly code: ErrorCode;
+  readonly mistakes: readonly Mistake[];
+
+  /** @param detail what exactly is wrong here; names paths and ids, never values or secrets. */
+  constructor(code: ErrorCode, detail?: string, mistakes: readonly Mistake[] = []) {
+    super(detail ?? errorCodes[code].meaning);
+    this.name = "Refusal";
+    this.code = code;
+    this.mistakes = mistakes;
+  }
+}

@@ -1,0 +1,79 @@
+import { bytesEqual, u64be, utf8 } from "./bytes.ts";
+import type { AccessId, EntryId, VaultId } from "./ids.ts";
+import type { Hash } from "./ports.ts";
+import type { Position } from "./position.ts";
+
+/** What names a row, on every site alike. */
+export type RowKey =
+  | { readonly kind: "vault"; readonly vaultId: VaultId }
+  | { readonly kind: "access"; readonly vaultId: VaultId; readonly accessId: AccessId }
+  | { readonly kind: "entry"; readonly vaultId: VaultId; readonly entryId: EntryId };
+
+export type RowKind = RowKey["kind"];
+export const rowKinds: readonly RowKind[] = ["vault", "access", "entry"];
+
+/**
+ * One replicated record. The body is opaque to replication: whatever a kind keeps in it, another site needs only its hash.
+ * A tombstone keeps key and position, and has no body.
+ */
+export type Row = {
+  readonly key: RowKey;
+  readonly position: Position;
+  readonly hash: Uint8Array;
+  readonly body: Uint8Array | null;
+};
+
+/** A row with the columns that are a site's own and never travel. Times are wall-clock milliseconds since 1970. */
+export type StoredRow = Row & {
+  readonly dirty: boolean;
+  readonly dirtySince: number | null;
+  readonly replicatedAt: number | null;
+};
+
+/** The largest body that a backup takes, in bytes: room for an entry of 256 KiB with what sealing adds. */
+export const rowBodyBytesMax = 1024 * 1024;
+
+/** `entry/<vault>/<entry>`: a key as one text, for maps, messages and hashes. */
+export function formatKey(key: RowKey): string {
+  switch (key.kind) {
+    case "vault":
+      return `vault/${key.vaultId}`;
+    case "access":
+      return `access/${key.vaultId}/${key.accessId}`;
+    case "entry":
+      return `entry/${key.vaultId}/${key.entryId}`;
+  }
+}
+
+/**
+ * SHA-256 over one byte (1 live, 0 tombstone) and the body. The byte keeps a purge and an empty body apart, so that no
+ * flipped flag passes for the row it was.
+ */
+export function hashRow(hash: Hash, body: Uint8Array | null): Uint8Array {
+  return body === null ? hash.sha256(Uint8Array.of(0)) : hash.sha256(Uint8Array.of(1), body);
+}
+
+/**
+ * The chain after one more change: SHA-256(chain, row key, position, row hash). The key is length-prefixed, so that no two
+ * different changes are the same bytes. Constant cost.
+ */
+export function extendChain(
+  hash: Hash,
+  chain: Uint8Array,
+  change: Pick<Row, "key" | "position" | "hash">,
+): Uint8Array {
+  const key = utf8(formatKey(change.key));
+  return hash.sha256(
+    chain,
+    u64be(key.length),
+    key,
+    u64be(change.position.epoch),
+    u64be(change.position.seq),
+    change.hash,
+  );
+}
+
+/** Whether a row's body is the one its hash was taken of. */
+export function isIntact(hash: Hash, row: Row): boolean {
+  return bytesEqual(row.hash, hashRow(hash, row.body));
+}

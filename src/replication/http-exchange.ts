@@ -1,0 +1,66 @@
+import { zstdCompressSync } from "node:zlib";
+import { Pool } from "undici";
+import type { Exchange, Reply } from "./transport.ts";
+
+export type HttpExchangeOptions = {
+  /** The peer's address: scheme, host, port and perhaps a path that stands before the API's. */
+  readonly url: string;
+  /** The bearer token of this direction. */
+  readonly credential: string;
+  readonly timeoutMs: number;
+};
+
+export type HttpExchange = Exchange & { close(): Promise<void> };
+
+/** Below this, compressing costs more than it saves: a single entry stays as it is. */
+const compressedBytesMin = 16 * 1024;
+const answerBytesMax = 1024 * 1024;
+
+/**
+ * Exchanges over HTTP/1.1 with kept-alive connections, which undici closes a few seconds after the last answer: nothing of it
+ * runs while the site sleeps. Its own time-outs are off because they tick; one timer bounds a whole exchange instead.
+ */
+export function httpExchange({ url, credential, timeoutMs }: HttpExchangeOptions): HttpExchange {
+  const base = new URL(url);
+  const prefix = base.pathname.replace(/\/$/, "");
+  const pool = new Pool(base.origin, {
+    connections: 2,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    maxResponseSize: answerBytesMax,
+  });
+  return {
+    async post(path, json, signal) {
+      const isLarge = json.length >= compressedBytesMin;
+      const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
+      const deadline = new AbortController();
+      const timer = setTimeout(() => deadline.abort(new Error("ETIMEDOUT")), timeoutMs);
+      try {
+        const answer = await pool.request({
+          method: "POST",
+          path: prefix + path,
+          headers: {
+            authorization: `Bearer ${credential}`,
+            "content-type": "application/json",
+            ...(isLarge && { "content-encoding": "zstd" }),
+          },
+          body,
+          signal: AbortSignal.any([signal, deadline.signal]),
+        });
+        const text = await answer.body.text();
+        return { reply: readReply(answer.statusCode, text), bytes: body.length };
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+function readReply(status: number, text: string): Reply {
+  try {
+    return { status, body: JSON.parse(text) };
+  } catch {
+    return { status, body: undefined };
+  }
+}

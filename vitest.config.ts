@@ -6,6 +6,8 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     // Processes, not threads: the database driver is native code, and a leaked handle then stays in one file's process.
     pool: "forks",
+    // A process that a test leaves running fails its file.
+    setupFiles: ["test/support/leak-guard.ts"],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     // A test that only passes in the order of the file is broken.

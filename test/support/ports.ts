@@ -30,7 +30,11 @@ export class VirtualClock implements Clock {
     if (signal.aborted) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#order += 1;
-    const sleeper: Sleeper = { wakeAt: this.#elapsedMs + Math.max(0, ms), order: this.#order, wake: () => end() };
+    const sleeper: Sleeper = {
+      wakeAt: this.#elapsedMs + Math.max(0, ms),
+      order: this.#order,
+      wake: () => end(),
+    };
     const end = (): void => {
       this.#sleepers.delete(sleeper);
       signal.removeEventListener("abort", end);

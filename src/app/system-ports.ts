@@ -1,0 +1,51 @@
+import { hash as digestOf, createHash, randomFillSync } from "node:crypto";
+import type { Clock, Hash, Random } from "../core/ports.ts";
+
+/** Node fires a timer of more milliseconds than this at once. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** The machine's clock. A sleep is one timer, gone as soon as the sleep is cut short. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  async sleep(ms, signal) {
+    for (let leftMs = ms; leftMs > 0 && !signal.aborted; leftMs -= timerMsMax) {
+      await sleepOnce(Math.min(leftMs, timerMsMax), signal);
+    }
+  },
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
+};
+
+function sleepOnce(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end, { once: true });
+  });
+}
+
+/** The machine's randomness: bytes for ids and secrets, fractions for nothing but jitter. */
+export const systemRandom: Random = {
+  bytes: (count) => randomFillSync(new Uint8Array(count)),
+  fraction: () => Math.random(),
+};
+
+/** The machine's SHA-256. */
+export const systemHash: Hash = {
+  sha256(...parts) {
+    const [first, ...rest] = parts;
+    if (first !== undefined && rest.length === 0) return plainBytes(digestOf("sha256", first, "buffer"));
+    const hash = createHash("sha256");
+    for (const part of parts) hash.update(part);
+    return plainBytes(hash.digest());
+  },
+};
+
+/** A Buffer prints, compares and serialises otherwise than the Uint8Array that the ports promise. */
+function plainBytes(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}

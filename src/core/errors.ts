@@ -20,7 +20,16 @@ export const errorCodes = {
     remedy: "Keep an entry under 256 KiB and an import under 16 MiB.",
     retry: false,
   },
-  route_unknown: { meaning: "There is no such call.", remedy: "See the README for the calls there are.", retry: false },
+  route_unknown: {
+    meaning: "There is no such call.",
+    remedy: "See the README for the calls there are.",
+    retry: false,
+  },
+  method_not_allowed: {
+    meaning: "This address is there, but does not take this method.",
+    remedy: "Use a method that `Allow` in the answer names.",
+    retry: false,
+  },
   // who asks
   unauthorized: {
     meaning: "The token is missing, mistyped, unknown or expired.",
@@ -69,7 +78,8 @@ export const errorCodes = {
   // replication
   other_realm: {
     meaning: "The two sites belong to different installations.",
-    remedy: "Pair only sites of one installation; a backup takes its realm from the first primary that fills it.",
+    remedy:
+      "Pair only sites of one installation; a backup takes its realm from the first primary that fills it.",
     retry: false,
   },
   stale_epoch: {
@@ -98,6 +108,11 @@ export const errorCodes = {
     retry: true,
   },
   // the site and its disk
+  not_ready: {
+    meaning: "The site cannot do its role's work; `reasons` says why.",
+    remedy: "See the reasons, and `dormouse status` on this site.",
+    retry: true,
+  },
   busy: { meaning: "The site has too much to do just now.", remedy: "Try again in a moment.", retry: true },
   shutting_down: { meaning: "The site is stopping.", remedy: "Try again when it is back.", retry: true },
   disk_full: {
@@ -167,7 +182,11 @@ export const errorCodes = {
     retry: true,
   },
   usage: { meaning: "The command was called wrongly.", remedy: "See `--help`.", retry: false },
-  internal: { meaning: "A bug in Dormouse.", remedy: "Report it with the request id and the log.", retry: false },
+  internal: {
+    meaning: "A bug in Dormouse.",
+    remedy: "Report it with the request id and the log.",
+    retry: false,
+  },
 } as const satisfies Record<string, { meaning: string; remedy: string; retry: boolean }>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -67,7 +67,8 @@ export function judgePush(receiver: Receiver, push: Omit<Push, "rows">): PushRef
   if (receiver.realm !== null && receiver.realm !== push.realm) return "other_realm";
   if (compareEpochs(push.epoch, receiver.epoch) < 0) return "stale_epoch";
   if (receiver.role !== "backup") return "not_a_backup";
-  if (push.protocol !== protocolVersion && push.protocol !== protocolVersion - 1) return "protocol_unsupported";
+  if (push.protocol !== protocolVersion && push.protocol !== protocolVersion - 1)
+    return "protocol_unsupported";
   if (isForked(receiver.timeline, push.timeline, receiver.applied.position)) return "forked";
   if (!samePoint(push.after, receiver.applied)) return "resume";
   return undefined;

@@ -91,7 +91,11 @@ export interface VaultStore {
 }
 
 /** What one peer has acknowledged. `acked` null: unknown, as for a new peer or after a promotion. */
-export type Peer = { readonly site: SiteName; readonly acked: Point | null; readonly lastAckAt: number | null };
+export type Peer = {
+  readonly site: SiteName;
+  readonly acked: Point | null;
+  readonly lastAckAt: number | null;
+};
 
 /** Rows to push, and what they cover. */
 export type Listing = {
@@ -154,7 +158,11 @@ export type Acknowledgement = {
   readonly through: Point;
   /** The rows of the push: what was not rejected leaves quarantine. */
   readonly rows: readonly { readonly key: RowKey; readonly position: Position }[];
-  readonly rejected: readonly { readonly key: RowKey; readonly position: Position; readonly code: RejectionCode | "too_large" }[];
+  readonly rejected: readonly {
+    readonly key: RowKey;
+    readonly position: Position;
+    readonly code: RejectionCode | "too_large";
+  }[];
 };
 
 export type ApplyOutcome =
@@ -181,7 +189,12 @@ export interface AlertStore {
    * that ends an incident stores nothing unless it is open. Returns the stored alert.
    * @param subject a peer's site name, or "" for the site itself
    */
-  addAlert(event: AlertEvent, subject: string, message: string, details: AlertDetails): Promise<Alert | undefined>;
+  addAlert(
+    event: AlertEvent,
+    subject: string,
+    message: string,
+    details: AlertDetails,
+  ): Promise<Alert | undefined>;
   /** Newest first, at most `limit`. */
   alerts(limit: number): Promise<readonly Alert[]>;
   openIncidents(): Promise<readonly Alert[]>;

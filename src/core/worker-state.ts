@@ -2,7 +2,14 @@
  * The states of a backup's worker, and what moves it. The table is the only place that knows which move is legal; a pair of
  * state and event that it does not name does not compile. docs/ARCHITECTURE.md shows it as a table.
  */
-export type WorkerState = "asleep" | "shipping" | "backing_off" | "probing" | "repairing" | "fenced" | "stopped";
+export type WorkerState =
+  | "asleep"
+  | "shipping"
+  | "backing_off"
+  | "probing"
+  | "repairing"
+  | "fenced"
+  | "stopped";
 
 export type WorkerEvent =
   /** A signal, a hello, or the end of a wait. */

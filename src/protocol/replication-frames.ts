@@ -22,7 +22,10 @@ import { type Row, type RowKey, rowBodyBytesMax } from "../core/row.ts";
 const siteName = z.string().refine(isSiteName, "a site's name");
 const hash = z.string().regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits");
 const position = z.string().refine((text) => parsePosition(text) !== undefined, "a position such as 1:52");
-const realmId = z.string().refine(isUuid, "a realm's id").transform((text) => text as RealmId);
+const realmId = z
+  .string()
+  .refine(isUuid, "a realm's id")
+  .transform((text) => text as RealmId);
 const epoch = z.object({ number: z.int().min(0), id: z.string().max(64) });
 const promotion = z.object({ epoch, site: siteName, from: position, from_chain: hash });
 
@@ -57,7 +60,9 @@ const appliedFrame = identityFrame.extend({
   accepted: z.int().min(0),
   ignored: z.int().min(0),
   rejected: z
-    .array(z.object({ kind: z.string(), key: z.record(z.string(), z.string()), code: z.enum(rejectionCodes) }))
+    .array(
+      z.object({ kind: z.string(), key: z.record(z.string(), z.string()), code: z.enum(rejectionCodes) }),
+    )
     .max(10_000),
   verified: z.boolean().nullable(),
 });

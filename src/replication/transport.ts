@@ -16,7 +16,11 @@ export type Reply = { readonly status: number; readonly body: unknown };
  * too long. Never follows a redirect. `bytes` is the size of the text as it was sent.
  */
 export interface Exchange {
-  post(path: string, json: string, signal: AbortSignal): Promise<{ readonly reply: Reply; readonly bytes: number }>;
+  post(
+    path: string,
+    json: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly reply: Reply; readonly bytes: number }>;
 }
 
 export const applyPath = "/api/replication/apply";

@@ -1,0 +1,60 @@
+import { type BackoffPolicy, waitMs } from "../core/backoff.ts";
+import type { EditionReply } from "../core/edition.ts";
+import { Refusal } from "../core/errors.ts";
+import type { SiteName } from "../core/ids.ts";
+import type { Clock, Random, Transport } from "../core/ports.ts";
+import type { SiteStore } from "../core/store.ts";
+import { decodeHello, encodeIdentity, encodeRefused } from "../protocol/replication-frames.ts";
+import { readFrame } from "./backup/apply.ts";
+import { identityOf } from "./identity.ts";
+
+export type HelloOptions = {
+  readonly store: SiteStore;
+  readonly transport: Transport;
+  readonly publicUrl: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly backoff: BackoffPolicy;
+  readonly abort: AbortSignal;
+};
+
+/**
+ * Says hello to one peer, again and again with the worker's waits, until it is answered once: a backup does so at its start,
+ * so that a healed outage or a disk put back is noticed without a write. The one timer that may run with nothing dirty, and
+ * only until the peer has been reached.
+ */
+export async function sayHello(options: HelloOptions): Promise<void> {
+  const { store, transport, publicUrl, clock, random, backoff, abort } = options;
+  for (let failures = 1; !abort.aborted; failures += 1) {
+    const identity = identityOf(await store.site());
+    const answer = await transport.hello(identity, publicUrl, abort);
+    if (answer.kind === "answered") {
+      await store.recordEpoch(answer.identity.epoch);
+      return;
+    }
+    await clock.sleep(waitMs(backoff, failures, random), abort);
+  }
+}
+
+/**
+ * Answers a peer's hello: records a higher epoch and changes nothing else. `onHello` is called for a peer of this realm, or of
+ * none yet, so that a primary pushes to it once even with nothing dirty.
+ * @throws Refusal `invalid_request` for a frame that cannot be read
+ */
+export async function receiveHello(
+  store: SiteStore,
+  peer: SiteName,
+  body: unknown,
+  onHello: () => void,
+): Promise<EditionReply> {
+  const hello = await readFrame(store, decodeHello(body));
+  if ("status" in hello) return hello;
+  if (hello.identity.site !== peer) throw new Refusal("unauthorized");
+  const { realm } = await store.site();
+  if (hello.identity.realm !== null && realm !== null && hello.identity.realm !== realm) {
+    return { status: 409, body: encodeRefused("other_realm", identityOf(await store.site())) };
+  }
+  await store.recordEpoch(hello.identity.epoch);
+  onHello();
+  return { status: 200, body: encodeIdentity(identityOf(await store.site())) };
+}

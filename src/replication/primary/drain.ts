@@ -1,0 +1,256 @@
+import { compareEpochs } from "../../core/epoch.ts";
+import type { SiteName } from "../../core/ids.ts";
+import type { PushAnswer, Transport } from "../../core/ports.ts";
+import { comparePositions, type Point, type Position } from "../../core/position.ts";
+import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
+import { formatKey, type StoredRow } from "../../core/row.ts";
+import type { Acknowledgement, BatchLimit, Listing, PrimaryStore, SiteStore } from "../../core/store.ts";
+import { decodeKey } from "../../protocol/replication-frames.ts";
+
+/** Why an attempt came to nothing. `error` is for people and holds no address and no secret. */
+export type Failure = {
+  readonly kind: "unreachable" | "unauthorized" | "refused" | "local";
+  readonly error: string;
+};
+
+export type DrainOutcome =
+  /** Everything above acked, when it was last looked at, is acknowledged. */
+  | { readonly kind: "drained" }
+  /** `progressed`: something was acknowledged before. */
+  | { readonly kind: "failed"; readonly failure: Failure; readonly progressed: boolean }
+  /** This site may not ship any more; the fence is committed. */
+  | { readonly kind: "fenced" };
+
+export type DrainPorts = {
+  readonly peer: SiteName;
+  readonly publicUrl: string;
+  readonly store: PrimaryStore & SiteStore;
+  readonly transport: Transport;
+  readonly limit: BatchLimit;
+  /** Ends the request in flight. */
+  readonly abort: AbortSignal;
+  /** Ends the drain after the push in flight. */
+  readonly stop: AbortSignal;
+  /** The hello that still waits for a contact: a push is owed even with nothing dirty. Undefined where none does. */
+  readonly owedContact: () => number | undefined;
+  /** Whether rows in quarantine are to be tried again, once; asking takes the wish back. */
+  readonly retriesQuarantined: () => boolean;
+  /** Called before each look at the store: what was signalled before it is in what it sees. */
+  readonly onLook: () => void;
+  readonly onPushed: (rows: number, bytes: number) => void;
+  /** Called for every answer in which the peer named itself, with the hello that was owed when the push left. */
+  readonly onContact: (owed: number | undefined) => void;
+  readonly onAcknowledged: (ack: Acknowledgement) => Promise<void>;
+};
+
+type Step = "continue" | "drained" | "fenced" | Failure;
+
+/** Rows marked in one transaction when a backup has lost them or never had them. */
+const markedRowsMax = 500;
+
+/**
+ * One drain of one backup: pushes until nothing is above acked. Reads acked from the store before every push and keeps no copy,
+ * so that a disk put back under the running process is noticed like any other.
+ */
+export class Drain {
+  readonly #ports: DrainPorts;
+  #rowsMax: number;
+  #progressed = false;
+  /** The point of the last `resume` since an acknowledgement: named twice, going on would go round in circles. */
+  #resumedAt: Point | null = null;
+
+  constructor(ports: DrainPorts) {
+    this.#ports = ports;
+    this.#rowsMax = ports.limit.rows;
+  }
+
+  async run(): Promise<DrainOutcome> {
+    try {
+      for (;;) {
+        const step = await this.#step();
+        const end =
+          step === "drained" && this.#ports.retriesQuarantined() ? await this.#retryQuarantined() : step;
+        if (end === "drained" || end === "fenced") return { kind: end };
+        if (end !== "continue") return { kind: "failed", failure: end, progressed: this.#progressed };
+      }
+    } catch (error) {
+      const failure: Failure = { kind: "local", error: error instanceof Error ? error.message : "unknown" };
+      return { kind: "failed", failure, progressed: this.#progressed };
+    }
+  }
+
+  async #step(): Promise<Step> {
+    const { store, transport, abort, stop, onLook, onPushed, owedContact } = this.#ports;
+    if (stop.aborted) return { kind: "local", error: "stopping" };
+    onLook();
+    const owed = owedContact();
+    const acked = await this.#acked();
+    const listing = await this.#list(acked);
+    const isDone = acked !== null && listing.rows.length === 0 && samePoint(acked, listing.through);
+    if (isDone && owed === undefined) return "drained";
+    const push = await this.#frame(listing, acked ? listing.rows : [], acked ?? listing.through);
+    const { answer, bytes } = await transport.push(push, abort);
+    onPushed(push.rows.length, bytes);
+    const site = await store.site();
+    if (site.fenced !== null) return "fenced";
+    return this.#read(answer, push, listing, owed);
+  }
+
+  async #acked(): Promise<Point | null> {
+    const { store, peer } = this.#ports;
+    const found = (await store.peers()).find((candidate) => candidate.site === peer);
+    if (!found) throw new Error(`${peer} is no peer of this site`);
+    return found.acked;
+  }
+
+  /** With acked unknown nothing is pushed: the first push only asks where the backup stands, unless it stands at the head. */
+  async #list(acked: Point | null): Promise<Listing> {
+    const { store, limit } = this.#ports;
+    if (acked) return store.listAbove(acked.position, { rows: this.#rowsMax, bytes: limit.bytes });
+    const { head } = await store.site();
+    return store.listAbove(head.position, limit);
+  }
+
+  async #frame(
+    listing: Pick<Listing, "through" | "epoch" | "realm">,
+    rows: readonly StoredRow[],
+    after: Point,
+  ): Promise<Push> {
+    const { store, publicUrl } = this.#ports;
+    const [{ site }, timeline] = await Promise.all([store.site(), store.timeline()]);
+    return {
+      protocol: protocolVersion,
+      realm: listing.realm,
+      site,
+      publicUrl,
+      epoch: listing.epoch,
+      timeline,
+      after,
+      through: listing.through,
+      digest: null,
+      rows: rows.map((row) => ({ kind: "row", row })),
+    };
+  }
+
+  async #read(answer: PushAnswer, push: Push, listing: Listing, owed: number | undefined): Promise<Step> {
+    if (answer.kind === "failed") return { kind: "unreachable", error: answer.error };
+    if (answer.kind === "unauthorized")
+      return { kind: "unauthorized", error: "the credential was not taken" };
+    if (answer.kind === "too_large") return this.#shrink(push, listing);
+    const { site } = answer.identity;
+    if (site !== this.#ports.peer) return { kind: "refused", error: `${site} answered in its place` };
+    this.#ports.onContact(owed);
+    if (compareEpochs(answer.identity.epoch, push.epoch) > 0) return this.#meetHigherEpoch(answer.identity);
+    if (answer.kind === "applied") return this.#acknowledge(answer, push, listing);
+    if (answer.code === "resume") return this.#resume(answer.identity.applied);
+    return { kind: "refused", error: answer.code };
+  }
+
+  /** I8: whoever sees a higher epoch records it, and a primary is fenced, before anything else. */
+  async #meetHigherEpoch(identity: Identity): Promise<Step> {
+    await this.#ports.store.recordEpoch(identity.epoch);
+    const site = await this.#ports.store.site();
+    return site.fenced === null ? { kind: "refused", error: "stale_epoch" } : "fenced";
+  }
+
+  async #acknowledge(answer: PushAnswer & { kind: "applied" }, push: Push, listing: Listing): Promise<Step> {
+    if (!isAckFor(answer.identity, push))
+      return { kind: "unreachable", error: "the answer is no ACK of this push" };
+    const rejected = rejectedRows(answer.rejected, listing.rows);
+    if (!rejected) return { kind: "unreachable", error: "the answer rejects a row that was not pushed" };
+    return this.#commitAck({ through: push.through, rows: listing.rows, rejected }, listing.isLast);
+  }
+
+  async #commitAck(ack: Acknowledgement, isLast: boolean): Promise<Step> {
+    await this.#ports.store.acknowledge(this.#ports.peer, ack);
+    this.#progressed = true;
+    this.#resumedAt = null;
+    await this.#ports.onAcknowledged(ack);
+    return isLast ? "drained" : "continue";
+  }
+
+  async #resume(applied: Point): Promise<Step> {
+    const { store, peer } = this.#ports;
+    if (this.#resumedAt && samePoint(this.#resumedAt, applied)) {
+      return { kind: "unreachable", error: "the backup asked twice to resume from the same position" };
+    }
+    this.#resumedAt = applied;
+    if ((await store.resumeFrom(peer, applied)) === "unknown") return "fenced";
+    await markAllAbove(store);
+    return "continue";
+  }
+
+  /** Pushes each row of the quarantine alone, once, without moving the watermark: one that is still refused stops no other. */
+  async #retryQuarantined(): Promise<Step> {
+    const { store, peer, transport, abort, onPushed, limit } = this.#ports;
+    const acked = await this.#acked();
+    if (!acked) return "drained";
+    for (const row of await store.listQuarantined(peer, limit.rows)) {
+      const listing = await this.#list(acked);
+      const push = await this.#frame({ ...listing, through: acked }, [row], acked);
+      const { answer, bytes } = await transport.push(push, abort);
+      onPushed(1, bytes);
+      if (answer.kind === "too_large") continue;
+      const step = await this.#read(answer, push, { ...listing, rows: [row], isLast: true }, undefined);
+      if (step !== "drained") return step;
+    }
+    return "drained";
+  }
+
+  /** 413: half the rows; a row that is too large alone goes to quarantine, so that it stops nobody. */
+  async #shrink(push: Push, listing: Listing): Promise<Step> {
+    const own = listing.rows.filter((row) => isWithin(row.position, push));
+    const only = own[0];
+    if (!only) return { kind: "unreachable", error: "the backup finds an empty push too large" };
+    if (own.length > 1) {
+      this.#rowsMax = Math.floor(own.length / 2);
+      return "continue";
+    }
+    const rejected = [{ key: only.key, position: only.position, code: "too_large" as const }];
+    // The backup has not taken this push, so acked may not pass it: one without rows moves both watermarks over the gap.
+    return this.#skip(push, { through: push.through, rows: [], rejected }, listing.isLast);
+  }
+
+  async #skip(push: Push, ack: Acknowledgement, isLast: boolean): Promise<Step> {
+    const { answer, bytes } = await this.#ports.transport.push({ ...push, rows: [] }, this.#ports.abort);
+    this.#ports.onPushed(0, bytes);
+    if (answer.kind !== "applied" || !isAckFor(answer.identity, push)) {
+      return { kind: "unreachable", error: "the backup takes neither a row nor the push without it" };
+    }
+    return this.#commitAck(ack, isLast);
+  }
+}
+
+/** Marks what no mark covers above the lowest acked: a new backup's rows, and those that one has lost. */
+export async function markAllAbove(store: PrimaryStore): Promise<void> {
+  while ((await store.markDirtyAbove(markedRowsMax)) === markedRowsMax);
+}
+
+/** An ACK counts only from the expected epoch and with everything covered; at the same position, only of the same history. */
+function isAckFor(identity: Identity, push: Push): boolean {
+  if (identity.role !== "backup" || identity.realm !== push.realm) return false;
+  if (compareEpochs(identity.epoch, push.epoch) !== 0) return false;
+  const order = comparePositions(identity.applied.position, push.through.position);
+  return order > 0 || samePoint(identity.applied, push.through);
+}
+
+function isWithin(position: Position, push: Push): boolean {
+  return (
+    comparePositions(position, push.after.position) > 0 &&
+    comparePositions(position, push.through.position) <= 0
+  );
+}
+
+/** The pushed rows that an answer rejects; undefined where it names one that was not pushed. */
+function rejectedRows(
+  rejections: readonly Rejection[],
+  rows: readonly StoredRow[],
+): Acknowledgement["rejected"] | undefined {
+  const pushed = new Map(rows.map((row) => [formatKey(row.key), row]));
+  const found = rejections.map(({ key, code }) => {
+    const rowKey = decodeKey(key);
+    const row = rowKey && pushed.get(formatKey(rowKey));
+    return row ? { key: row.key, position: row.position, code } : undefined;
+  });
+  return found.every((row) => row !== undefined) ? found : undefined;
+}

@@ -1,0 +1,124 @@
+import type { Alerts } from "../../core/edition.ts";
+import type { SiteName } from "../../core/ids.ts";
+import type { BackupsHolding } from "../../core/ports.ts";
+import { comparePositions, type Position } from "../../core/position.ts";
+import type { AlertStore } from "../../core/store.ts";
+import { Incidents, isBackupIncident } from "./incidents.ts";
+import { Worker, type WorkerOptions } from "./worker.ts";
+
+export type WorkersOptions = Omit<WorkerOptions, "peer" | "transport" | "incidents" | "onFenced"> & {
+  readonly store: AlertStore;
+  readonly alerts: Alerts;
+  readonly peers: readonly { readonly site: SiteName; readonly transport: WorkerOptions["transport"] }[];
+};
+
+/** A primary's workers, one for each backup. None knows of another; a fence is the only thing that stops them all. */
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #workers = new Map<SiteName, Worker>();
+  #fencing: Promise<void> | null = null;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { peers, store, alerts, ...options } = this.#options;
+    const open = await store.openIncidents();
+    for (const { site: peer, transport } of peers) {
+      const own = open.filter((alert) => alert.details["backup"] === peer).map((alert) => alert.event);
+      const incidents = new Incidents(peer, alerts, own.filter(isBackupIncident));
+      const onFenced = () => void this.fence();
+      const worker = new Worker({
+        ...options,
+        store: this.#options.store,
+        peer,
+        transport,
+        incidents,
+        onFenced,
+      });
+      this.#workers.set(peer, worker);
+      worker.start();
+    }
+  }
+
+  get(peer: SiteName): Worker | undefined {
+    return this.#workers.get(peer);
+  }
+
+  signal(): void {
+    for (const worker of this.#workers.values()) worker.signal();
+  }
+
+  /** On an operator's demand: one push to each backup even with nothing dirty, and perhaps its quarantine once more. */
+  contact({ retryQuarantined }: { readonly retryQuarantined: boolean }): void {
+    for (const worker of this.#workers.values()) {
+      if (retryQuarantined) worker.retryQuarantined();
+      else worker.hello();
+    }
+  }
+
+  /** Ends all shipping and tells the operator why, once; the fence itself is committed before this is called. */
+  fence(): Promise<void> {
+    this.#fencing ??= this.#fence();
+    return this.#fencing;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
+    await this.#fencing;
+  }
+
+  /** Which backups hold a position, waiting at most `ms` for those that do not. */
+  async waitReplicated(position: Position, ms: number): Promise<BackupsHolding> {
+    const timeout = new AbortController();
+    const enough = new AbortController();
+    void this.#options.clock.sleep(ms, enough.signal).then(() => timeout.abort());
+    const held = [...this.#workers.values()].map(async (worker) => {
+      const isHeld = await this.#waitFor(worker, position, timeout.signal);
+      return [worker.peer, isHeld] as const;
+    });
+    const pairs = await Promise.all(held);
+    enough.abort();
+    return Object.fromEntries(pairs);
+  }
+
+  /** Listens first and looks then, so that an ACK in between is not missed. */
+  async #waitFor(worker: Worker, position: Position, abort: AbortSignal): Promise<boolean> {
+    const looked = new AbortController();
+    const waiting = worker.waitFor(position, AbortSignal.any([abort, looked.signal]));
+    const isHeld = await this.#isHeld(worker.peer, position);
+    if (isHeld === undefined) return waiting;
+    looked.abort();
+    await waiting;
+    return isHeld;
+  }
+
+  /** Whether a peer has the row of a position, where it has passed that position; undefined where it has not. */
+  async #isHeld(site: SiteName, position: Position): Promise<boolean | undefined> {
+    const { store } = this.#options;
+    const peer = (await store.peers()).find((candidate) => candidate.site === site);
+    if (!peer?.acked || comparePositions(peer.acked.position, position) < 0) return undefined;
+    const quarantined = await store.listQuarantined(site, 1_000);
+    return !quarantined.some((row) => comparePositions(row.position, position) === 0);
+  }
+
+  async #fence(): Promise<void> {
+    const { store, alerts, onFault } = this.#options;
+    for (const worker of this.#workers.values()) worker.fence();
+    try {
+      const { fenced, site } = await store.site();
+      if (fenced === "primary_behind") {
+        await alerts.raise("primary_behind", "", "This primary was put back to an older copy and is fenced", {
+          site,
+        });
+      } else if (fenced === "primary_superseded") {
+        await alerts.raise("primary_superseded", "", "Another site is primary now; this one is fenced", {
+          site,
+        });
+      }
+    } catch (error) {
+      onFault(error);
+    }
+  }
+}

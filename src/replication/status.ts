@@ -1,0 +1,91 @@
+import type { SiteName } from "../core/ids.ts";
+import type { Clock } from "../core/ports.ts";
+import { formatPosition } from "../core/position.ts";
+import type { Backlog, Peer, PrimaryStore, Site, SiteStore } from "../core/store.ts";
+import type { PeerStatus, ReplicationStatus } from "../protocol/replication-status.ts";
+import type { WorkerStatus } from "./primary/worker.ts";
+
+export type StatusPorts = {
+  readonly store: SiteStore & PrimaryStore;
+  readonly clock: Clock;
+  readonly peers: readonly { readonly site: SiteName; readonly url: string }[];
+  /** What the worker of a peer says of itself; undefined where none runs. */
+  readonly workerOf: (peer: SiteName) => WorkerStatus | undefined;
+};
+
+/** What an operator reads of a site's replication. Costs what is dirty. */
+export async function describeReplication(ports: StatusPorts): Promise<ReplicationStatus> {
+  const { store, clock } = ports;
+  const site = await store.site();
+  const nowMs = clock.now();
+  const all = await store.backlogOfAll();
+  const base = {
+    site: site.site,
+    realm: site.realm,
+    role: site.role,
+    edition: "commercial",
+    epoch: site.epoch.number,
+    head: formatPosition(site.head.position),
+    digest: null,
+    dirty: all.dirty,
+    lag_ms: lagMs(all, nowMs),
+    fenced: site.fenced,
+  } as const;
+  if (site.role === "backup") return { ...base, ...describeBackup(site) };
+  const stored = await store.peers();
+  const peers = ports.peers.map((peer) => describePeer(ports, peer, stored, nowMs));
+  return { ...base, peers: await Promise.all(peers) };
+}
+
+function describeBackup(site: Site): Pick<ReplicationStatus, "applied" | "primary" | "verified"> {
+  const { primary, head } = site;
+  return {
+    applied: formatPosition(head.position),
+    primary: primary && {
+      site: primary.site,
+      url: primary.url,
+      last_push_at: formatTime(primary.lastPushAt),
+    },
+    verified: null,
+  };
+}
+
+async function describePeer(
+  { store, workerOf }: StatusPorts,
+  { site, url }: { readonly site: SiteName; readonly url: string },
+  stored: readonly Peer[],
+  nowMs: number,
+): Promise<PeerStatus> {
+  const peer = stored.find((candidate) => candidate.site === site);
+  const backlog = await store.backlog(site);
+  const worker = workerOf(site);
+  return {
+    site,
+    url,
+    state: worker?.state ?? "fenced",
+    acked: peer?.acked ? formatPosition(peer.acked.position) : null,
+    dirty: backlog.dirty,
+    lag_ms: lagMs(backlog, nowMs),
+    quarantined: backlog.quarantined,
+    last_contact_at: formatOptional(worker?.lastContactAt),
+    last_ack_at: formatOptional(peer?.lastAckAt),
+    last_error: worker?.lastError ?? null,
+    attempt: worker?.attempt ?? 0,
+    next_attempt_at: formatOptional(worker?.nextAttemptAt),
+    verified: null,
+    counters: worker?.counters ?? { signals: 0, wakeups: 0, pushes: 0, rows: 0, bytes: 0, failures: 0 },
+  };
+}
+
+/** Never guessed, never negative: a wall clock that was put back shows 0 rather than a time to come. */
+function lagMs({ oldestDirtySince }: Backlog, nowMs: number): number {
+  return oldestDirtySince === null ? 0 : Math.max(0, nowMs - oldestDirtySince);
+}
+
+function formatTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function formatOptional(ms: number | null | undefined): string | null {
+  return ms === null || ms === undefined ? null : formatTime(ms);
+}

@@ -1,0 +1,57 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
+import { cell, objectsIn } from "../fields.ts";
+import { printJson, printLine, printNote, printTable } from "../output.ts";
+
+type Options = ConnectionOptions & { readonly json?: boolean };
+
+export function defineAlerts(program: Command): void {
+  const alerts = program.command("alerts").description("list what the operator was told, and try the channels");
+  addConnectionOptions(alerts.command("list", { isDefault: true }))
+    .description("list alerts, newest first (operator token); the default")
+    .addOption(new Option("--limit <number>", "at most so many").default(50).argParser(parseLimit))
+    .addHelpText("after", listExamples)
+    .action(listAlerts);
+  addConnectionOptions(alerts.command("test"))
+    .description("send a test alert through every channel and say what came of it (operator token)")
+    .addHelpText("after", testExamples)
+    .action(testAlerts);
+}
+
+const listExamples = `
+Examples:
+  dormouse alerts --url http://127.0.0.1:8200 --token-file calgary.operator.token
+  dormouse alerts list --limit 5 --json
+`;
+
+const testExamples = `
+Examples:
+  dormouse alerts test --url http://127.0.0.1:8200 --token-file calgary.operator.token
+`;
+
+function parseLimit(text: string): number {
+  if (!/^[1-9]\d{0,2}$/.test(text)) throw new InvalidArgumentError("It is a number from 1 to 999.");
+  return Number(text);
+}
+
+async function listAlerts(options: Options & { readonly limit: number }): Promise<void> {
+  await withSite(options, async (site) => {
+    const { body } = await site.call({ method: "GET", path: `/api/alerts?limit=${options.limit}` });
+    if (options.json === true) return printJson(body);
+    const alerts = objectsIn(body, "alerts");
+    if (alerts.length === 0) return printNote("There is no alert.");
+    const names = ["at", "severity", "event", "message", "ended_at"];
+    await printTable(
+      ["AT", "SEVERITY", "EVENT", "MESSAGE", "ENDED"],
+      alerts.map((alert) => names.map((name) => cell(alert[name]))),
+    );
+  });
+}
+
+async function testAlerts(options: Options): Promise<void> {
+  await withSite(options, async (site) => {
+    const { body } = await site.call({ method: "POST", path: "/api/alerts/test" });
+    if (options.json === true) printJson(body);
+    else printLine("The test alert was taken.");
+  });
+}

@@ -1,0 +1,123 @@
+import { createReadStream } from "node:fs";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Mistake } from "../../core/errors.ts";
+import { Refusal } from "../../core/errors.ts";
+import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
+import { unreadable } from "../file-input.ts";
+import { type GroupLimit, groupLines, type ImportGroup, LineRefusal } from "../import-lines.ts";
+import { printJson, printLine } from "../output.ts";
+import { CommandRefusal, usageRefusal } from "../report.ts";
+import type { SiteClient } from "../site-client.ts";
+
+type Options = ConnectionOptions & { readonly json?: boolean; readonly vault: string; readonly fromLine: number };
+
+/** Under the 16 MiB that a site takes in one call. */
+const groupLimit: GroupLimit = { bytes: 16 * 1024 * 1024 - 4096, entries: 10_000 };
+
+export function defineImport(program: Command): void {
+  addConnectionOptions(program.command("import <file>"))
+    .description("import entries from JSON lines, one entry a line; - reads stdin (token with write scope)")
+    .requiredOption("--vault <vault_id>", "the vault's id")
+    .addOption(new Option("--from-line <number>", "skip the lines before it").default(1).argParser(parseLine))
+    .addHelpText("after", examples)
+    .action(importFile);
+}
+
+const examples = `
+Lines go in large groups, each all or nothing. Where a line is refused, the import stops before its group and says from which
+line it goes on once the mistake is corrected.
+
+Examples:
+  dormouse import entries.jsonl --vault 0199… --token-file team.token
+  dormouse import - --vault 0199… --token-file team.token < entries.jsonl
+  dormouse import entries.jsonl --vault 0199… --from-line 10001
+`;
+
+function parseLine(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("It is the number of a line, from 1.");
+  return Number(text);
+}
+
+type Progress = { entries: number; calls: number };
+
+async function importFile(file: string, options: Options): Promise<void> {
+  const progress: Progress = { entries: 0, calls: 0 };
+  await withSite(options, async (site) => {
+    try {
+      for await (const group of groupLines(readChunks(file), groupLimit, options.fromLine)) {
+        await sendGroup(site, options.vault, group);
+        progress.entries += group.lineNumbers.length;
+        progress.calls += 1;
+        showProgress(progress);
+      }
+    } catch (error) {
+      endProgress();
+      throw stopped(error, progress, options);
+    }
+  });
+  endProgress();
+  if (progress.entries === 0) throw usageRefusal("there is no entry to import", "each line is one entry as JSON");
+  if (options.json === true) printJson({ imported: progress.entries, calls: progress.calls });
+  else printLine(`Imported ${progress.entries} ${progress.entries === 1 ? "entry" : "entries"}.`);
+}
+
+async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
+  const stream = file === "-" ? process.stdin : createReadStream(file);
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+/** What a site refused, with the lines that it refused. */
+class GroupRefusal extends Refusal {
+  readonly firstLine: number;
+  readonly lastLine: number;
+
+  constructor(refusal: Refusal, group: ImportGroup) {
+    super(refusal.code, refusal.message, refusal.mistakes.map((mistake) => atLine(mistake, group)));
+    this.firstLine = group.lineNumbers[0] ?? 0;
+    this.lastLine = group.lineNumbers.at(-1) ?? 0;
+  }
+}
+
+async function sendGroup(site: SiteClient, vaultId: string, group: ImportGroup): Promise<void> {
+  const path = `/api/vaults/${encodeURIComponent(vaultId)}/entries/import`;
+  try {
+    await site.call({ method: "POST", path, body: group.text });
+  } catch (error) {
+    throw error instanceof Refusal ? new GroupRefusal(error, group) : error;
+  }
+}
+
+/** `entries.3.title` or `entries[3].title`, as the place in the file. */
+function atLine(mistake: Mistake, group: ImportGroup): Mistake {
+  const match = /^\/?entries[.[/](\d+)\]?[./]?(.*)$/.exec(mistake.path);
+  const line = match === null ? undefined : group.lineNumbers[Number(match[1])];
+  if (line === undefined) return mistake;
+  return { path: `line ${line}${match?.[2] ? `: ${match[2]}` : ""}`, message: mistake.message };
+}
+
+/** The refusal that tells how far the import came and how it goes on. With `--json` stdout has the numbers too. */
+function stopped(error: unknown, progress: Progress, options: Options): unknown {
+  if (!(error instanceof LineRefusal || error instanceof GroupRefusal)) return error;
+  const next = error instanceof LineRefusal ? error.groupStart : error.firstLine;
+  if (options.json === true) printJson({ imported: progress.entries, calls: progress.calls, next_line: next });
+  const outcome = `${progress.entries} imported`;
+  // The site may have committed the group and its answer may have been lost.
+  const unsure = error instanceof GroupRefusal && error.code === "unreachable";
+  const remedy = unsure
+    ? `lines ${next} to ${error.lastLine} may have been imported: look before going on with --from-line ${next}`
+    : `correct it and go on with --from-line ${next}`;
+  const detail = `${error.message.replace(/\.$/, "")}; ${outcome}`;
+  return new CommandRefusal(error.code, detail, remedy, error.mistakes);
+}
+
+function showProgress({ entries }: Progress): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${entries} imported`);
+}
+
+function endProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+}

@@ -1,0 +1,80 @@
+import { type Command, Option } from "commander";
+import { printJson, printLine, printNote } from "../output.ts";
+import { usageRefusal } from "../report.ts";
+
+type SiteOptions = { readonly config?: string };
+
+/** The commands that act on a site's own files: init, serve, doctor. What they need is loaded when they run. */
+export function defineSite(program: Command): void {
+  addConfig(program.command("init"))
+    .description("make the data folder that the configuration names, and print the operator token, this once")
+    .addOption(new Option("--role <role>", "what the site starts as").choices(["primary", "backup"]).default("primary"))
+    .option("--json", "print one JSON document: { site, role, operator_token }")
+    .addHelpText("after", initExamples)
+    .action(initSite);
+  addConfig(program.command("serve"))
+    .description("run the site until SIGINT or SIGTERM")
+    .addOption(new Option("--log <form>", "form of the log").choices(["auto", "json", "pretty"]).default("auto"))
+    .addHelpText("after", "\nExamples:\n  dormouse serve --config calgary.yaml\n")
+    .action(serveSite);
+  addConfig(program.command("doctor"))
+    .description("say what is wrong with this machine, the configuration and the data folder")
+    .option("--json", "print one JSON document")
+    .addHelpText("after", "\nExamples:\n  dormouse doctor --config calgary.yaml\n")
+    .action(examineSite);
+}
+
+const initExamples = `
+Examples:
+  dormouse init --config calgary.yaml
+  dormouse init --config zurich.yaml --role backup --json
+`;
+
+function addConfig(command: Command): Command {
+  return command.addOption(new Option("--config <file>", "the site's configuration file").env("DORMOUSE_CONFIG"));
+}
+
+function configPathOf({ config }: SiteOptions): string {
+  if (config === undefined || config === "") {
+    throw usageRefusal("no configuration file is named", "give --config or set DORMOUSE_CONFIG");
+  }
+  return config;
+}
+
+async function initSite(options: SiteOptions & { readonly role: "primary" | "backup"; readonly json?: boolean }) {
+  const configPath = configPathOf(options);
+  const { init } = await import("../../app/init.ts");
+  const made = await init({ configPath, role: options.role });
+  if (options.json === true) {
+    printJson({ site: made.site, role: made.role, operator_token: made.operatorToken });
+  } else {
+    printLine(`site            ${made.site}`);
+    printLine(`role            ${made.role}`);
+    printLine(`operator token  ${made.operatorToken}`);
+    printNote("Keep the token: it is shown this once.");
+  }
+}
+
+async function serveSite(options: SiteOptions & { readonly log: "auto" | "json" | "pretty" }): Promise<void> {
+  const configPath = configPathOf(options);
+  stopWithLauncher();
+  const { serve } = await import("../../app/serve.ts");
+  await serve({ configPath, log: options.log });
+}
+
+/**
+ * Started with a channel to its launcher, a site stops when that channel closes: whatever ended the launcher, no site is left
+ * behind. The channel costs nothing while nobody sends, and does not keep the process alive.
+ */
+function stopWithLauncher(): void {
+  if (process.channel === undefined) return;
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  process.channel.unref();
+}
+
+async function examineSite(options: SiteOptions & { readonly json?: boolean }): Promise<void> {
+  const configPath = configPathOf(options);
+  const { examine } = await import("../../app/doctor.ts");
+  void configPath;
+  void examine;
+}

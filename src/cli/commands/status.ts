@@ -1,0 +1,61 @@
+import type { Command } from "commander";
+import { Refusal } from "../../core/errors.ts";
+import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
+import { cell, type Fields, isFields, objectsIn } from "../fields.ts";
+import { printJson, printLine, printPairs, printTable } from "../output.ts";
+import type { SiteClient } from "../site-client.ts";
+
+type Options = ConnectionOptions & { readonly json?: boolean };
+
+export function defineStatus(program: Command): void {
+  addConnectionOptions(program.command("status"))
+    .description("show a site's role, head and backups (operator token)")
+    .addHelpText("after", examples)
+    .action(showStatus);
+}
+
+const examples = `
+Examples:
+  dormouse status --url http://127.0.0.1:8200 --token-file calgary.operator.token
+  dormouse status --json
+`;
+
+async function showStatus(options: Options): Promise<void> {
+  await withSite(options, async (site) => {
+    const status = await readStatus(site);
+    if (options.json === true) return printJson(status);
+    await printPairs(summaryOf(status));
+    if (!Array.isArray(status.peers) || status.peers.length === 0) return;
+    printLine("");
+    await printTable(
+      ["BACKUP", "STATE", "ACKED", "DIRTY", "LAG MS", "QUARANTINED", "LAST ACK", "LAST ERROR"],
+      objectsIn(status, "peers").map(peerRow),
+    );
+  });
+}
+
+/** A community site has no replication to ask for: what there is to say stands in its health. */
+async function readStatus(site: SiteClient): Promise<Fields> {
+  try {
+    return (await site.call({ method: "GET", path: "/api/replication" })).body;
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "route_unknown") throw error;
+    const { site: name, role, edition, version } = (await site.call({ method: "GET", path: "/healthz" })).body;
+    return { site: name, role, edition, version };
+  }
+}
+
+function summaryOf(status: Fields): readonly (readonly [string, string])[] {
+  const plain = Object.entries(status).filter(([, value]) => !Array.isArray(value) && !isFields(value));
+  const pairs = plain.map(([name, value]) => [name, cell(value)] as const);
+  const nested = Object.entries(status).flatMap(([name, value]) =>
+    isFields(value) ? Object.entries(value).map(([inner, text]) => [`${name} ${inner}`, cell(text)] as const) : [],
+  );
+  return [...pairs, ...nested];
+}
+
+function peerRow(peer: Fields): readonly string[] {
+  return ["site", "state", "acked", "dirty", "lag_ms", "quarantined", "last_ack_at", "last_error"].map((name) =>
+    cell(peer[name]),
+  );
+}

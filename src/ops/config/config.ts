@@ -1,0 +1,59 @@
+import type { BackoffPolicy } from "../../core/backoff.ts";
+import type { SiteName } from "../../core/ids.ts";
+
+/**
+ * What the configuration file says, checked and complete: paths are absolute, defaults are filled in, secrets are read. Code
+ * that replicates takes a `CommercialConfig`, so a site without peers cannot reach it.
+ */
+export type Config = CommunityConfig | CommercialConfig;
+
+export type CommunityConfig = SiteConfig & { readonly edition: "community" };
+export type CommercialConfig = SiteConfig & {
+  readonly edition: "commercial";
+  readonly replication: ReplicationConfig;
+};
+
+export type SiteConfig = {
+  /** The file that this came from. */
+  readonly configPath: string;
+  readonly site: SiteName;
+  readonly dataFolder: string;
+  readonly listen: ListenConfig;
+  /** Scheme, host and port under which clients and other sites reach this one; no trailing slash. */
+  readonly publicUrl: string;
+  readonly alerts: AlertsConfig;
+  /** Below this many free bytes on the data folder's disk the site is not ready. */
+  readonly diskFreeMinBytes: number;
+};
+
+export type ListenConfig = {
+  readonly host: string;
+  readonly port: number;
+  /** PEM files; the key was found private. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  /** Networks of the proxies in front that add TLS; empty without one. */
+  readonly behindProxy: readonly string[];
+};
+
+export type AlertsConfig = {
+  /** How old the oldest unreplicated change gets before the operator is told. */
+  readonly lagAfterMs: number;
+  /** A secret: never logged with its path. */
+  readonly webhookUrl: string | null;
+};
+
+export type ReplicationConfig = {
+  readonly peers: readonly PeerConfig[];
+  readonly batchRows: number;
+  readonly requestTimeoutMs: number;
+  readonly backoff: BackoffPolicy;
+};
+
+export type PeerConfig = {
+  readonly site: SiteName;
+  /** Scheme, host and port; no trailing slash. */
+  readonly url: string;
+  readonly tokenFile: string;
+  /** The pair's secret, a `dms_` token as text. */
+  readonly token: string;
+};

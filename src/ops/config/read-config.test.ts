@@ -41,7 +41,7 @@ async function refusalOf(text: string, options?: SecretsOptions): Promise<Refusa
     (error: unknown) => error,
   );
   if (outcome instanceof Refusal) return outcome;
-  throw outcome ?? new Error("the configuration was taken");
+  throw new Error("the configuration was taken", { cause: outcome });
 }
 
 /** `line 2, site: must be …` for every mistake. */

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { readTokenFile } from "./file-input.ts";
+import { oneWord, readTokenFile } from "./file-input.ts";
 import { usageRefusal } from "./report.ts";
 import { SiteClient } from "./site-client.ts";
 
@@ -44,10 +44,9 @@ export function parseSiteUrl(text: string | undefined): URL {
 
 async function findToken(tokenFile: string | undefined): Promise<string> {
   if (tokenFile !== undefined) return await readTokenFile(tokenFile);
-  const token = process.env.DORMOUSE_TOKEN?.trim();
+  const token = process.env.DORMOUSE_TOKEN;
   if (token === undefined || token === "") {
     throw usageRefusal("no token is given", "name its file with --token-file, or set DORMOUSE_TOKEN");
   }
-  if (/[^\x21-\x7e]/.test(token)) throw usageRefusal("DORMOUSE_TOKEN is not a token", "it is one word");
-  return token;
+  return oneWord(token, "DORMOUSE_TOKEN");
 }

@@ -1,5 +1,5 @@
 import { fieldKinds } from "../core/entry.ts";
-import { type Fields, isFields } from "./fields.ts";
+import { type Fields, isFields, textOr } from "./fields.ts";
 import { usageRefusal } from "./report.ts";
 
 /** One labelled value of an entry. */
@@ -17,7 +17,10 @@ export function parseOpenField(text: string): EntryField {
   if (at < 1) throw usageRefusal("--field needs LABEL=VALUE", "such as --field username=joe");
   const { label, kind } = splitLabel(text.slice(0, at), fieldKinds, "text");
   if (hiddenKinds.includes(kind)) {
-    throw usageRefusal(`--field ${label}: a ${kind} value is not taken from the command line`, "use --secret");
+    throw usageRefusal(
+      `--field ${label}: a ${kind} value is not taken from the command line`,
+      "use --secret",
+    );
   }
   return { label, kind, value: text.slice(at + 1) };
 }
@@ -25,13 +28,20 @@ export function parseOpenField(text: string): EntryField {
 /** `LABEL` or `LABEL:totp`: a field whose value comes from a prompt or standard input. */
 export function parseSecretLabel(text: string): { readonly label: string; readonly kind: string } {
   if (text.includes("=")) {
-    throw usageRefusal("--secret takes a label and no value", "the value is prompted for, or read from stdin");
+    throw usageRefusal(
+      "--secret takes a label and no value",
+      "the value is prompted for, or read from stdin",
+    );
   }
   return splitLabel(text, hiddenKinds, "concealed");
 }
 
 /** `LABEL=FILE` or `LABEL:totp=FILE`. */
-export function parseSecretFile(text: string): { readonly label: string; readonly kind: string; readonly path: string } {
+export function parseSecretFile(text: string): {
+  readonly label: string;
+  readonly kind: string;
+  readonly path: string;
+} {
   const at = text.indexOf("=");
   if (at < 1 || at === text.length - 1) {
     throw usageRefusal("--secret-file needs LABEL=FILE", "such as --secret-file private-key=./id_ed25519");
@@ -73,9 +83,9 @@ export function mergeFields(
 export function fieldsOf(entry: Fields): readonly EntryField[] {
   const fields = Array.isArray(entry.fields) ? entry.fields.filter(isFields) : [];
   return fields.map((field) => ({
-    label: String(field.label ?? ""),
-    value: String(field.value ?? ""),
-    kind: String(field.kind ?? "text"),
+    label: textOr(field, "label", ""),
+    value: textOr(field, "value", ""),
+    kind: textOr(field, "kind", "text"),
   }));
 }
 
@@ -85,7 +95,9 @@ export function isConcealed(field: EntryField): boolean {
 
 /** The entry as it may be shown: concealed values are null and marked `hidden`. */
 export function concealEntry(entry: Fields): Fields {
-  const fields = fieldsOf(entry).map((field) => (isConcealed(field) ? { ...field, value: null, hidden: true } : field));
+  const fields = fieldsOf(entry).map((field) =>
+    isConcealed(field) ? { ...field, value: null, hidden: true } : field,
+  );
   return { ...entry, fields };
 }
 
@@ -111,6 +123,7 @@ export function parseEntryJson(text: string, source: string): Fields {
   } catch {
     throw usageRefusal(`${source} is not JSON`, "it is one JSON object, an entry");
   }
-  if (!isFields(value)) throw usageRefusal(`${source} is not a JSON object`, "it is one JSON object, an entry");
+  if (!isFields(value))
+    throw usageRefusal(`${source} is not a JSON object`, "it is one JSON object, an entry");
   return value;
 }

@@ -1,6 +1,13 @@
 import { type Command, Option } from "commander";
 import { entryTypes } from "../core/entry.ts";
-import { type EntryField, parseEntryJson, parseOpenField, parseSecretFile, parseSecretLabel, valueOfFile } from "./entry-content.ts";
+import {
+  type EntryField,
+  parseEntryJson,
+  parseOpenField,
+  parseSecretFile,
+  parseSecretLabel,
+  valueOfFile,
+} from "./entry-content.ts";
 import type { Fields } from "./fields.ts";
 import { nameInput, readTextInput } from "./file-input.ts";
 import { askHidden } from "./prompt.ts";
@@ -32,12 +39,17 @@ export function addContentOptions(command: Command): Command {
     .option("--tag <tag>", "may be repeated", collect)
     .option("--favourite", "mark it as a favourite")
     .option("--field <label=value>", "an open value; LABEL:email=, :url= or :date= name its kind", collect)
-    .option("--secret <label>", "a concealed value (LABEL:totp for a TOTP key), prompted for or a line of stdin", collect)
+    .option(
+      "--secret <label>",
+      "a concealed value (LABEL:totp for a TOTP key), prompted for or a line of stdin",
+      collect,
+    )
     .option("--secret-file <label=file>", "a concealed value from a file, - for stdin", collect)
     .option("--notes-file <file>", "notes from a file, - for stdin");
 }
 
-function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+/** Gathers the values of an option that may be repeated. */
+export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
 }
 
@@ -53,7 +65,8 @@ export async function readWholeEntry(options: ContentOptions): Promise<Fields | 
 /** What the options name of an entry besides its fields, as the API names it. */
 export async function readParts(options: ContentOptions): Promise<Fields> {
   const { notesFile } = options;
-  const notes = notesFile === undefined ? {} : { notes: (await readTextInput(notesFile, inputBytesMax)).trimEnd() };
+  const notes =
+    notesFile === undefined ? {} : { notes: (await readTextInput(notesFile, inputBytesMax)).trimEnd() };
   return { ...partsOf(options), ...notes };
 }
 

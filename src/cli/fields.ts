@@ -21,6 +21,12 @@ export function textIn(fields: Fields, name: string): string {
   return value;
 }
 
+/** The text under a name, or another where there is none. */
+export function textOr(fields: Fields, name: string, otherwise: string): string {
+  const value = fields[name];
+  return typeof value === "string" ? value : otherwise;
+}
+
 /** The texts of an array under a name; what is no text is left out. */
 export function textsIn(fields: Fields, name: string): readonly string[] {
   const value = fields[name];
@@ -29,8 +35,8 @@ export function textsIn(fields: Fields, name: string): readonly string[] {
 
 /** Any plain value as a cell of a table: nothing is a dash. */
 export function cell(value: unknown): string {
-  if (value === null || value === undefined || value === "") return "-";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (typeof value === "string") return value === "" ? "-" : value;
+  return value === null || value === undefined ? "-" : JSON.stringify(value);
 }
 
 function notUnderstood(name: string): CommandRefusal {

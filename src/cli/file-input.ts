@@ -1,4 +1,5 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
+import { readSecretFile } from "../ops/config/secret-files.ts";
 import { CommandRefusal, usageRefusal } from "./report.ts";
 
 /** Reads a file that the person named, or standard input for `-`. What cannot be read is a mistake of usage. */
@@ -23,18 +24,28 @@ export async function readTextInput(path: string, bytesMax: number): Promise<str
  * @throws Refusal `file_exposed` where others may, `usage` where there is no such file or no token in it
  */
 export async function readTokenFile(path: string): Promise<string> {
-  const status = await stat(path).catch((error: unknown) => {
-    throw unreadable(path, error);
-  });
-  if (!status.isFile()) throw usageRefusal(`${path} is not a file`, "name the file that holds the token");
-  if ((status.mode & 0o077) !== 0) {
-    const mode = (status.mode & 0o777).toString(8).padStart(4, "0");
-    throw new CommandRefusal("file_exposed", `${path} can be read by others (mode ${mode})`, `chmod 600 ${path}`);
+  const file = await readSecretFile(path);
+  switch (file.kind) {
+    case "missing":
+      throw usageRefusal(`${path}: there is no such file`, "name the file that holds the token");
+    case "exposed":
+      throw new CommandRefusal(
+        "file_exposed",
+        `${path} can be read by others (mode ${file.mode})`,
+        `chmod 600 ${path}`,
+      );
+    case "unreadable":
+      throw usageRefusal(`${path} ${file.reason}`, "name the file that holds the token");
+    case "read":
+      return oneWord(file.text, path);
   }
-  const token = (await readTextInput(path, 4096)).trim();
-  if (token === "" || /\s/.test(token)) {
-    throw usageRefusal(`${path} does not hold one token`, "the file holds the token alone");
-  }
+}
+
+/** A token as it can stand in a header: one word of ASCII. */
+export function oneWord(text: string, source: string): string {
+  const token = text.trim();
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw usageRefusal(`${source} does not hold one token`, "it is the token alone");
   return token;
 }
 

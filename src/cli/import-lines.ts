@@ -80,7 +80,8 @@ async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Ra
 
 /** The line's JSON, or "" for a blank one. Never repeats what the line holds. */
 function readLine(raw: Buffer | null, number: number, groupStart: number): string {
-  if (raw === null || raw.length > lineBytesMax) throw new LineRefusal(number, groupStart, "it is too long for an entry");
+  if (raw === null || raw.length > lineBytesMax)
+    throw new LineRefusal(number, groupStart, "it is too long for an entry");
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(raw).trim();

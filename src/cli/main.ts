@@ -1,4 +1,4 @@
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { exitStatus } from "./exit-status.ts";
 import { endQuietlyWithReader } from "./output.ts";
 import { buildProgram } from "./program.ts";
@@ -6,29 +6,41 @@ import { reportOf, usageRefusal } from "./report.ts";
 
 /** Runs the command line and gives its exit status; what went wrong is said on stderr in one line, and one for each mistake. */
 async function run(args: readonly string[]): Promise<number> {
+  const program = buildProgram();
   try {
-    await buildProgram().parseAsync(args, { from: "user" });
+    await program.parseAsync(args, { from: "user" });
     return exitStatus.done;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.done;
     // A group of commands called without one: its help was printed, which says more than an error could.
     if (error instanceof CommanderError && error.code === "commander.help") return exitStatus.usage;
-    const report = reportOf(error instanceof CommanderError ? asUsage(error, args) : error);
+    const report = reportOf(
+      error instanceof CommanderError ? asUsage(error, commandNamed(program, args)) : error,
+    );
     for (const line of report.lines) process.stderr.write(`${line}\n`);
     return report.status;
   }
 }
 
-function asUsage(error: CommanderError, args: readonly string[]) {
-  const words = args.slice(0, args.findIndex((word) => word.startsWith("-")) >>> 0).filter(isCommandName);
-  const [what = "", ...suggestion] = error.message.replace(/^error: /, "").split("\n");
-  const remedy = [...suggestion, `see ${["dormouse", ...words, "--help"].join(" ")}`].join(" ");
-  return usageRefusal(what, remedy);
+function asUsage(error: CommanderError, command: Command) {
+  // A suggestion stands on a line of its own.
+  const what = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  return usageRefusal(what, `see ${commandPath(command)} --help`);
 }
 
-/** Whether a word may be repeated as the name of a command: at most two lower-case words are. */
-function isCommandName(word: string, index: number): boolean {
-  return index < 2 && /^[a-z]{1,10}$/.test(word);
+/** As much of the arguments as names commands: `dormouse vault create`. */
+function commandNamed(program: Command, args: readonly string[]): Command {
+  let command = program;
+  for (const word of args) {
+    const next = command.commands.find((candidate) => candidate.name() === word);
+    if (next === undefined) break;
+    command = next;
+  }
+  return command;
+}
+
+function commandPath(command: Command): string {
+  return command.parent === null ? command.name() : `${commandPath(command.parent)} ${command.name()}`;
 }
 
 endQuietlyWithReader();

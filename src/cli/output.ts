@@ -34,7 +34,10 @@ export function printJson(document: unknown): void {
 }
 
 /** Columns under headings, without lines or colours, so that it pastes well. Every cell is one line. */
-export async function printTable(headings: readonly string[], rows: readonly (readonly string[])[]): Promise<void> {
+export async function printTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): Promise<void> {
   await printColumns(
     headings,
     rows.map((row) => row.map(printable)),

@@ -11,7 +11,9 @@ import { defineVault } from "./commands/vault.ts";
 export function buildProgram(): Command {
   // Set before any command is added: each takes these settings over from its parent.
   const program = new Command("dormouse")
-    .description("A self-hosted vault for credentials whose off-site backup is current a moment after every write.")
+    .description(
+      "A self-hosted vault for credentials whose off-site backup is current a moment after every write.",
+    )
     .version(readVersion())
     .exitOverride()
     .configureOutput({ outputError: () => {} })

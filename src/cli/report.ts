@@ -26,7 +26,9 @@ export function reportOf(error: unknown): Report {
     return { lines: [line(describe(error), errorCodes.internal.remedy)], status: exitStatus.failed };
   }
   const remedy = error instanceof CommandRefusal ? error.remedy : errorCodes[error.code].remedy;
-  const mistakes = error.mistakes.map((mistake) => clean(`  ${mistake.path || "(whole)"}: ${mistake.message}`));
+  const mistakes = error.mistakes.map((mistake) =>
+    clean(`  ${mistake.path || "(whole)"}: ${mistake.message}`),
+  );
   return { lines: [line(error.message, remedy), ...mistakes], status: exitStatusOf(error.code) };
 }
 

@@ -1,7 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { Agent as TlsAgent, request as requestHttps } from "node:https";
 import { errorCodes, type ErrorCode, type Mistake, Refusal } from "../core/errors.ts";
-import { type Fields, isFields } from "./fields.ts";
+import { type Fields, isFields, textOr } from "./fields.ts";
 import { CommandRefusal } from "./report.ts";
 
 export type Call = {
@@ -31,7 +31,8 @@ export class SiteClient {
   constructor(base: URL, token: string | undefined) {
     this.#base = base;
     this.#token = token;
-    this.#agent = base.protocol === "https:" ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
+    this.#agent =
+      base.protocol === "https:" ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
   }
 
   /**
@@ -81,8 +82,9 @@ export class SiteClient {
     if (body === undefined || typeof code !== "string") {
       return this.#unreachable(`what answered there is no Dormouse (HTTP ${status})`);
     }
-    const detail = typeof body.detail === "string" ? body.detail : String(body.title ?? `HTTP ${status}`);
-    if (!(code in errorCodes)) return new CommandRefusal("internal", `${code}: ${detail}`, "upgrade this command");
+    const detail = textOr(body, "detail", textOr(body, "title", `HTTP ${status}`));
+    if (!(code in errorCodes))
+      return new CommandRefusal("internal", `${code}: ${detail}`, "upgrade this command");
     const known = code as ErrorCode;
     const primary = headers["x-primary-location"];
     if (typeof primary === "string") return new CommandRefusal(known, detail, `write to ${primary}`);
@@ -90,11 +92,19 @@ export class SiteClient {
   }
 
   #unreachable(reason: string): CommandRefusal {
-    return new CommandRefusal("unreachable", `${this.#base.origin}: ${reason}`, errorCodes.unreachable.remedy);
+    return new CommandRefusal(
+      "unreachable",
+      `${this.#base.origin}: ${reason}`,
+      errorCodes.unreachable.remedy,
+    );
   }
 }
 
-type Exchange = { readonly status: number; readonly headers: IncomingMessage["headers"]; readonly text: string };
+type Exchange = {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly text: string;
+};
 
 function readAnswer(request: ClientRequest): Promise<Exchange> {
   return new Promise((resolve, reject) => {
@@ -133,8 +143,8 @@ function parseBody(text: string): Fields | undefined {
 function mistakesOf(errors: unknown): readonly Mistake[] {
   if (!Array.isArray(errors)) return [];
   return errors.filter(isFields).map((error) => ({
-    path: String(error.path ?? ""),
-    message: String(error.message ?? ""),
+    path: textOr(error, "path", ""),
+    message: textOr(error, "message", ""),
   }));
 }
 

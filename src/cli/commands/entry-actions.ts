@@ -1,11 +1,5 @@
 import { type ConnectionOptions, withSite } from "../connection.ts";
-import {
-  concealEntry,
-  type EntryField,
-  fieldsOf,
-  mergeFields,
-  writableEntry,
-} from "../entry-content.ts";
+import { concealEntry, type EntryField, fieldsOf, mergeFields, writableEntry } from "../entry-content.ts";
 import { type ContentOptions, hasFields, readFields, readParts, readWholeEntry } from "../entry-options.ts";
 import { cell, type Fields, objectsIn, textIn, textsIn } from "../fields.ts";
 import { printJson, printLine, printNote, printPairs, printTable, printValue } from "../output.ts";
@@ -19,13 +13,18 @@ export async function addEntry(options: Options & ContentOptions): Promise<void>
   const whole = await readWholeEntry(options);
   const entry = whole === undefined ? await readNewEntry(options) : writableEntry(whole);
   await withSite(options, async (site) => {
-    const answer = await site.call({ method: "POST", path: entriesPath(options), body: JSON.stringify(entry) });
+    const answer = await site.call({
+      method: "POST",
+      path: entriesPath(options),
+      body: JSON.stringify(entry),
+    });
     printWritten(options, "Added", answer);
   });
 }
 
 async function readNewEntry(options: ContentOptions): Promise<Fields> {
-  if (options.title === undefined) throw usageRefusal("the entry has no title", "give --title or --json-file");
+  if (options.title === undefined)
+    throw usageRefusal("the entry has no title", "give --title or --json-file");
   const parts = await readParts(options);
   return { type: "login", ...parts, fields: await readFields(options) };
 }
@@ -46,8 +45,10 @@ export async function getEntry(
 function printField(entry: Fields, label: string, json: boolean): void {
   const found = fieldsOf(entry).filter((field) => field.label === label);
   const [field] = found;
-  if (field === undefined) throw usageRefusal("the entry has no such field", "see its labels without --field");
-  if (found.length > 1) throw usageRefusal("several fields have this label", "read them with --json --reveal");
+  if (field === undefined)
+    throw usageRefusal("the entry has no such field", "see its labels without --field");
+  if (found.length > 1)
+    throw usageRefusal("several fields have this label", "read them with --json --reveal");
   if (json) printJson({ label: field.label, kind: field.kind, value: field.value });
   else printValue(field.value);
 }
@@ -57,7 +58,9 @@ async function printEntry(entry: Fields): Promise<void> {
   const pairs = names.map((name) => [name, cell(entry[name])] as const);
   const lists = ["urls", "tags"].map((name) => [name, cell(textsIn(entry, name).join(", "))] as const);
   const fields = Array.isArray(entry.fields) ? objectsIn(entry, "fields") : [];
-  const values = fields.map((field) => [cell(field.label), field.hidden === true ? "••••••••" : cell(field.value)] as const);
+  const values = fields.map(
+    (field) => [cell(field.label), field.hidden === true ? "••••••••" : cell(field.value)] as const,
+  );
   const favourite = ["favourite", entry.favourite === true ? "yes" : "no"] as const;
   await printPairs([...pairs, ...lists, favourite, ...values, ["notes", cell(entry.notes)]]);
 }
@@ -79,7 +82,8 @@ export async function listEntries(options: ListOptions): Promise<void> {
       const shown = options.reveal === true ? entries : entries.map(concealEntry);
       return printJson({ entries: shown, next_cursor: next });
     }
-    if (entries.length === 0) return printNote(options.trash === true ? "The trash is empty." : "There is no entry.");
+    if (entries.length === 0)
+      return printNote(options.trash === true ? "The trash is empty." : "There is no entry.");
     const rows = entries.map((entry) => [
       cell(entry.entry_id),
       cell(entry.type),
@@ -103,17 +107,22 @@ async function readPages(site: SiteClient, options: ListOptions): Promise<Pages>
   let cursor: string | null = options.cursor ?? null;
   do {
     const query = new URLSearchParams({ limit: String(Math.min(pageEntriesMax, limit - entries.length)) });
-    for (const name of ["type", "tag"] as const) if (options[name] !== undefined) query.set(name, options[name]);
+    for (const name of ["type", "tag"] as const)
+      if (options[name] !== undefined) query.set(name, options[name]);
     if (options.trash === true) query.set("trash", "true");
     if (cursor !== null) query.set("cursor", cursor);
-    const { body }: Answer = await site.call({ method: "GET", path: `${entriesPath(options)}?${query}` });
+    const { body }: Answer = await site.call({
+      method: "GET",
+      path: `${entriesPath(options)}?${query.toString()}`,
+    });
     entries.push(...objectsIn(body, "entries"));
     cursor = typeof body.next_cursor === "string" ? body.next_cursor : null;
   } while (cursor !== null && entries.length < limit);
   return { entries, next: cursor };
 }
 
-type EditOptions = Options & ContentOptions & { readonly removeField?: readonly string[]; readonly ifMatch?: string };
+type EditOptions = Options &
+  ContentOptions & { readonly removeField?: readonly string[]; readonly ifMatch?: string };
 
 export async function editEntry(entryId: string, options: EditOptions): Promise<void> {
   const whole = await readWholeContent(options);
@@ -121,7 +130,8 @@ export async function editEntry(entryId: string, options: EditOptions): Promise<
   await withSite(options, async (site) => {
     const path = entryPath(options, entryId);
     const read = await site.call({ method: "GET", path });
-    const match = options.ifMatch === undefined ? (read.etag ?? "*") : `"${options.ifMatch.replaceAll('"', "")}"`;
+    const match =
+      options.ifMatch === undefined ? (read.etag ?? "*") : `"${options.ifMatch.replaceAll('"', "")}"`;
     const headers = { "if-match": match };
     const answer =
       changes === undefined
@@ -144,14 +154,18 @@ async function readChanges(options: EditOptions): Promise<(entry: Fields) => Fie
   const removed = options.removeField ?? [];
   const parts = await readParts(options);
   if (Object.keys(parts).length === 0 && !hasFields(options) && removed.length === 0) {
-    throw usageRefusal("there is nothing to change", "name what changes, such as --title or --secret password");
+    throw usageRefusal(
+      "there is nothing to change",
+      "name what changes, such as --title or --secret password",
+    );
   }
   const changed: readonly EntryField[] = await readFields(options);
   if (changed.length === 0 && removed.length === 0) return () => parts;
   return (entry) => {
     const fields = fieldsOf(entry);
     const missing = removed.find((label) => !fields.some((field) => field.label === label));
-    if (missing !== undefined) throw usageRefusal(`the entry has no field ${missing}`, "see its labels with entry get");
+    if (missing !== undefined)
+      throw usageRefusal(`the entry has no field ${missing}`, "see its labels with entry get");
     return { ...parts, fields: mergeFields(fields, changed, removed) };
   };
 }

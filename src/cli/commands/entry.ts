@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addConnectionOptions } from "../connection.ts";
-import { addContentOptions } from "../entry-options.ts";
+import { addContentOptions, collect } from "../entry-options.ts";
 import { entryExamples } from "./entry-examples.ts";
 import { addEntry, editEntry, getEntry, listEntries, removeEntry, restoreEntry } from "./entry-actions.ts";
 
@@ -23,10 +23,7 @@ export function defineEntry(program: Command): void {
     .action(listEntries);
   addContentOptions(entryCommand(entry, "edit <entry_id>", "change an entry (token with write scope)"))
     .option("--no-favourite", "a favourite no more")
-    .option("--remove-field <label>", "remove the field; may be repeated", (label: string, labels: string[] = []) => [
-      ...labels,
-      label,
-    ])
+    .option("--remove-field <label>", "remove the field; may be repeated", collect)
     .option("--if-match <position>", "refuse unless the entry still stands at this position, such as 1:7")
     .action(editEntry);
   entryCommand(entry, "rm <entry_id>", "move an entry to the trash (token with write scope)")
@@ -48,6 +45,7 @@ function entryCommand(parent: Command, usage: string, description: string): Comm
 
 function parseCount(text: string): number {
   const count = Number(text);
-  if (!/^\d{1,6}$/.test(text) || count === 0) throw new InvalidArgumentError("It is a number from 1 to 999999.");
+  if (!/^\d{1,6}$/.test(text) || count === 0)
+    throw new InvalidArgumentError("It is a number from 1 to 999999.");
   return count;
 }

@@ -9,7 +9,11 @@ import { printJson, printLine } from "../output.ts";
 import { CommandRefusal, usageRefusal } from "../report.ts";
 import type { SiteClient } from "../site-client.ts";
 
-type Options = ConnectionOptions & { readonly json?: boolean; readonly vault: string; readonly fromLine: number };
+type Options = ConnectionOptions & {
+  readonly json?: boolean;
+  readonly vault: string;
+  readonly fromLine: number;
+};
 
 /** Under the 16 MiB that a site takes in one call. */
 const groupLimit: GroupLimit = { bytes: 16 * 1024 * 1024 - 4096, entries: 10_000 };
@@ -56,7 +60,8 @@ async function importFile(file: string, options: Options): Promise<void> {
     }
   });
   endProgress();
-  if (progress.entries === 0) throw usageRefusal("there is no entry to import", "each line is one entry as JSON");
+  if (progress.entries === 0)
+    throw usageRefusal("there is no entry to import", "each line is one entry as JSON");
   if (options.json === true) printJson({ imported: progress.entries, calls: progress.calls });
   else printLine(`Imported ${progress.entries} ${progress.entries === 1 ? "entry" : "entries"}.`);
 }
@@ -76,7 +81,11 @@ class GroupRefusal extends Refusal {
   readonly lastLine: number;
 
   constructor(refusal: Refusal, group: ImportGroup) {
-    super(refusal.code, refusal.message, refusal.mistakes.map((mistake) => atLine(mistake, group)));
+    super(
+      refusal.code,
+      refusal.message,
+      refusal.mistakes.map((mistake) => atLine(mistake, group)),
+    );
     this.firstLine = group.lineNumbers[0] ?? 0;
     this.lastLine = group.lineNumbers.at(-1) ?? 0;
   }
@@ -103,7 +112,8 @@ function atLine(mistake: Mistake, group: ImportGroup): Mistake {
 function stopped(error: unknown, progress: Progress, options: Options): unknown {
   if (!(error instanceof LineRefusal || error instanceof GroupRefusal)) return error;
   const next = error instanceof LineRefusal ? error.groupStart : error.firstLine;
-  if (options.json === true) printJson({ imported: progress.entries, calls: progress.calls, next_line: next });
+  if (options.json === true)
+    printJson({ imported: progress.entries, calls: progress.calls, next_line: next });
   const outcome = `${progress.entries} imported`;
   // The site may have committed the group and its answer may have been lost.
   const unsure = error instanceof GroupRefusal && error.code === "unreachable";

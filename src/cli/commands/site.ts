@@ -8,13 +8,19 @@ type SiteOptions = { readonly config?: string };
 export function defineSite(program: Command): void {
   addConfig(program.command("init"))
     .description("make the data folder that the configuration names, and print the operator token, this once")
-    .addOption(new Option("--role <role>", "what the site starts as").choices(["primary", "backup"]).default("primary"))
+    .addOption(
+      new Option("--role <role>", "what the site starts as")
+        .choices(["primary", "backup"])
+        .default("primary"),
+    )
     .option("--json", "print one JSON document: { site, role, operator_token }")
     .addHelpText("after", initExamples)
     .action(initSite);
   addConfig(program.command("serve"))
     .description("run the site until SIGINT or SIGTERM")
-    .addOption(new Option("--log <form>", "form of the log").choices(["auto", "json", "pretty"]).default("auto"))
+    .addOption(
+      new Option("--log <form>", "form of the log").choices(["auto", "json", "pretty"]).default("auto"),
+    )
     .addHelpText("after", "\nExamples:\n  dormouse serve --config calgary.yaml\n")
     .action(serveSite);
   addConfig(program.command("doctor"))
@@ -31,7 +37,9 @@ Examples:
 `;
 
 function addConfig(command: Command): Command {
-  return command.addOption(new Option("--config <file>", "the site's configuration file").env("DORMOUSE_CONFIG"));
+  return command.addOption(
+    new Option("--config <file>", "the site's configuration file").env("DORMOUSE_CONFIG"),
+  );
 }
 
 function configPathOf({ config }: SiteOptions): string {
@@ -41,7 +49,9 @@ function configPathOf({ config }: SiteOptions): string {
   return config;
 }
 
-async function initSite(options: SiteOptions & { readonly role: "primary" | "backup"; readonly json?: boolean }) {
+async function initSite(
+  options: SiteOptions & { readonly role: "primary" | "backup"; readonly json?: boolean },
+) {
   const configPath = configPathOf(options);
   const { init } = await import("../../app/init.ts");
   const made = await init({ configPath, role: options.role });

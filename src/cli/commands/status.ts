@@ -40,7 +40,12 @@ async function readStatus(site: SiteClient): Promise<Fields> {
     return (await site.call({ method: "GET", path: "/api/replication" })).body;
   } catch (error) {
     if (!(error instanceof Refusal) || error.code !== "route_unknown") throw error;
-    const { site: name, role, edition, version } = (await site.call({ method: "GET", path: "/healthz" })).body;
+    const {
+      site: name,
+      role,
+      edition,
+      version,
+    } = (await site.call({ method: "GET", path: "/healthz" })).body;
     return { site: name, role, edition, version };
   }
 }
@@ -49,13 +54,15 @@ function summaryOf(status: Fields): readonly (readonly [string, string])[] {
   const plain = Object.entries(status).filter(([, value]) => !Array.isArray(value) && !isFields(value));
   const pairs = plain.map(([name, value]) => [name, cell(value)] as const);
   const nested = Object.entries(status).flatMap(([name, value]) =>
-    isFields(value) ? Object.entries(value).map(([inner, text]) => [`${name} ${inner}`, cell(text)] as const) : [],
+    isFields(value)
+      ? Object.entries(value).map(([inner, text]) => [`${name} ${inner}`, cell(text)] as const)
+      : [],
   );
   return [...pairs, ...nested];
 }
 
 function peerRow(peer: Fields): readonly string[] {
-  return ["site", "state", "acked", "dirty", "lag_ms", "quarantined", "last_ack_at", "last_error"].map((name) =>
-    cell(peer[name]),
+  return ["site", "state", "acked", "dirty", "lag_ms", "quarantined", "last_ack_at", "last_error"].map(
+    (name) => cell(peer[name]),
   );
 }

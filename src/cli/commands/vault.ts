@@ -19,7 +19,10 @@ export function defineVault(program: Command): void {
     .action(createVault);
   addConnectionOptions(vault.command("list"))
     .description("list the vaults with their numbers of entries (operator token)")
-    .addHelpText("after", "\nExamples:\n  dormouse vault list --url http://127.0.0.1:8200 --token-file operator.token\n")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  dormouse vault list --url http://127.0.0.1:8200 --token-file operator.token\n",
+    )
     .action(listVaults);
   addConnectionOptions(vault.command("rename <vault_id> <name>"))
     .description("rename a vault (owner token)")
@@ -97,7 +100,12 @@ async function listVaults(options: Options): Promise<void> {
     if (options.json === true) return printJson(body);
     const vaults = objectsIn(body, "vaults");
     if (vaults.length === 0) return printNote("There is no vault yet.");
-    const rows = vaults.map((vault) => [cell(vault.vault_id), cell(vault.name), cell(vault.entries), cell(vault.created_at)]);
+    const rows = vaults.map((vault) => [
+      cell(vault.vault_id),
+      cell(vault.name),
+      cell(vault.entries),
+      cell(vault.created_at),
+    ]);
     await printTable(["VAULT", "NAME", "ENTRIES", "CREATED"], rows);
   });
 }
@@ -115,7 +123,10 @@ async function deleteVault(vaultId: string, options: Options & { readonly yes?: 
   await withSite(options, async (site) => {
     const path = `/api/vaults/${encodeURIComponent(vaultId)}`;
     const { body } = await site.call({ method: "GET", path });
-    await confirm(`Delete the vault ${JSON.stringify(cell(body.name))} and everything in it for good?`, options.yes === true);
+    await confirm(
+      `Delete the vault ${JSON.stringify(cell(body.name))} and everything in it for good?`,
+      options.yes === true,
+    );
     await site.call({ method: "DELETE", path });
     if (options.json === true) printJson({ vault_id: vaultId, deleted: true });
     else printLine(`Deleted ${vaultId}.`);

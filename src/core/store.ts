@@ -101,6 +101,11 @@ export type Peer = {
 export type Listing = {
   /** In position order; vaults that must be there first are in front, whatever their position. */
   readonly rows: readonly StoredRow[];
+  /**
+   * Where the rows continue from, with the chain that this history has there: what a push must name as its `after`. A point
+   * kept from an earlier call may be of a history that a restored disk has undone since.
+   */
+  readonly after: Point;
   readonly through: Point;
   /** Whether nothing lies above `through`. */
   readonly isLast: boolean;

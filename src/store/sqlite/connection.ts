@@ -1,0 +1,100 @@
+import Sqlite from "better-sqlite3";
+
+/** What SQLite takes as a parameter. */
+export type SqlValue = string | number | Uint8Array | null;
+
+type Statement = Sqlite.Statement<SqlValue[], unknown>;
+
+/**
+ * One connection and its prepared statements. Nothing of the data is kept between calls, so that the database may be put
+ * back to an older copy under a running site and every transaction still sees what is stored.
+ */
+export class Connection {
+  readonly database: Sqlite.Database;
+  readonly #statements = new Map<string, Statement>();
+
+  constructor(database: Sqlite.Database) {
+    this.database = database;
+  }
+
+  /** The first record; the caller names the shape that the statement selects. */
+  get<Rec>(sql: string, ...values: SqlValue[]): Rec | undefined {
+    return this.#prepared(sql).get(...values) as Rec | undefined;
+  }
+
+  all<Rec>(sql: string, ...values: SqlValue[]): Rec[] {
+    return this.#prepared(sql).all(...values) as Rec[];
+  }
+
+  /** Returns how many records changed. */
+  run(sql: string, ...values: SqlValue[]): number {
+    return this.#prepared(sql).run(...values).changes;
+  }
+
+  /** Every statement prepared so far, for the test that reads their plans. */
+  statements(): readonly string[] {
+    return [...this.#statements.keys()];
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.database.close();
+  }
+
+  #prepared(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known) return known;
+    const statement = this.database.prepare<SqlValue[], unknown>(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+/** The connections of one store: a memory database has only one, and reads then never meet an open transaction. */
+export type Connections = {
+  readonly writer: Connection;
+  readonly reader: Connection;
+};
+
+/** Opens a database file for the store's own use: durable at every commit, and deleted content overwritten. */
+export function openFile(path: string): Connections {
+  const database = new Sqlite(path, { fileMustExist: true });
+  try {
+    database.pragma("journal_mode = WAL");
+    database.pragma("synchronous = FULL");
+    settle(database);
+    const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
+    reader.pragma("cache_size = -16000");
+    return { writer: new Connection(database), reader: new Connection(reader) };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Opens a copy of a database in memory. */
+export function openImage(image: Buffer): Connections {
+  const database = new Sqlite(withoutWal(image));
+  settle(database);
+  const connection = new Connection(database);
+  return { writer: connection, reader: connection };
+}
+
+/** Foreign keys would refuse rows that arrive in another order than they were written in. */
+function settle(database: Sqlite.Database): void {
+  database.pragma("secure_delete = ON");
+  database.pragma("foreign_keys = OFF");
+  database.pragma("temp_store = MEMORY");
+}
+
+/** Bytes 18 and 19 of a database header ask for a WAL, which a memory database cannot have (sqlite.org/fileformat2.html, 1.3). */
+function withoutWal(image: Buffer): Buffer {
+  const copy = Buffer.from(image);
+  if (copy.length >= 20) copy.fill(1, 18, 20);
+  return copy;
+}
+
+/** A blob as plain bytes: callers see no Node types. */
+export function bytesOf(blob: Uint8Array): Uint8Array {
+  return new Uint8Array(blob.buffer, blob.byteOffset, blob.byteLength);
+}

@@ -1,0 +1,88 @@
+import type { VaultId } from "../../core/ids.ts";
+import { comparePositions, type Point, type Position } from "../../core/position.ts";
+import type { StoredRow } from "../../core/row.ts";
+import type { BatchLimit, Listing } from "../../core/store.ts";
+import type { Connection } from "./connection.ts";
+import { pointAtOrAbove, pointAtOrBelow } from "./history.ts";
+import { type RowColumns, readRow, replicatedTables, rowOf } from "./replicated-tables.ts";
+import { readSite } from "./site-record.ts";
+
+type Candidate = { epoch: number; seq: number; bytes: number };
+
+/** See PrimaryStore.listAbove. Must run with no write between its statements. */
+export function readListing(connection: Connection, after: Position, limit: BatchLimit): Listing {
+  const site = readSite(connection);
+  if (site.realm === null) throw new Error("a site without a realm has nothing to push");
+  const through = coverage(connection, after, limit, site.head);
+  const rows = rowsBetween(connection, after, through.position);
+  return {
+    rows: withVaultsInFront(connection, rows),
+    after: pointAtOrBelow(connection, after),
+    through,
+    isLast: comparePositions(through.position, site.head.position) === 0,
+    epoch: site.epoch,
+    realm: site.realm,
+  };
+}
+
+/**
+ * Up to where one batch goes: the head where everything fits, and otherwise the last point within the limit whose chain is
+ * known. A former backup knows only the points it was pushed to; where none lies within the limit, the batch goes on to the
+ * next one, which no push it once took was longer than.
+ */
+function coverage(connection: Connection, after: Position, limit: BatchLimit, head: Point): Point {
+  const candidates = connection.all<Candidate>(
+    candidatesSql,
+    ...replicatedTables.flatMap(() => [after.epoch, after.seq]),
+    limit.rows + 1,
+  );
+  const count = fitting(candidates, limit);
+  const last = candidates[count - 1];
+  if (last === undefined || count === candidates.length) return head;
+  const within = pointAtOrBelow(connection, last);
+  if (comparePositions(within.position, after) > 0) return within;
+  return pointAtOrAbove(connection, last) ?? head;
+}
+
+/** How many candidates one batch takes: at least one, so that a row over the limit is not in the way for good. */
+function fitting(candidates: readonly Candidate[], limit: BatchLimit): number {
+  let bytes = 0;
+  let count = 0;
+  for (const candidate of candidates) {
+    bytes += candidate.bytes;
+    if (count > 0 && (count >= limit.rows || bytes > limit.bytes)) break;
+    count += 1;
+  }
+  return count;
+}
+
+/** Positions and sizes only: three times a batch of bodies would be read to throw two of them away. */
+const candidatesSql = `${replicatedTables
+  .map(({ name }) => `SELECT epoch, seq, coalesce(length(body), 0) AS bytes FROM ${name} WHERE (epoch, seq) > (?, ?)`)
+  .join(" UNION ALL ")} ORDER BY epoch, seq LIMIT ?`;
+
+function rowsBetween(connection: Connection, after: Position, through: Position): StoredRow[] {
+  return replicatedTables
+    .flatMap((table) =>
+      connection
+        .all<RowColumns>(
+          `${table.select} WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)`,
+          after.epoch,
+          after.seq,
+          through.epoch,
+          through.seq,
+        )
+        .map((columns) => rowOf(table.kind, columns)),
+    )
+    .toSorted((a, b) => comparePositions(a.position, b.position));
+}
+
+/** A backup must never hold an entry whose vault it has not heard of, however late that vault was last changed. */
+function withVaultsInFront(connection: Connection, rows: readonly StoredRow[]): StoredRow[] {
+  const needed = new Set<VaultId>(rows.filter((row) => row.key.kind !== "vault").map((row) => row.key.vaultId));
+  const vaults = [...needed]
+    .map((vaultId) => readRow(connection, { kind: "vault", vaultId }))
+    .filter((row) => row !== undefined)
+    .toSorted((a, b) => comparePositions(a.position, b.position));
+  return [...vaults, ...rows.filter((row) => row.key.kind !== "vault" || !needed.has(row.key.vaultId))];
+}

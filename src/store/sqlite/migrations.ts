@@ -1,0 +1,180 @@
+import type Sqlite from "better-sqlite3";
+import { Refusal } from "../../core/errors.ts";
+
+/** One step of the schema. Never changed once released; `up` runs in a transaction of its own together with its version. */
+export type Migration = { readonly version: number; readonly up: (database: Sqlite.Database) => void };
+
+/** `Dorm`, in the header of every database of this program. */
+export const applicationId = 0x446f726d;
+
+/**
+ * A table of replicated rows. A row holds the hash of its body, so a table of its own for each kind needs no knowledge of
+ * bodies. Indexes: by position for listing what lies above one; the live rows by key; the marked by position for clearing
+ * marks, and by age for the lag; the unmarked by position for marking what a new backup lacks.
+ */
+function replicatedTable(name: string, keys: string): string {
+  const columns = keys.split(", ").map((key) => `${key} TEXT NOT NULL,`);
+  return `
+    CREATE TABLE ${name} (
+      ${columns.join(" ")}
+      epoch INTEGER NOT NULL,
+      seq INTEGER NOT NULL,
+      deleted INTEGER NOT NULL,
+      hash BLOB NOT NULL,
+      body BLOB,
+      replication_dirty INTEGER NOT NULL,
+      dirty_since INTEGER,
+      replicated_at INTEGER,
+      PRIMARY KEY (${keys}),
+      CHECK ((deleted = 1) = (body IS NULL)),
+      CHECK ((replication_dirty = 1) = (dirty_since IS NOT NULL))
+    ) STRICT;
+    CREATE INDEX ${name}_position ON ${name} (epoch, seq);
+    CREATE INDEX ${name}_live ON ${name} (${keys}) WHERE deleted = 0;
+    CREATE INDEX ${name}_dirty ON ${name} (epoch, seq) WHERE replication_dirty = 1;
+    CREATE INDEX ${name}_dirty_since ON ${name} (dirty_since, epoch, seq) WHERE replication_dirty = 1;
+    CREATE INDEX ${name}_unmarked ON ${name} (epoch, seq) WHERE replication_dirty = 0;
+  `;
+}
+
+const first: Migration = {
+  version: 1,
+  up: (database) => {
+    database.exec(`
+      CREATE TABLE site (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        site TEXT NOT NULL,
+        realm TEXT,
+        role TEXT NOT NULL,
+        fenced TEXT,
+        epoch_number INTEGER NOT NULL,
+        epoch_id TEXT NOT NULL,
+        seen_number INTEGER NOT NULL,
+        seen_id TEXT NOT NULL,
+        head_epoch INTEGER NOT NULL,
+        head_seq INTEGER NOT NULL,
+        head_chain BLOB NOT NULL CHECK (length(head_chain) = 32),
+        primary_site TEXT,
+        primary_url TEXT,
+        last_push_at INTEGER,
+        pruned_epoch INTEGER NOT NULL DEFAULT 0,
+        pruned_seq INTEGER NOT NULL DEFAULT 0
+      ) STRICT;
+
+      CREATE TABLE timeline (
+        line INTEGER PRIMARY KEY,
+        epoch_number INTEGER NOT NULL,
+        epoch_id TEXT NOT NULL,
+        site TEXT NOT NULL,
+        from_epoch INTEGER NOT NULL,
+        from_seq INTEGER NOT NULL,
+        from_chain BLOB NOT NULL CHECK (length(from_chain) = 32)
+      ) STRICT;
+
+      CREATE TABLE history (
+        epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        chain BLOB NOT NULL CHECK (length(chain) = 32),
+        acknowledged INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (epoch, seq)
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE operators (
+        token_id TEXT PRIMARY KEY,
+        verifier BLOB NOT NULL,
+        label TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE peers (
+        site TEXT PRIMARY KEY,
+        acked_epoch INTEGER,
+        acked_seq INTEGER,
+        acked_chain BLOB,
+        last_ack_at INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE quarantine (
+        kind TEXT NOT NULL,
+        vault_id TEXT NOT NULL,
+        item_id TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        code TEXT NOT NULL,
+        PRIMARY KEY (kind, vault_id, item_id, peer)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX quarantine_peer ON quarantine (peer, kind, epoch, seq);
+
+      CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        event TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        message TEXT NOT NULL,
+        details TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        incident TEXT NOT NULL,
+        opens INTEGER NOT NULL,
+        ended_at INTEGER
+      ) STRICT;
+      CREATE INDEX alerts_at ON alerts (at);
+      CREATE INDEX alerts_open ON alerts (event, subject) WHERE opens = 1 AND ended_at IS NULL;
+
+      CREATE TABLE deliveries (
+        channel TEXT NOT NULL,
+        alert_id INTEGER NOT NULL,
+        PRIMARY KEY (channel, alert_id)
+      ) STRICT, WITHOUT ROWID;
+    `);
+    database.exec(replicatedTable("vaults", "vault_id"));
+    database.exec(replicatedTable("accesses", "vault_id, access_id"));
+    database.exec(replicatedTable("entries", "vault_id, entry_id"));
+    database.exec("CREATE INDEX vaults_deleted ON vaults (vault_id) WHERE deleted = 1");
+    database.exec("CREATE INDEX accesses_id ON accesses (access_id)");
+  },
+};
+
+export const migrations: readonly Migration[] = [first];
+
+/** The version of a database's schema; 0 for one without any. */
+export function schemaVersion(database: Sqlite.Database): number {
+  const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").get();
+  if (known === undefined) return 0;
+  return Number(database.prepare("SELECT coalesce(max(version), 0) FROM migrations").pluck().get());
+}
+
+export function newestVersion(steps: readonly Migration[]): number {
+  return Math.max(0, ...steps.map((step) => step.version));
+}
+
+/** @throws Refusal `database_newer` where the database has steps that this program does not know */
+export function refuseNewer(database: Sqlite.Database, steps: readonly Migration[]): void {
+  const [stored, known] = [schemaVersion(database), newestVersion(steps)];
+  if (stored <= known) return;
+  throw new Refusal("database_newer", `the database has schema ${stored}; this program knows up to ${known}`);
+}
+
+/** Runs what the database lacks, in order, each step in its own transaction: a crash leaves a whole number of them. */
+export function migrate(database: Sqlite.Database, steps: readonly Migration[], now: number): void {
+  const stored = schemaVersion(database);
+  if (stored === 0) prepareEmpty(database);
+  for (const step of steps.toSorted((a, b) => a.version - b.version)) {
+    if (step.version > stored) runStep(database, step, now);
+  }
+}
+
+function prepareEmpty(database: Sqlite.Database): void {
+  database.pragma(`application_id = ${applicationId}`);
+  database.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT");
+}
+
+function runStep(database: Sqlite.Database, step: Migration, now: number): void {
+  database
+    .transaction(() => {
+      step.up(database);
+      database.prepare("INSERT INTO migrations (version, applied_at) VALUES (?, ?)").run(step.version, now);
+    })
+    .immediate();
+}

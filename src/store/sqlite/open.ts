@@ -1,0 +1,86 @@
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import { Refusal } from "../../core/errors.ts";
+import type { SiteName } from "../../core/ids.ts";
+import { type Connections, openFile, openImage } from "./connection.ts";
+import { refusalOf } from "./failures.ts";
+import { checkFile, checkOpened } from "./integrity.ts";
+import { type Migration, migrations, refuseNewer } from "./migrations.ts";
+import { readSite } from "./site-record.ts";
+import { SqliteStore, type StorePorts } from "./sqlite-store.ts";
+import { upgrade, type Upgrade } from "./upgrade.ts";
+
+export type OpenOptions = StorePorts & {
+  /** The database file; initialiseSite makes it. */
+  readonly path: string;
+  /** The site that the database must belong to. */
+  readonly expectedSite?: SiteName;
+  /** With less room than this on the disk, client writes are refused (`disk_full`); 0 never looks. */
+  readonly diskFreeMinBytes?: number;
+  /** All of this program's unless a test names others. */
+  readonly migrations?: readonly Migration[];
+};
+
+export type OpenedStore = {
+  readonly store: SqliteStore;
+  /** What the opening did to the schema, for the operator to hear of; null where it was up to date. */
+  readonly upgrade: Upgrade | null;
+};
+
+/**
+ * Opens a site's database, having looked whether it is whole, and brings its schema up to date. The caller holds the data
+ * folder's lock. Costs the same however much is stored, apart from the check of a file up to 64 MiB.
+ * @throws Refusal `data_missing`, `data_of_other_site`, `database_corrupt`, `database_newer`, `disk_full`, `storage_failed`
+ */
+export function openSqliteStore(options: OpenOptions): OpenedStore {
+  const { path, clock, random, hash } = options;
+  checkFile(path);
+  const connections = attempt(() => openFile(path));
+  try {
+    const upgraded = attempt(() => prepare(connections, options));
+    const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0);
+    return { store: new SqliteStore({ connections, clock, random, hash, checkRoom }), upgrade: upgraded };
+  } catch (error) {
+    connections.reader.close();
+    connections.writer.close();
+    throw error;
+  }
+}
+
+/** Opens a store in memory on the bytes of a database: siteImage makes those of a new site. */
+export function openMemoryStore(options: StorePorts & { readonly image: Buffer }): SqliteStore {
+  const { image, clock, random, hash } = options;
+  return new SqliteStore({ connections: openImage(image), clock, random, hash, checkRoom: () => {} });
+}
+
+function prepare({ writer }: Connections, options: OpenOptions): Upgrade | null {
+  const { database } = writer;
+  const steps = options.migrations ?? migrations;
+  database.pragma("wal_checkpoint(TRUNCATE)");
+  checkOpened(database, options.path);
+  refuseNewer(database, steps);
+  const upgraded = upgrade(database, { path: options.path, steps, now: options.clock.now() });
+  refuseOtherSite(readSite(writer).site, options);
+  return upgraded;
+}
+
+function refuseOtherSite(site: SiteName, { path, expectedSite }: OpenOptions): void {
+  if (expectedSite === undefined || site === expectedSite) return;
+  throw new Refusal("data_of_other_site", `${path} belongs to ${site}, not to ${expectedSite}`);
+}
+
+function roomCheck(folder: string, diskFreeMinBytes: number): () => void {
+  if (diskFreeMinBytes === 0) return () => {};
+  return () => {
+    const { bavail, bsize } = statfsSync(folder);
+    if (bavail * bsize < diskFreeMinBytes) throw new Refusal("disk_full");
+  };
+}
+
+function attempt<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}

@@ -1,0 +1,54 @@
+import type { SiteName } from "../../core/ids.ts";
+import { comparePositions, type Point } from "../../core/position.ts";
+import type { Acknowledgement } from "../../core/store.ts";
+import { flagAcknowledged, knowsPoint } from "./history.ts";
+import { clearMarks } from "./marks.ts";
+import { readPeer, readPeers, saveAcked } from "./peers.ts";
+import { settleQuarantine } from "./quarantine.ts";
+import type { Steps, Transaction } from "./transaction.ts";
+
+/** See PrimaryStore.configurePeers. */
+export function* configurePeers(tx: Transaction, sites: readonly SiteName[], now: number): Steps<void> {
+  const stored = readPeers(tx.connection).map((peer) => peer.site);
+  const gone = stored.filter((site) => !sites.includes(site));
+  for (const site of gone) {
+    tx.connection.run("DELETE FROM peers WHERE site = ?", site);
+    tx.connection.run("DELETE FROM quarantine WHERE peer = ?", site);
+  }
+  for (const site of sites) tx.connection.run("INSERT INTO peers (site) VALUES (?) ON CONFLICT DO NOTHING", site);
+  tx.forgetPeers();
+  if (gone.length > 0) yield* clearMarks(tx, now);
+}
+
+/**
+ * See PrimaryStore.acknowledge. A point that this history never went through changes nothing: the push was made before the
+ * database was put back to an older copy, and the next one will show that.
+ */
+export function* acknowledge(tx: Transaction, site: SiteName, ack: Acknowledgement, now: number): Steps<void> {
+  const peer = readPeer(tx.connection, site);
+  if (!peer || !knowsPoint(tx.connection, ack.through)) return;
+  if (peer.acked === null || comparePositions(ack.through.position, peer.acked.position) > 0) {
+    saveAcked(tx.connection, site, ack.through);
+    flagAcknowledged(tx.connection, ack.through.position);
+  }
+  tx.connection.run("UPDATE peers SET last_ack_at = ? WHERE site = ?", now, site);
+  settleQuarantine(tx.connection, site, ack);
+  yield* clearMarks(tx, now);
+}
+
+/** See PrimaryStore.resumeFrom. */
+export function resumeFrom(tx: Transaction, site: SiteName, applied: Point): "known" | "unknown" {
+  if (!knowsPoint(tx.connection, applied)) {
+    fenceBehind(tx);
+    return "unknown";
+  }
+  saveAcked(tx.connection, site, applied);
+  flagAcknowledged(tx.connection, applied.position);
+  return "known";
+}
+
+/** A site that is superseded stays so: that it also went back in time is the lesser trouble. */
+function fenceBehind(tx: Transaction): void {
+  const site = tx.site();
+  if (site.role === "primary" && site.fenced === null) tx.saveSite({ ...site, fenced: "primary_behind" });
+}

@@ -1,0 +1,89 @@
+import type { SiteName } from "../../core/ids.ts";
+import { comparePositions, type Position } from "../../core/position.ts";
+import { formatKey, type RowKey, type StoredRow } from "../../core/row.ts";
+import type { Acknowledgement } from "../../core/store.ts";
+import type { Connection } from "./connection.ts";
+import {
+  itemOf,
+  type ReplicatedTable,
+  type RowColumns,
+  readPosition,
+  replicatedTables,
+  rowOf,
+} from "./replicated-tables.ts";
+
+/**
+ * Rows that a peer refused, each at the position it was refused at. A row that has changed since stands at another position
+ * and counts as quarantined nowhere, whatever is still written here of its old one.
+ */
+
+/** SQL: whether the record `q` of the quarantine is a row of the table as it stands. */
+export function standsIn({ kind, name, itemColumn }: ReplicatedTable): string {
+  const item = itemColumn === undefined ? "''" : `${name}.${itemColumn}`;
+  return `q.kind = '${kind}' AND q.vault_id = ${name}.vault_id AND q.item_id = ${item}
+    AND q.epoch = ${name}.epoch AND q.seq = ${name}.seq`;
+}
+
+export function readQuarantined(connection: Connection, peer: SiteName, limit: number): StoredRow[] {
+  return replicatedTables
+    .flatMap((table) =>
+      connection.all<RowColumns>(quarantinedSql(table), peer, limit).map((columns) => rowOf(table.kind, columns)),
+    )
+    .toSorted((a, b) => comparePositions(a.position, b.position))
+    .slice(0, limit);
+}
+
+function quarantinedSql(table: ReplicatedTable): string {
+  return `SELECT ${table.columns} FROM quarantine AS q INDEXED BY quarantine_peer CROSS JOIN ${table.name} ON ${standsIn(table)}
+    WHERE q.peer = ? ORDER BY q.epoch, q.seq LIMIT ?`;
+}
+
+/** Puts the rejected in, where they still stand as they were pushed, and takes the accepted out. */
+export function settleQuarantine(connection: Connection, peer: SiteName, ack: Acknowledgement): void {
+  const rejected = new Set(ack.rejected.map(({ key }) => formatKey(key)));
+  for (const row of ack.rejected) {
+    const stored = readPosition(connection, row.key);
+    if (stored && comparePositions(stored, row.position) === 0) putIn(connection, peer, row);
+  }
+  if (!connection.get("SELECT 1 FROM quarantine INDEXED BY quarantine_peer WHERE peer = ? LIMIT 1", peer)) return;
+  for (const { key, position } of ack.rows) {
+    if (!rejected.has(formatKey(key))) takeOut(connection, peer, key, position);
+  }
+}
+
+function putIn(connection: Connection, peer: SiteName, row: Acknowledgement["rejected"][number]): void {
+  connection.run(
+    `INSERT INTO quarantine (kind, vault_id, item_id, peer, epoch, seq, code) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (kind, vault_id, item_id, peer) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, code = excluded.code`,
+    row.key.kind,
+    row.key.vaultId,
+    itemOf(row.key),
+    peer,
+    row.position.epoch,
+    row.position.seq,
+    row.code,
+  );
+}
+
+/** Only up to the position pushed: a late answer about an older one says nothing of the row as it is. */
+function takeOut(connection: Connection, peer: SiteName, key: RowKey, position: Position): void {
+  connection.run(
+    "DELETE FROM quarantine WHERE kind = ? AND vault_id = ? AND item_id = ? AND peer = ? AND (epoch, seq) <= (?, ?)",
+    key.kind,
+    key.vaultId,
+    itemOf(key),
+    peer,
+    position.epoch,
+    position.seq,
+  );
+}
+
+/** A changed row is another row to a backup: what was wrong with the old one says nothing of it. */
+export function leaveQuarantine(connection: Connection, key: RowKey): void {
+  connection.run(
+    "DELETE FROM quarantine WHERE kind = ? AND vault_id = ? AND item_id = ?",
+    key.kind,
+    key.vaultId,
+    itemOf(key),
+  );
+}

@@ -1,0 +1,137 @@
+import type { AccessId, EntryId, VaultId } from "../../core/ids.ts";
+import { type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
+import { bytesOf, type Connection, type SqlValue } from "./connection.ts";
+
+/** What the tables of replicated rows have in common, and the little in which they differ. The only list of them. */
+export type ReplicatedTable = {
+  readonly kind: RowKind;
+  readonly name: string;
+  /** The second key column; vaults have none. */
+  readonly itemColumn: string | undefined;
+  /** What `RowColumns` needs, each column under its table's name. */
+  readonly columns: string;
+  readonly select: string;
+  readonly upsert: string;
+};
+
+/** A record of any of the tables, under column names that they share. */
+export type RowColumns = {
+  vault_id: VaultId;
+  item_id: string;
+  epoch: number;
+  seq: number;
+  hash: Uint8Array;
+  body: Uint8Array | null;
+  replication_dirty: number;
+  dirty_since: number | null;
+  replicated_at: number | null;
+};
+
+function describe(kind: RowKind, name: string, itemColumn: string | undefined): ReplicatedTable {
+  const item = itemColumn === undefined ? "''" : `${name}.${itemColumn}`;
+  const own = ["epoch", "seq", "hash", "body", "replication_dirty", "dirty_since", "replicated_at"];
+  const columns = [`${name}.vault_id`, `${item} AS item_id`, ...own.map((column) => `${name}.${column}`)].join(", ");
+  const keys = itemColumn === undefined ? "vault_id" : `vault_id, ${itemColumn}`;
+  const marks = keys.replaceAll(/\w+/g, "?");
+  return {
+    kind,
+    name,
+    itemColumn,
+    columns,
+    select: `SELECT ${columns} FROM ${name}`,
+    upsert: `INSERT INTO ${name} (${keys}, epoch, seq, deleted, hash, body, replication_dirty, dirty_since, replicated_at)
+      VALUES (${marks}, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (${keys}) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, deleted = excluded.deleted,
+        hash = excluded.hash, body = excluded.body, replication_dirty = excluded.replication_dirty,
+        dirty_since = excluded.dirty_since, replicated_at = excluded.replicated_at`,
+  };
+}
+
+const described = {
+  vault: describe("vault", "vaults", undefined),
+  access: describe("access", "accesses", "access_id"),
+  entry: describe("entry", "entries", "entry_id"),
+} as const satisfies Record<RowKind, ReplicatedTable>;
+
+export const replicatedTables: readonly ReplicatedTable[] = rowKinds.map((kind) => described[kind]);
+
+export function tableOf(kind: RowKind): ReplicatedTable {
+  return described[kind];
+}
+
+/** The id within the vault; empty for the vault itself. */
+export function itemOf(key: RowKey): string {
+  switch (key.kind) {
+    case "vault":
+      return "";
+    case "access":
+      return key.accessId;
+    case "entry":
+      return key.entryId;
+  }
+}
+
+export function keyOf(kind: RowKind, columns: { readonly vault_id: VaultId; readonly item_id: string }): RowKey {
+  const vaultId = columns.vault_id;
+  switch (kind) {
+    case "vault":
+      return { kind, vaultId };
+    case "access":
+      return { kind, vaultId, accessId: columns.item_id as AccessId };
+    case "entry":
+      return { kind, vaultId, entryId: columns.item_id as EntryId };
+  }
+}
+
+export function rowOf(kind: RowKind, columns: RowColumns): StoredRow {
+  return {
+    key: keyOf(kind, columns),
+    position: { epoch: columns.epoch, seq: columns.seq },
+    hash: bytesOf(columns.hash),
+    body: columns.body === null ? null : bytesOf(columns.body),
+    dirty: columns.replication_dirty === 1,
+    dirtySince: columns.dirty_since,
+    replicatedAt: columns.replicated_at,
+  };
+}
+
+function keyValues(key: RowKey): SqlValue[] {
+  return key.kind === "vault" ? [key.vaultId] : [key.vaultId, itemOf(key)];
+}
+
+const selectByKey: Readonly<Record<RowKind, string>> = {
+  vault: `${described.vault.select} WHERE vault_id = ?`,
+  access: `${described.access.select} WHERE vault_id = ? AND access_id = ?`,
+  entry: `${described.entry.select} WHERE vault_id = ? AND entry_id = ?`,
+};
+
+export function readRow(connection: Connection, key: RowKey): StoredRow | undefined {
+  const columns = connection.get<RowColumns>(selectByKey[key.kind], ...keyValues(key));
+  return columns && rowOf(key.kind, columns);
+}
+
+/** Where a row stands, without its body. */
+export function readPosition(connection: Connection, key: RowKey): { epoch: number; seq: number } | undefined {
+  return connection.get(positionByKey[key.kind], ...keyValues(key));
+}
+
+const positionByKey: Readonly<Record<RowKind, string>> = {
+  vault: "SELECT epoch, seq FROM vaults WHERE vault_id = ?",
+  access: "SELECT epoch, seq FROM accesses WHERE vault_id = ? AND access_id = ?",
+  entry: "SELECT epoch, seq FROM entries WHERE vault_id = ? AND entry_id = ?",
+};
+
+export function storeRow(connection: Connection, row: StoredRow): void {
+  connection.run(
+    described[row.key.kind].upsert,
+    ...keyValues(row.key),
+    row.position.epoch,
+    row.position.seq,
+    row.body === null ? 1 : 0,
+    row.hash,
+    row.body,
+    row.dirty ? 1 : 0,
+    row.dirtySince,
+    row.replicatedAt,
+  );
+}

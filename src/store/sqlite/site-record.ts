@@ -1,0 +1,155 @@
+import type { Epoch, Promotion } from "../../core/epoch.ts";
+import type { RealmId, SiteName } from "../../core/ids.ts";
+import type { Role } from "../../core/push.ts";
+import type { Fence, OperatorToken, Site } from "../../core/store.ts";
+import { bytesOf, type Connection } from "./connection.ts";
+
+type SiteColumns = {
+  site: SiteName;
+  realm: RealmId | null;
+  role: Role;
+  fenced: Fence | null;
+  epoch_number: number;
+  epoch_id: string;
+  seen_number: number;
+  seen_id: string;
+  head_epoch: number;
+  head_seq: number;
+  head_chain: Uint8Array;
+  primary_site: SiteName | null;
+  primary_url: string | null;
+  last_push_at: number | null;
+};
+
+export function readSite(connection: Connection): Site {
+  const columns = connection.get<SiteColumns>("SELECT * FROM site WHERE id = 1");
+  if (!columns) throw new Error("the database holds no site record");
+  return {
+    site: columns.site,
+    realm: columns.realm,
+    role: columns.role,
+    fenced: columns.fenced,
+    epoch: { number: columns.epoch_number, id: columns.epoch_id },
+    epochSeen: { number: columns.seen_number, id: columns.seen_id },
+    head: {
+      position: { epoch: columns.head_epoch, seq: columns.head_seq },
+      chain: bytesOf(columns.head_chain),
+    },
+    primary: primaryOf(columns),
+  };
+}
+
+function primaryOf(columns: SiteColumns): Site["primary"] {
+  const { primary_site: site, primary_url: url, last_push_at: lastPushAt } = columns;
+  return site === null || url === null || lastPushAt === null ? null : { site, url, lastPushAt };
+}
+
+export function writeSite(connection: Connection, site: Site): void {
+  connection.run(
+    `UPDATE site SET realm = ?, role = ?, fenced = ?, epoch_number = ?, epoch_id = ?, seen_number = ?, seen_id = ?,
+       head_epoch = ?, head_seq = ?, head_chain = ?, primary_site = ?, primary_url = ?, last_push_at = ? WHERE id = 1`,
+    site.realm,
+    site.role,
+    site.fenced,
+    site.epoch.number,
+    site.epoch.id,
+    site.epochSeen.number,
+    site.epochSeen.id,
+    site.head.position.epoch,
+    site.head.position.seq,
+    site.head.chain,
+    site.primary?.site ?? null,
+    site.primary?.url ?? null,
+    site.primary?.lastPushAt ?? null,
+  );
+}
+
+export function insertSite(connection: Connection, site: Site): void {
+  connection.run(
+    `INSERT INTO site (id, site, role, epoch_number, epoch_id, seen_number, seen_id, head_epoch, head_seq, head_chain)
+     VALUES (1, ?, ?, 0, '', 0, '', 0, 0, ?)`,
+    site.site,
+    site.role,
+    site.head.chain,
+  );
+  writeSite(connection, site);
+}
+
+type TimelineColumns = {
+  epoch_number: number;
+  epoch_id: string;
+  site: SiteName;
+  from_epoch: number;
+  from_seq: number;
+  from_chain: Uint8Array;
+};
+
+export function readTimeline(connection: Connection): readonly Promotion[] {
+  return connection.all<TimelineColumns>("SELECT * FROM timeline ORDER BY line").map((columns) => ({
+    epoch: { number: columns.epoch_number, id: columns.epoch_id },
+    site: columns.site,
+    from: {
+      position: { epoch: columns.from_epoch, seq: columns.from_seq },
+      chain: bytesOf(columns.from_chain),
+    },
+  }));
+}
+
+export function writeTimeline(connection: Connection, timeline: readonly Promotion[]): void {
+  connection.run("DELETE FROM timeline");
+  for (const [line, { epoch, site, from }] of timeline.entries()) {
+    connection.run(
+      `INSERT INTO timeline (line, epoch_number, epoch_id, site, from_epoch, from_seq, from_chain)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      line,
+      epoch.number,
+      epoch.id,
+      site,
+      from.position.epoch,
+      from.position.seq,
+      from.chain,
+    );
+  }
+}
+
+/** Whether two timelines name the same promotions; what else stands in a line never changes. */
+export function sameTimeline(a: readonly Promotion[], b: readonly Promotion[]): boolean {
+  return a.length === b.length && a.every((line, index) => sameEpoch(line.epoch, b[index]?.epoch));
+}
+
+function sameEpoch(a: Epoch, b: Epoch | undefined): boolean {
+  return b !== undefined && a.number === b.number && a.id === b.id;
+}
+
+type OperatorColumns = {
+  token_id: string;
+  verifier: Uint8Array;
+  label: string;
+  created_at: number;
+  expires_at: number | null;
+};
+
+export function readOperator(connection: Connection, tokenId: string): OperatorToken | undefined {
+  const columns = connection.get<OperatorColumns>("SELECT * FROM operators WHERE token_id = ?", tokenId);
+  if (!columns) return undefined;
+  return {
+    tokenId: columns.token_id,
+    verifier: bytesOf(columns.verifier),
+    label: columns.label,
+    createdAt: columns.created_at,
+    expiresAt: columns.expires_at,
+  };
+}
+
+export function insertOperator(connection: Connection, token: OperatorToken): void {
+  connection.run(
+    `INSERT INTO operators (token_id, verifier, label, created_at, expires_at) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (token_id) DO UPDATE SET verifier = excluded.verifier, label = excluded.label,
+       created_at = excluded.created_at, expires_at = excluded.expires_at`,
+    token.tokenId,
+    token.verifier,
+    token.label,
+    token.createdAt,
+    token.expiresAt,
+  );
+}

@@ -1,0 +1,249 @@
+import type { Alert, AlertDetails, AlertEvent } from "../../core/alert-events.ts";
+import type { Epoch, Promotion } from "../../core/epoch.ts";
+import { Refusal } from "../../core/errors.ts";
+import type { AccessId, EntryId, SiteName, VaultId } from "../../core/ids.ts";
+import type { Clock, Hash, Random } from "../../core/ports.ts";
+import type { Point, Position } from "../../core/position.ts";
+import type { Push } from "../../core/push.ts";
+import type { RowKey, StoredRow } from "../../core/row.ts";
+import type {
+  Acknowledgement,
+  ApplyOutcome,
+  Backlog,
+  BatchLimit,
+  Listing,
+  OperatorToken,
+  Peer,
+  Site,
+  Store,
+  Write,
+} from "../../core/store.ts";
+import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
+import { readBacklog } from "./backlog.ts";
+import { applyPush } from "./backup.ts";
+import { type Connection, type Connections, openImage } from "./connection.ts";
+import { refusalOf } from "./failures.ts";
+import { readListing } from "./listing.ts";
+import { markAbove } from "./marks.ts";
+import { readPeers } from "./peers.ts";
+import { acknowledge, configurePeers, resumeFrom } from "./primary.ts";
+import { readQuarantined } from "./quarantine.ts";
+import { readRow } from "./replicated-tables.ts";
+import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
+import { recordEpoch, type Transaction } from "./transaction.ts";
+import { commitWrite, readAccess, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
+import { WriteQueue } from "./write-queue.ts";
+
+export type StorePorts = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly hash: Hash;
+};
+
+export type SqliteStoreOptions = StorePorts & {
+  readonly connections: Connections;
+  /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
+  readonly checkRoom: () => void;
+};
+
+/**
+ * The store on SQLite. It remembers nothing of the data from one transaction to the next: a database that is put back to an
+ * older copy under a running site must be met as it is, or the site would go on writing into a history it no longer has.
+ */
+export class SqliteStore implements Store {
+  readonly #options: SqliteStoreOptions;
+  readonly #queue: WriteQueue;
+  #connections: Connections;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: SqliteStoreOptions) {
+    this.#options = options;
+    this.#connections = options.connections;
+    this.#queue = new WriteQueue({
+      clock: options.clock,
+      connection: () => this.#connections.writer,
+      yields: options.connections.reader !== options.connections.writer,
+    });
+  }
+
+  site(): Promise<Site> {
+    return this.#read(readSite);
+  }
+
+  timeline(): Promise<readonly Promotion[]> {
+    return this.#read(readTimeline);
+  }
+
+  recordEpoch(epoch: Epoch): Promise<{ readonly fencedNow: boolean }> {
+    return this.#write((tx) => ({ fencedNow: recordEpoch(tx, epoch) }));
+  }
+
+  operator(tokenId: string): Promise<OperatorToken | undefined> {
+    return this.#read((connection) => readOperator(connection, tokenId));
+  }
+
+  addOperator(token: OperatorToken): Promise<void> {
+    return this.#write((tx) => insertOperator(tx.connection, token));
+  }
+
+  write(write: Write): Promise<readonly StoredRow[]> {
+    const { clock, hash, checkRoom } = this.#options;
+    return this.#open(() =>
+      this.#queue.enqueue((tx) => commitWrite(tx, write, { hash, now: clock.now(), checkRoom })),
+    );
+  }
+
+  row(key: RowKey): Promise<StoredRow | undefined> {
+    return this.#read((connection) => readRow(connection, key));
+  }
+
+  access(accessId: AccessId): Promise<StoredRow | undefined> {
+    return this.#read((connection) => readAccess(connection, accessId));
+  }
+
+  vaults(): Promise<readonly { readonly row: StoredRow; readonly entries: number }[]> {
+    return this.#read(readVaults);
+  }
+
+  entries(vaultId: VaultId, before: EntryId | undefined, limit: number): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readEntries(connection, vaultId, before, limit));
+  }
+
+  orphans(limit: number): Promise<readonly RowKey[]> {
+    return this.#read((connection) => readOrphans(connection, limit));
+  }
+
+  configurePeers(sites: readonly SiteName[]): Promise<void> {
+    return this.#open(() => this.#queue.enqueue((tx) => configurePeers(tx, sites, this.#options.clock.now())));
+  }
+
+  peers(): Promise<readonly Peer[]> {
+    return this.#read(readPeers);
+  }
+
+  backlogOfAll(): Promise<Backlog> {
+    return this.#read((connection) => readBacklog(connection, null));
+  }
+
+  backlog(peer: SiteName): Promise<Backlog> {
+    return this.#read((connection) => readBacklog(connection, peer));
+  }
+
+  markDirtyAbove(limit: number): Promise<number> {
+    return this.#write((tx) => markAbove(tx, limit, this.#options.clock.now()));
+  }
+
+  listAbove(after: Position, limit: BatchLimit): Promise<Listing> {
+    return this.#read((connection) => readListing(connection, after, limit));
+  }
+
+  listQuarantined(peer: SiteName, limit: number): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readQuarantined(connection, peer, limit));
+  }
+
+  acknowledge(peer: SiteName, ack: Acknowledgement): Promise<void> {
+    return this.#open(() =>
+      this.#queue.enqueue((tx) => acknowledge(tx, peer, ack, this.#options.clock.now()), "at_next_commit"),
+    );
+  }
+
+  resumeFrom(peer: SiteName, applied: Point): Promise<"known" | "unknown"> {
+    return this.#write((tx) => resumeFrom(tx, peer, applied));
+  }
+
+  applyPush(push: Push): Promise<ApplyOutcome> {
+    const { clock, hash } = this.#options;
+    return this.#open(() => this.#queue.enqueue((tx) => applyPush(tx, push, hash, clock.now())));
+  }
+
+  addAlert(
+    event: AlertEvent,
+    subject: string,
+    message: string,
+    details: AlertDetails,
+  ): Promise<Alert | undefined> {
+    const { clock, random } = this.#options;
+    return this.#write((tx) =>
+      addAlert(tx.connection, { event, subject, message, details, at: clock.now() }, random),
+    );
+  }
+
+  alerts(limit: number): Promise<readonly Alert[]> {
+    return this.#read((connection) => readAlerts(connection, limit));
+  }
+
+  openIncidents(): Promise<readonly Alert[]> {
+    return this.#read(readOpenIncidents);
+  }
+
+  undelivered(channel: string, since: number): Promise<readonly Alert[]> {
+    return this.#read((connection) => readUndelivered(connection, channel, since));
+  }
+
+  markDelivered(channel: string, alertId: number): Promise<void> {
+    return this.#write((tx) => markDelivered(tx.connection, channel, alertId));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#queue.idle().then(() => this.#closeConnections());
+    return this.#closing;
+  }
+
+  /** A memory store's database as the bytes of a file, as they stand after the last commit. */
+  serialize(): Buffer {
+    return this.#connections.writer.database.serialize();
+  }
+
+  /**
+   * Puts another copy of the database under this running store, as an administrator who restores a disk does. Only for
+   * memory stores, whose transactions are never open between two turns of the event loop.
+   */
+  replaceDatabase(image: Buffer): void {
+    if (this.#connections.reader !== this.#connections.writer) throw new Error("only a memory store can be replaced");
+    this.#connections.writer.close();
+    this.#connections = openImage(image);
+  }
+
+  /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */
+  abandon(): void {
+    this.#closing ??= Promise.resolve();
+    this.#queue.abandon();
+    this.#closeConnections();
+  }
+
+  /** The statements prepared so far, for the test that reads their plans. */
+  statements(): readonly string[] {
+    const { reader, writer } = this.#connections;
+    return [...new Set([...reader.statements(), ...writer.statements()])];
+  }
+
+  #closeConnections(): void {
+    const { reader, writer } = this.#connections;
+    reader.close();
+    if (writer !== reader) writer.close();
+  }
+
+  async #open<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new Refusal("shutting_down");
+    return work();
+  }
+
+  #write<T>(work: (tx: Transaction) => T): Promise<T> {
+    return this.#open(() =>
+      // biome-ignore lint/correctness/useYield: one step of work in the shape of many
+      this.#queue.enqueue(function* (tx) {
+        return work(tx);
+      }),
+    );
+  }
+
+  /** All statements of a read run in one turn, and commits are turns of their own: a read sees one state of the data. */
+  async #read<T>(read: (connection: Connection) => T): Promise<T> {
+    if (this.#closing) throw new Refusal("shutting_down");
+    try {
+      return read(this.#connections.reader);
+    } catch (error) {
+      throw refusalOf(error);
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { Refusal } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { Connection } from "./connection.ts";
+import { refusalOf } from "./failures.ts";
+import { type Steps, Transaction, type Work } from "./transaction.ts";
+
+/** When a member's change must be on disk: before its promise resolves, or with the next commit that is. */
+export type Durability = "at_commit" | "at_next_commit";
+
+type Member = {
+  readonly work: Work<unknown>;
+  readonly durability: Durability;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+type Outcome = { readonly kind: "done"; readonly value: unknown } | { readonly kind: "failed"; readonly error: unknown };
+
+export type WriteQueueOptions = {
+  readonly clock: Clock;
+  /** Asked anew for every transaction, since the database may be replaced between two. */
+  readonly connection: () => Connection;
+  /** Whether other work may run while a transaction is open: only where readers have a connection of their own. */
+  readonly yields: boolean;
+};
+
+/**
+ * The store's only way to write. Members that arrive in one turn of the event loop share a transaction and so a disk flush,
+ * each in a savepoint of its own: one that fails takes nothing with it. Members settle only after the COMMIT, all of them
+ * as rejected where it fails. Without the queue two writers could meet on the one connection.
+ */
+export class WriteQueue {
+  readonly #options: WriteQueueOptions;
+  #members: Member[] = [];
+  #flushing: Promise<void> | undefined;
+  #abandoned = false;
+
+  constructor(options: WriteQueueOptions) {
+    this.#options = options;
+  }
+
+  enqueue<T>(work: Work<T>, durability: Durability = "at_commit"): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#members.push({ work, durability, resolve: (value) => resolve(value as T), reject });
+      this.#flushing ??= this.#flush();
+    });
+  }
+
+  /** Resolves when everything queued so far has been settled. */
+  async idle(): Promise<void> {
+    while (this.#flushing) await this.#flushing;
+  }
+
+  /** Rejects what has not begun, as a crash would lose it. What comes later is rejected too. */
+  abandon(): void {
+    this.#abandoned = true;
+    for (const member of this.#members.splice(0)) member.reject(new Refusal("shutting_down"));
+  }
+
+  async #flush(): Promise<void> {
+    do {
+      await this.#options.clock.turn();
+      let members: readonly Member[] = this.#members.splice(0);
+      while (members.length > 0 && !this.#abandoned) members = await this.#drive(this.#commit(members));
+      for (const member of members) member.reject(new Refusal("shutting_down"));
+    } while (this.#members.length > 0);
+    this.#flushing = undefined;
+  }
+
+  /** Awaits nothing where the store does not yield, so that a memory store is never seen between BEGIN and COMMIT. */
+  async #drive<T>(steps: Steps<T>): Promise<T> {
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      if (this.#options.yields) await this.#options.clock.turn();
+    }
+  }
+
+  /** One transaction over the members. Returns those to run again: the others of a group that one member's failure undid. */
+  *#commit(members: readonly Member[]): Steps<readonly Member[]> {
+    const connection = this.#options.connection();
+    const tx = new Transaction(connection);
+    const outcomes = new Map<Member, Outcome>();
+    try {
+      begin(connection, members);
+      for (const member of members) {
+        const outcome = yield* runMember(tx, member);
+        outcomes.set(member, outcome);
+        if (!connection.database.inTransaction) return withoutFailed(members, member, outcome);
+      }
+      connection.run("COMMIT");
+    } catch (error) {
+      undo(connection);
+      for (const member of members) member.reject(refusalOf(error));
+      return [];
+    }
+    for (const [member, outcome] of outcomes) settle(member, outcome);
+    return [];
+  }
+}
+
+/** A commit that nobody's promise depends on need not wait for the disk; the next one that does carries it along. */
+function begin(connection: Connection, members: readonly Member[]): void {
+  const durable = members.some((member) => member.durability === "at_commit");
+  connection.run(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+  connection.run("BEGIN IMMEDIATE");
+}
+
+function* runMember(tx: Transaction, member: Member): Steps<Outcome> {
+  const before = tx.savepoint();
+  try {
+    const value = yield* member.work(tx);
+    tx.release();
+    return { kind: "done", value };
+  } catch (error) {
+    if (tx.connection.database.inTransaction) tx.rollback(before);
+    return { kind: "failed", error: refusalOf(error) };
+  }
+}
+
+/** SQLite itself rolls back everything on some faults (a full disk): the member that met it is out, the others run again. */
+function withoutFailed(members: readonly Member[], failed: Member, outcome: Outcome): readonly Member[] {
+  settle(failed, outcome);
+  return members.filter((member) => member !== failed);
+}
+
+function settle(member: Member, outcome: Outcome): void {
+  if (outcome.kind === "done") member.resolve(outcome.value);
+  else member.reject(outcome.error);
+}
+
+function undo(connection: Connection): void {
+  if (connection.database.inTransaction) connection.database.exec("ROLLBACK");
+}

@@ -1,4 +1,10 @@
-import { type Alert, type AlertDetails, type AlertEvent, alertEvents, type Severity } from "../../core/alert-events.ts";
+import {
+  type Alert,
+  type AlertDetails,
+  type AlertEvent,
+  alertEvents,
+  type Severity,
+} from "../../core/alert-events.ts";
 import { newUuidV4 } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
@@ -60,7 +66,12 @@ function endIncident(connection: Connection, alert: NewAlert, ends: string): Ale
   return insertAlert(connection, alert, open.incident, false);
 }
 
-function insertAlert(connection: Connection, alert: NewAlert, incident: string, opens: boolean): Alert | undefined {
+function insertAlert(
+  connection: Connection,
+  alert: NewAlert,
+  incident: string,
+  opens: boolean,
+): Alert | undefined {
   const record = connection.get<AlertColumns>(
     `INSERT INTO alerts (event, subject, severity, message, details, at, incident, opens) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
      RETURNING ${columns}`,
@@ -77,7 +88,9 @@ function insertAlert(connection: Connection, alert: NewAlert, incident: string, 
 }
 
 export function readAlerts(connection: Connection, limit: number): Alert[] {
-  return connection.all<AlertColumns>(`SELECT ${columns} FROM alerts ORDER BY id DESC LIMIT ?`, limit).map(alertOf);
+  return connection
+    .all<AlertColumns>(`SELECT ${columns} FROM alerts ORDER BY id DESC LIMIT ?`, limit)
+    .map(alertOf);
 }
 
 export function readOpenIncidents(connection: Connection): Alert[] {

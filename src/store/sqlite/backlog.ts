@@ -66,7 +66,12 @@ function quarantinedSql(table: ReplicatedTable): string {
     FROM quarantine AS q CROSS JOIN ${table.name} ON ${standsIn(table)} WHERE q.peer = coalesce(?, q.peer))`;
 }
 
-function oldestOf(connection: Connection, table: ReplicatedTable, peer: SiteName | null, above: Position): number | null {
+function oldestOf(
+  connection: Connection,
+  table: ReplicatedTable,
+  peer: SiteName | null,
+  above: Position,
+): number | null {
   const sql = `SELECT dirty_since FROM ${table.name} INDEXED BY ${table.name}_dirty_since
     WHERE replication_dirty = 1 AND (epoch, seq) > (?, ?) AND ${isWanted(table)} ORDER BY dirty_since LIMIT 1`;
   return connection.get<{ dirty_since: number }>(sql, above.epoch, above.seq, peer)?.dirty_since ?? null;

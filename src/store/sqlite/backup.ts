@@ -1,7 +1,16 @@
 import { compareEpochs } from "../../core/epoch.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
-import { judgePush, type Push, type PushedRow, type PushRefusal, type Receiver, type Rejection, replaces, type WireKey } from "../../core/push.ts";
+import {
+  judgePush,
+  type Push,
+  type PushedRow,
+  type PushRefusal,
+  type Receiver,
+  type Rejection,
+  replaces,
+  type WireKey,
+} from "../../core/push.ts";
 import { isIntact, type Row, type RowKey, rowBodyBytesMax } from "../../core/row.ts";
 import type { ApplyOutcome } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";

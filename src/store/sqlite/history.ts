@@ -19,7 +19,11 @@ export function recordPoint(connection: Connection, point: Point, acknowledged: 
 }
 
 export function flagAcknowledged(connection: Connection, position: Position): void {
-  connection.run("UPDATE history SET acknowledged = 1 WHERE epoch = ? AND seq = ?", position.epoch, position.seq);
+  connection.run(
+    "UPDATE history SET acknowledged = 1 WHERE epoch = ? AND seq = ?",
+    position.epoch,
+    position.seq,
+  );
 }
 
 /** The chain at exactly this position; the origin's is known to every history. */

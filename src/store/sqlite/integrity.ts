@@ -32,7 +32,10 @@ export function checkFile(path: string): void {
 export function checkOpened(database: Sqlite.Database, path: string): void {
   const bytes = sizeOf(path) ?? 0;
   refuseShort(path, bytes, readHeader(path, bytes));
-  if (database.pragma("application_id", { simple: true }) !== applicationId || schemaVersion(database) === 0) {
+  if (
+    database.pragma("application_id", { simple: true }) !== applicationId ||
+    schemaVersion(database) === 0
+  ) {
     throw new Refusal("database_corrupt", `${path} is not the database of a site`);
   }
   if (bytes <= checkedBytesMax) refuseDamaged(database, path);
@@ -52,7 +55,10 @@ function sizeOf(path: string): number | undefined {
 function refuseShort(path: string, bytes: number, header: Header): void {
   const expected = header.pageBytes * header.pages;
   if (bytes >= expected) return;
-  throw new Refusal("database_corrupt", `${path} has ${bytes} bytes and should have ${expected}: it was cut short`);
+  throw new Refusal(
+    "database_corrupt",
+    `${path} has ${bytes} bytes and should have ${expected}: it was cut short`,
+  );
 }
 
 function readHeader(path: string, bytes: number): Header {

@@ -58,7 +58,10 @@ function fitting(candidates: readonly Candidate[], limit: BatchLimit): number {
 
 /** Positions and sizes only: three times a batch of bodies would be read to throw two of them away. */
 const candidatesSql = `${replicatedTables
-  .map(({ name }) => `SELECT epoch, seq, coalesce(length(body), 0) AS bytes FROM ${name} WHERE (epoch, seq) > (?, ?)`)
+  .map(
+    ({ name }) =>
+      `SELECT epoch, seq, coalesce(length(body), 0) AS bytes FROM ${name} WHERE (epoch, seq) > (?, ?)`,
+  )
   .join(" UNION ALL ")} ORDER BY epoch, seq LIMIT ?`;
 
 function rowsBetween(connection: Connection, after: Position, through: Position): StoredRow[] {
@@ -79,7 +82,9 @@ function rowsBetween(connection: Connection, after: Position, through: Position)
 
 /** A backup must never hold an entry whose vault it has not heard of, however late that vault was last changed. */
 function withVaultsInFront(connection: Connection, rows: readonly StoredRow[]): StoredRow[] {
-  const needed = new Set<VaultId>(rows.filter((row) => row.key.kind !== "vault").map((row) => row.key.vaultId));
+  const needed = new Set<VaultId>(
+    rows.filter((row) => row.key.kind !== "vault").map((row) => row.key.vaultId),
+  );
   const vaults = [...needed]
     .map((vaultId) => readRow(connection, { kind: "vault", vaultId }))
     .filter((row) => row !== undefined)

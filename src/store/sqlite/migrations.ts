@@ -167,7 +167,9 @@ export function migrate(database: Sqlite.Database, steps: readonly Migration[], 
 
 function prepareEmpty(database: Sqlite.Database): void {
   database.pragma(`application_id = ${applicationId}`);
-  database.exec("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT");
+  database.exec(
+    "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT",
+  );
 }
 
 function runStep(database: Sqlite.Database, step: Migration, now: number): void {

@@ -1,4 +1,13 @@
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { Refusal } from "../../core/errors.ts";
@@ -58,7 +67,10 @@ export function siteImage(newSite: NewSite): Buffer {
 }
 
 /** A backup begins with nothing, not even a realm; a primary with the first epoch of its own realm. */
-function firstState({ site, role, realm, random }: NewSite): { record: Site; timeline: readonly Promotion[] } {
+function firstState({ site, role, realm, random }: NewSite): {
+  record: Site;
+  timeline: readonly Promotion[];
+} {
   const none = { site, role, fenced: null, primary: null };
   if (role === "backup") {
     const epoch: Epoch = { number: 0, id: "" };

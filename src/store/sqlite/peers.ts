@@ -14,7 +14,9 @@ type PeerColumns = {
 function peerOf(columns: PeerColumns): Peer {
   const { acked_epoch: epoch, acked_seq: seq, acked_chain: chain } = columns;
   const acked =
-    epoch === null || seq === null || chain === null ? null : { position: { epoch, seq }, chain: bytesOf(chain) };
+    epoch === null || seq === null || chain === null
+      ? null
+      : { position: { epoch, seq }, chain: bytesOf(chain) };
   return { site: columns.site, acked, lastAckAt: columns.last_ack_at };
 }
 

@@ -15,7 +15,8 @@ export function* configurePeers(tx: Transaction, sites: readonly SiteName[], now
     tx.connection.run("DELETE FROM peers WHERE site = ?", site);
     tx.connection.run("DELETE FROM quarantine WHERE peer = ?", site);
   }
-  for (const site of sites) tx.connection.run("INSERT INTO peers (site) VALUES (?) ON CONFLICT DO NOTHING", site);
+  for (const site of sites)
+    tx.connection.run("INSERT INTO peers (site) VALUES (?) ON CONFLICT DO NOTHING", site);
   tx.forgetPeers();
   if (gone.length > 0) yield* clearMarks(tx, now);
 }
@@ -24,7 +25,12 @@ export function* configurePeers(tx: Transaction, sites: readonly SiteName[], now
  * See PrimaryStore.acknowledge. A point that this history never went through changes nothing: the push was made before the
  * database was put back to an older copy, and the next one will show that.
  */
-export function* acknowledge(tx: Transaction, site: SiteName, ack: Acknowledgement, now: number): Steps<void> {
+export function* acknowledge(
+  tx: Transaction,
+  site: SiteName,
+  ack: Acknowledgement,
+  now: number,
+): Steps<void> {
   const peer = readPeer(tx.connection, site);
   if (!peer || !knowsPoint(tx.connection, ack.through)) return;
   if (peer.acked === null || comparePositions(ack.through.position, peer.acked.position) > 0) {

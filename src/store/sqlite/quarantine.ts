@@ -27,7 +27,9 @@ export function standsIn({ kind, name, itemColumn }: ReplicatedTable): string {
 export function readQuarantined(connection: Connection, peer: SiteName, limit: number): StoredRow[] {
   return replicatedTables
     .flatMap((table) =>
-      connection.all<RowColumns>(quarantinedSql(table), peer, limit).map((columns) => rowOf(table.kind, columns)),
+      connection
+        .all<RowColumns>(quarantinedSql(table), peer, limit)
+        .map((columns) => rowOf(table.kind, columns)),
     )
     .toSorted((a, b) => comparePositions(a.position, b.position))
     .slice(0, limit);
@@ -45,7 +47,8 @@ export function settleQuarantine(connection: Connection, peer: SiteName, ack: Ac
     const stored = readPosition(connection, row.key);
     if (stored && comparePositions(stored, row.position) === 0) putIn(connection, peer, row);
   }
-  if (!connection.get("SELECT 1 FROM quarantine INDEXED BY quarantine_peer WHERE peer = ? LIMIT 1", peer)) return;
+  if (!connection.get("SELECT 1 FROM quarantine INDEXED BY quarantine_peer WHERE peer = ? LIMIT 1", peer))
+    return;
   for (const { key, position } of ack.rows) {
     if (!rejected.has(formatKey(key))) takeOut(connection, peer, key, position);
   }

@@ -30,7 +30,11 @@ export type RowColumns = {
 function describe(kind: RowKind, name: string, itemColumn: string | undefined): ReplicatedTable {
   const item = itemColumn === undefined ? "''" : `${name}.${itemColumn}`;
   const own = ["epoch", "seq", "hash", "body", "replication_dirty", "dirty_since", "replicated_at"];
-  const columns = [`${name}.vault_id`, `${item} AS item_id`, ...own.map((column) => `${name}.${column}`)].join(", ");
+  const columns = [
+    `${name}.vault_id`,
+    `${item} AS item_id`,
+    ...own.map((column) => `${name}.${column}`),
+  ].join(", ");
   const keys = itemColumn === undefined ? "vault_id" : `vault_id, ${itemColumn}`;
   const marks = keys.replaceAll(/\w+/g, "?");
   return {
@@ -71,7 +75,10 @@ export function itemOf(key: RowKey): string {
   }
 }
 
-export function keyOf(kind: RowKind, columns: { readonly vault_id: VaultId; readonly item_id: string }): RowKey {
+export function keyOf(
+  kind: RowKind,
+  columns: { readonly vault_id: VaultId; readonly item_id: string },
+): RowKey {
   const vaultId = columns.vault_id;
   switch (kind) {
     case "vault":
@@ -111,7 +118,10 @@ export function readRow(connection: Connection, key: RowKey): StoredRow | undefi
 }
 
 /** Where a row stands, without its body. */
-export function readPosition(connection: Connection, key: RowKey): { epoch: number; seq: number } | undefined {
+export function readPosition(
+  connection: Connection,
+  key: RowKey,
+): { epoch: number; seq: number } | undefined {
   return connection.get(positionByKey[key.kind], ...keyValues(key));
 }
 

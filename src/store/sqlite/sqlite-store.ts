@@ -114,7 +114,9 @@ export class SqliteStore implements Store {
   }
 
   configurePeers(sites: readonly SiteName[]): Promise<void> {
-    return this.#open(() => this.#queue.enqueue((tx) => configurePeers(tx, sites, this.#options.clock.now())));
+    return this.#open(() =>
+      this.#queue.enqueue((tx) => configurePeers(tx, sites, this.#options.clock.now())),
+    );
   }
 
   peers(): Promise<readonly Peer[]> {
@@ -199,7 +201,8 @@ export class SqliteStore implements Store {
    * memory stores, whose transactions are never open between two turns of the event loop.
    */
   replaceDatabase(image: Buffer): void {
-    if (this.#connections.reader !== this.#connections.writer) throw new Error("only a memory store can be replaced");
+    if (this.#connections.reader !== this.#connections.writer)
+      throw new Error("only a memory store can be replaced");
     this.#connections.writer.close();
     this.#connections = openImage(image);
   }

@@ -21,7 +21,11 @@ const sliceRows = 200;
 const sliceBytes = 1024 * 1024;
 
 /** See VaultStore.write. Must be run again from the start when its transaction was undone. */
-export function* commitWrite(tx: Transaction, write: Write, options: WriteOptions): Steps<readonly StoredRow[]> {
+export function* commitWrite(
+  tx: Transaction,
+  write: Write,
+  options: WriteOptions,
+): Steps<readonly StoredRow[]> {
   refuseByRole(tx.site());
   options.checkRoom();
   const stored = yield* lookUp(tx.connection, write.keys);

@@ -14,7 +14,9 @@ type Member = {
   readonly reject: (error: unknown) => void;
 };
 
-type Outcome = { readonly kind: "done"; readonly value: unknown } | { readonly kind: "failed"; readonly error: unknown };
+type Outcome =
+  | { readonly kind: "done"; readonly value: unknown }
+  | { readonly kind: "failed"; readonly error: unknown };
 
 export type WriteQueueOptions = {
   readonly clock: Clock;

@@ -10,7 +10,9 @@ import { join, resolve } from "node:path";
  * Everything is in one temporary folder that goes when the sites are disposed of.
  */
 
-const command = resolve(import.meta.dirname, "../../bin/dormouse");
+/** The command of this checkout. */
+export const checkoutCommand = resolve(import.meta.dirname, "../../bin/dormouse");
+
 const startDeadlineMs = 20_000;
 const stopDeadlineMs = 10_000;
 
@@ -25,6 +27,7 @@ export type CommandResult = {
 export function dormouse(
   args: readonly string[],
   options: {
+    readonly command?: string;
     readonly cwd?: string;
     readonly env?: Readonly<Record<string, string>>;
     readonly stdin?: string;
@@ -33,7 +36,7 @@ export function dormouse(
   return new Promise((done, fail) => {
     const env = { ...process.env, ...options.env };
     const child = execFile(
-      command,
+      options.command ?? checkoutCommand,
       [...args],
       { cwd: options.cwd, env, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 },
       (error, stdout, stderr) => {
@@ -61,6 +64,10 @@ export async function freePort(): Promise<number> {
 /** The settings of a configuration file, in the file's own names. JSON is YAML. */
 export type Config = Readonly<Record<string, unknown>>;
 
+type SiteParts = Pick<SiteProcess, "site" | "url" | "configPath" | "dataPath" | "operatorToken"> & {
+  readonly command: string;
+};
+
 /** One site: its folder, and its process while it runs. */
 export class SiteProcess {
   readonly site: string;
@@ -68,21 +75,17 @@ export class SiteProcess {
   readonly configPath: string;
   readonly dataPath: string;
   readonly operatorToken: string;
+  readonly #command: string;
   #child: ChildProcess | undefined;
   #output = "";
 
-  constructor(parts: {
-    readonly site: string;
-    readonly url: string;
-    readonly configPath: string;
-    readonly dataPath: string;
-    readonly operatorToken: string;
-  }) {
+  constructor(parts: SiteParts) {
     this.site = parts.site;
     this.url = parts.url;
     this.configPath = parts.configPath;
     this.dataPath = parts.dataPath;
     this.operatorToken = parts.operatorToken;
+    this.#command = parts.command;
   }
 
   /** Everything that this site's processes have printed. */
@@ -99,7 +102,7 @@ export class SiteProcess {
   /** Starts `dormouse serve` and resolves when it answers GET /healthz. */
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.site} runs already`);
-    const child = spawn(command, ["serve", "--config", this.configPath], {
+    const child = spawn(this.#command, ["serve", "--config", this.configPath], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
@@ -168,23 +171,19 @@ export class Sites implements AsyncDisposable {
   /** Writes a configuration, initialises the site with it, and returns it; it does not run yet. */
   async init(
     config: Config & { readonly site: string },
-    port: number,
-    role: "primary" | "backup",
+    options: { readonly port: number; readonly role: "primary" | "backup"; readonly command?: string },
   ): Promise<SiteProcess> {
     const { site } = config;
+    const { port, role, command = checkoutCommand } = options;
     const url = `http://127.0.0.1:${port}`;
     const configPath = join(this.folder, `${site}.yaml`);
-    await writeConfig(configPath, {
-      data: `./${site}`,
-      listen: { host: "127.0.0.1", port },
-      public_url: url,
-      ...config,
-    });
-    const roleArgs = role === "backup" ? ["--role", "backup"] : [];
-    const result = await dormouse(["init", "--config", configPath, "--json", ...roleArgs]);
+    const listen = { host: "127.0.0.1", port };
+    await writeConfig(configPath, { data: `./${site}`, listen, public_url: url, ...config });
+    const result = await dormouse(["init", "--config", configPath, "--role", role, "--json"], { command });
     if (result.status !== 0) throw new Error(`init of ${site} ended with ${result.status}: ${result.stderr}`);
     const { operator_token: operatorToken } = JSON.parse(result.stdout) as { operator_token: string };
-    const made = new SiteProcess({ site, url, configPath, dataPath: join(this.folder, site), operatorToken });
+    const dataPath = join(this.folder, site);
+    const made = new SiteProcess({ site, url, configPath, dataPath, operatorToken, command });
     this.#sites.push(made);
     return made;
   }
@@ -204,7 +203,7 @@ export async function writeConfig(path: string, config: Config): Promise<void> {
 /** A community site, initialised and not started. */
 export async function initCommunitySite(sites: Sites, settings: Config = {}): Promise<SiteProcess> {
   const config = { edition: "community", site: "calgary", ...settings };
-  return await sites.init(config, await freePort(), "primary");
+  return sites.init(config, { port: await freePort(), role: "primary" });
 }
 
 export type Pair = { readonly calgary: SiteProcess; readonly zurich: SiteProcess };
@@ -226,8 +225,14 @@ export async function initPair(sites: Sites, replication: Config = {}, settings:
     ...settings,
   });
   // The primary's init makes the pair's token file, the backup's reads it.
-  const calgary = await sites.init(config("calgary", "zurich", zurichPort), calgaryPort, "primary");
-  const zurich = await sites.init(config("zurich", "calgary", calgaryPort), zurichPort, "backup");
+  const calgary = await sites.init(config("calgary", "zurich", zurichPort), {
+    port: calgaryPort,
+    role: "primary",
+  });
+  const zurich = await sites.init(config("zurich", "calgary", calgaryPort), {
+    port: zurichPort,
+    role: "backup",
+  });
   return { calgary, zurich };
 }
 

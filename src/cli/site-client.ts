@@ -16,7 +16,7 @@ export type Call = {
 export type Answer = { readonly status: number; readonly etag: string | undefined; readonly body: Fields };
 
 /** How long a site may be silent before it counts as unreachable. An import of 16 MiB is answered well within. */
-const silenceMsMax = 60_000;
+const silenceMsUsual = 60_000;
 const answerBytesMax = 64 * 1024 * 1024;
 
 /**
@@ -27,8 +27,10 @@ export class SiteClient {
   readonly #base: URL;
   readonly #token: string | undefined;
   readonly #agent: Agent;
+  readonly #silenceMs: number;
 
-  constructor(base: URL, token: string | undefined) {
+  constructor(base: URL, token: string | undefined, silenceMs = silenceMsUsual) {
+    this.#silenceMs = silenceMs;
     this.#base = base;
     this.#token = token;
     this.#agent =
@@ -68,10 +70,10 @@ export class SiteClient {
       headers["content-type"] ??= "application/json";
       headers["content-length"] = body.length;
     }
-    const options = { method: call.method, headers, agent: this.#agent, timeout: silenceMsMax };
+    const options = { method: call.method, headers, agent: this.#agent, timeout: this.#silenceMs };
     const url = new URL(this.#base.pathname.replace(/\/$/, "") + call.path, this.#base);
     const request = this.#base.protocol === "https:" ? requestHttps(url, options) : requestHttp(url, options);
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${silenceMsMax / 1000} s`)));
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${this.#silenceMs / 1000} s`)));
     request.end(body);
     return request;
   }

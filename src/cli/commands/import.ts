@@ -42,14 +42,14 @@ function parseLine(text: string): number {
   return Number(text);
 }
 
-type Progress = { entries: number; calls: number };
+type Progress = { entries: number; kept: number; calls: number };
 
 async function importFile(file: string, options: Options): Promise<void> {
-  const progress: Progress = { entries: 0, calls: 0 };
+  const progress: Progress = { entries: 0, kept: 0, calls: 0 };
   await withSite(options, async (site) => {
     try {
       for await (const group of groupLines(readChunks(file), groupLimit, options.fromLine)) {
-        await sendGroup(site, options.vault, group);
+        progress.kept += await sendGroup(site, options.vault, group);
         progress.entries += group.lineNumbers.length;
         progress.calls += 1;
         showProgress(progress);
@@ -62,8 +62,18 @@ async function importFile(file: string, options: Options): Promise<void> {
   endProgress();
   if (progress.entries === 0)
     throw usageRefusal("there is no entry to import", "each line is one entry as JSON");
-  if (options.json === true) printJson({ imported: progress.entries, calls: progress.calls });
-  else printLine(`Imported ${progress.entries} ${progress.entries === 1 ? "entry" : "entries"}.`);
+  if (options.json === true) printJson(countsOf(progress));
+  else printLine(sentence(progress));
+}
+
+function countsOf({ entries, kept, calls }: Progress) {
+  return { imported: entries - kept, kept, calls };
+}
+
+function sentence({ entries, kept }: Progress): string {
+  const count = entries - kept;
+  const rest = kept === 0 ? "" : `; ${kept} were there already`;
+  return `Imported ${count} ${count === 1 ? "entry" : "entries"}${rest}.`;
 }
 
 async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
@@ -91,36 +101,38 @@ class GroupRefusal extends Refusal {
   }
 }
 
-async function sendGroup(site: SiteClient, vaultId: string, group: ImportGroup): Promise<void> {
+/** Returns how many entries were there already, with the same id and content. */
+async function sendGroup(site: SiteClient, vaultId: string, group: ImportGroup): Promise<number> {
   const path = `/api/vaults/${encodeURIComponent(vaultId)}/entries/import`;
   try {
-    await site.call({ method: "POST", path, body: group.text });
+    const { body } = await site.call({ method: "POST", path, body: group.text });
+    return typeof body.kept === "number" ? body.kept : 0;
   } catch (error) {
     throw error instanceof Refusal ? new GroupRefusal(error, group) : error;
   }
 }
 
-/** `entries.3.title` or `entries[3].title`, as the place in the file. */
-function atLine(mistake: Mistake, group: ImportGroup): Mistake {
-  const match = /^\/?entries[.[/](\d+)\]?[./]?(.*)$/.exec(mistake.path);
-  const line = match === null ? undefined : group.lineNumbers[Number(match[1])];
-  if (line === undefined) return mistake;
-  return { path: `line ${line}${match?.[2] ? `: ${match[2]}` : ""}`, message: mistake.message };
+/** `entries[3].title`, as the place in the file. */
+function atLine({ path, message }: Mistake, group: ImportGroup): Mistake {
+  const inFile = (text: string): string =>
+    text.replace(/\bentries\[(\d+)\]/g, (place, index) => {
+      const line = group.lineNumbers[Number(index)];
+      return line === undefined ? place : `line ${line}`;
+    });
+  return { path: inFile(path), message: inFile(message) };
 }
 
 /** The refusal that tells how far the import came and how it goes on. With `--json` stdout has the numbers too. */
 function stopped(error: unknown, progress: Progress, options: Options): unknown {
   if (!(error instanceof LineRefusal || error instanceof GroupRefusal)) return error;
   const next = error instanceof LineRefusal ? error.groupStart : error.firstLine;
-  if (options.json === true)
-    printJson({ imported: progress.entries, calls: progress.calls, next_line: next });
-  const outcome = `${progress.entries} imported`;
+  if (options.json === true) printJson({ ...countsOf(progress), next_line: next });
   // The site may have committed the group and its answer may have been lost.
   const unsure = error instanceof GroupRefusal && error.code === "unreachable";
   const remedy = unsure
     ? `lines ${next} to ${error.lastLine} may have been imported: look before going on with --from-line ${next}`
     : `correct it and go on with --from-line ${next}`;
-  const detail = `${error.message.replace(/\.$/, "")}; ${outcome}`;
+  const detail = `${error.message.replace(/\.$/, "")}; ${progress.entries} entries imported`;
   return new CommandRefusal(error.code, detail, remedy, error.mistakes);
 }
 

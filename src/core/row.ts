@@ -30,6 +30,13 @@ export type StoredRow = Row & {
   readonly replicatedAt: number | null;
 };
 
+/** A stored row that is no tombstone. */
+export type LiveRow = StoredRow & { readonly body: Uint8Array };
+
+export function isLive(row: StoredRow): row is LiveRow {
+  return row.body !== null;
+}
+
 /** The largest body that a backup takes, in bytes: room for an entry of 256 KiB with what sealing adds. */
 export const rowBodyBytesMax = 1024 * 1024;
 

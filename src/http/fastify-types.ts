@@ -1,0 +1,16 @@
+import type { Principal } from "./call.ts";
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    readonly bodyBytesMax?: number;
+    /** Whether the body is handed on as bytes. */
+    readonly isImport?: boolean;
+    /** Whether the body may be compressed. */
+    readonly isCompressible?: boolean;
+  }
+
+  interface FastifyRequest {
+    /** Set before the body is read. */
+    principal: Principal;
+  }
+}

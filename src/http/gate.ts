@@ -1,0 +1,39 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { Refusal } from "../core/errors.ts";
+import { formatPosition } from "../core/position.ts";
+import { authenticate } from "./authentication.ts";
+import type { HttpContext } from "./call.ts";
+import type { RouteSpec } from "./route-table.ts";
+
+/**
+ * What a request passes before anything of its body is read: whether the server still takes requests, whether this site
+ * takes writes, and who asks.
+ */
+export function gateOf(
+  context: HttpContext,
+  spec: RouteSpec,
+): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  return async (request, reply) => {
+    if (context.closing.aborted) throw new Refusal("shutting_down");
+    if (spec.isClientWrite) await guardWrite(context, reply);
+    const { vaultId } = request.params as { readonly vaultId?: string };
+    const requirement = { caller: spec.caller, vaultId };
+    request.principal = await authenticate(context, request.headers.authorization, requirement);
+    if (spec.method === "GET" && spec.caller !== "anyone") await markRole(context, reply);
+  };
+}
+
+async function guardWrite({ edition }: HttpContext, reply: FastifyReply): Promise<void> {
+  const refusal = await edition.writeGuard();
+  if (refusal === undefined) return;
+  if (refusal.primaryUrl !== null) reply.header("x-primary-location", refusal.primaryUrl);
+  throw new Refusal(refusal.code);
+}
+
+/** A reader at a site that is not the acting primary is told so, and up to where the site has followed. */
+async function markRole({ store }: HttpContext, reply: FastifyReply): Promise<void> {
+  const { role, fenced, head } = await store.site();
+  if (role === "primary" && fenced === null) return;
+  reply.header("dormouse-role", role);
+  reply.header("dormouse-applied", formatPosition(head.position));
+}

@@ -1,0 +1,57 @@
+import { type ErrorCode, errorCodes, Refusal } from "../core/errors.ts";
+import type { Problem } from "../protocol/answers.ts";
+import { problemStatus } from "./problem-status.ts";
+
+/** The body of a refusal (RFC 9457). */
+export function problemOf(refusal: Refusal, requestId: string): Problem {
+  const { code, message, mistakes } = refusal;
+  return {
+    ...problemHead(code),
+    detail: message,
+    request_id: requestId,
+    ...(mistakes.length > 0 && { errors: mistakes }),
+  };
+}
+
+/** What a problem says because of its code alone. */
+export function problemHead(code: ErrorCode): Pick<Problem, "type" | "title" | "status" | "code"> {
+  return {
+    type: `urn:dormouse:error:${code}`,
+    title: errorCodes[code].meaning,
+    status: problemStatus[code],
+    code,
+  };
+}
+
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(errorCodes, code);
+}
+
+/** Fastify's own refusals, by its codes; whatever is not here and no Refusal is a bug. */
+const frameworkRefusals: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: "unsupported_media_type",
+  FST_ERR_CTP_BODY_TOO_LARGE: "body_too_large",
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: "invalid_request",
+  FST_ERR_CTP_EMPTY_JSON_BODY: "malformed_json",
+  FST_ERR_BAD_URL: "route_unknown",
+  FST_ERR_MAX_PARAM_LENGTH: "route_unknown",
+  ECONNRESET: "invalid_request",
+};
+
+/** The refusal that an error is or stands for; undefined for a bug, whose message nobody outside may see. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof Refusal) return error;
+  const framework =
+    error instanceof Error && "code" in error ? frameworkRefusals[String(error.code)] : undefined;
+  return framework === undefined ? undefined : new Refusal(framework);
+}
+
+/**
+ * Where an error was thrown, for the log. Without its message: a parser's message quotes what it could not read, and that
+ * may be a secret.
+ */
+export function framesOf(error: unknown): { readonly name: string; readonly frames: readonly string[] } {
+  if (!(error instanceof Error)) return { name: typeof error, frames: [] };
+  const lines = (error.stack ?? "").split("\n").map((line) => line.trim());
+  return { name: error.name, frames: lines.filter((line) => line.startsWith("at ")) };
+}

@@ -1,0 +1,37 @@
+import type { BackupsHolding } from "../core/ports.ts";
+import type { StoredRow } from "../core/row.ts";
+import type { ReplicationAnswer } from "../protocol/answers.ts";
+import type { HttpContext } from "./call.ts";
+import { replicationAnswer } from "./row-answers.ts";
+
+/**
+ * What a client that asked to wait is told of its write: which backups hold it, once all do or the time is up. A server that
+ * closes answers with what holds then.
+ */
+export async function waitForBackups(
+  { store, edition, closing }: HttpContext,
+  row: StoredRow,
+  seconds: number,
+): Promise<ReplicationAnswer> {
+  const backups = await firstOf(edition.waitReplicated(row.position, seconds * 1000), closing, () =>
+    edition.waitReplicated(row.position, 0),
+  );
+  const { replicated_at } = replicationAnswer((await store.row(row.key)) ?? row);
+  const isHeld = Object.values(backups).every(Boolean);
+  return { dirty: !isHeld, replicated_at: isHeld ? replicated_at : null, backups };
+}
+
+/** What the wait brings, or, when the signal comes first, what holds then. */
+async function firstOf(
+  wait: Promise<BackupsHolding>,
+  signal: AbortSignal,
+  now: () => Promise<BackupsHolding>,
+): Promise<BackupsHolding> {
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+  const onAbort = () => resolve(undefined);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const backups = await Promise.race([wait, aborted]);
+  signal.removeEventListener("abort", onAbort);
+  return backups ?? (await now());
+}

@@ -1,0 +1,52 @@
+import { importBytesMax, requestBytesMax } from "../protocol/limits.ts";
+
+/** Who may call: nobody needs a token for `anyone`; `read`, `write` and `owner` are scopes of a token of the path's vault. */
+export type Caller = "anyone" | "operator" | "read" | "write" | "owner" | "peer";
+
+export type RouteSpec = {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly caller: Caller;
+  /** A client's write: refused by the edition's write guard before anything of it is parsed, and may ask to wait. */
+  readonly isClientWrite: boolean;
+  /** Whether the call has query parameters; where it has none, any is refused by name. */
+  readonly takesQuery: boolean;
+  readonly bodyBytesMax: number;
+};
+
+const vaults = "/api/vaults";
+const vault = `${vaults}/:vaultId` as const;
+const entries = `${vault}/entries` as const;
+const entry = `${entries}/:entryId` as const;
+
+const read = { isClientWrite: false, takesQuery: false, bodyBytesMax: requestBytesMax } as const;
+const write = { isClientWrite: true, takesQuery: false, bodyBytesMax: requestBytesMax } as const;
+
+/** Every call but those that an edition adds. Tests go through it, so that no call is without its line here. */
+export const routeTable = {
+  healthz: { method: "GET", path: "/healthz", caller: "anyone", ...read, takesQuery: true },
+  readyz: { method: "GET", path: "/readyz", caller: "anyone", ...read, takesQuery: true },
+  createVault: { method: "POST", path: vaults, caller: "operator", ...write },
+  listVaults: { method: "GET", path: vaults, caller: "operator", ...read },
+  getVault: { method: "GET", path: vault, caller: "owner", ...read },
+  renameVault: { method: "PATCH", path: vault, caller: "owner", ...write },
+  deleteVault: { method: "DELETE", path: vault, caller: "owner", ...write },
+  createEntry: { method: "POST", path: entries, caller: "write", ...write },
+  importEntries: {
+    method: "POST",
+    path: `${entries}/import`,
+    caller: "write",
+    ...write,
+    bodyBytesMax: importBytesMax,
+  },
+  listEntries: { method: "GET", path: entries, caller: "read", ...read, takesQuery: true },
+  getEntry: { method: "GET", path: entry, caller: "read", ...read },
+  putEntry: { method: "PUT", path: entry, caller: "write", ...write },
+  patchEntry: { method: "PATCH", path: entry, caller: "write", ...write },
+  deleteEntry: { method: "DELETE", path: entry, caller: "write", ...write, takesQuery: true },
+  restoreEntry: { method: "POST", path: `${entry}/restore`, caller: "write", ...write },
+  listAlerts: { method: "GET", path: "/api/alerts", caller: "operator", ...read, takesQuery: true },
+} as const satisfies Readonly<Record<string, RouteSpec>>;
+
+export type RouteName = keyof typeof routeTable;
+export type SpecOf<Name extends RouteName> = (typeof routeTable)[Name];

@@ -1,0 +1,24 @@
+import type { Logger } from "pino";
+import type { Edition } from "../core/edition.ts";
+import type { SiteName } from "../core/ids.ts";
+import type { Clock, Random } from "../core/ports.ts";
+import type { Store } from "../core/store.ts";
+
+export type ServerOptions = {
+  readonly store: Store;
+  readonly edition: Edition;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly site: SiteName;
+  /** The program's version. */
+  readonly version: string;
+  /** Why the site cannot do its role's work; by default what the store alone tells. */
+  readonly readiness?: () => Promise<readonly string[]>;
+  /** PEM. Without it the server speaks plain HTTP. */
+  readonly tls?: { readonly key: Buffer; readonly cert: Buffer };
+  /** How long a peer may owe the rest of its headers or of its body. */
+  readonly deadlineMs?: number;
+  /** How long a connection may be idle. */
+  readonly keepAliveMs?: number;
+};

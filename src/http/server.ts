@@ -1,0 +1,82 @@
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { requestBytesMax } from "../protocol/limits.ts";
+import type { HttpContext } from "./call.ts";
+import { acceptJson } from "./json-body.ts";
+import { siteReadiness } from "./readiness.ts";
+import { refuseMalformedHttp, refuseUnknownRoutes, sendProblem } from "./refusals.ts";
+import { registerRoutes } from "./register-routes.ts";
+import { logAnswer } from "./request-log.ts";
+import { securityHeaders, tlsHeaders } from "./security-headers.ts";
+import type { ServerOptions } from "./server-options.ts";
+import { enforceSocketDeadlines } from "./socket-deadline.ts";
+import "./fastify-types.ts";
+
+const defaultDeadlineMs = 30_000;
+const defaultKeepAliveMs = 5_000;
+/** A timer of TLS of its own, kept short because a cleared timer still wakes the process when it would have fired. */
+const handshakeMs = 10_000;
+
+/**
+ * The site's HTTP API, ready to listen. Its owner closes it: `close` lets what is in flight finish, ends waits and closes
+ * idle connections at once. With nobody connected it has no timer.
+ */
+export function buildServer(options: ServerOptions): FastifyInstance {
+  const { logger } = options;
+  const closing = new AbortController();
+  const app = createApp(options);
+  const headers = options.tls ? { ...securityHeaders, ...tlsHeaders } : securityHeaders;
+  app.decorateRequest("principal", undefined as never);
+  app.addHook("onRequest", async (request, reply) => {
+    reply.headers(headers);
+    reply.header("request-id", request.id);
+  });
+  app.addHook("onResponse", async (request, reply) => logAnswer(logger, request, reply));
+  app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
+  acceptJson(app);
+  refuseUnknownRoutes(app, registerRoutes(app, contextOf(options, closing.signal)));
+  const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
+  const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
+  const deadlines = enforceSocketDeadlines(app.server, { deadlineMs, keepAliveMs });
+  app.addHook("preClose", async () => {
+    closing.abort();
+    deadlines.close();
+  });
+  return app;
+}
+
+function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
+  const { store, edition, clock, random, site, version } = options;
+  const readiness = options.readiness ?? siteReadiness(store);
+  return { store, edition, clock, random, site, version, readiness, closing };
+}
+
+function createApp(options: ServerOptions): FastifyInstance {
+  // Node's checker of connections, and only it, would wake a sleeping process; socket-deadline does its work instead.
+  const node = { connectionsCheckingInterval: 2 ** 31 - 1 };
+  const common = {
+    logger: false,
+    bodyLimit: requestBytesMax,
+    keepAliveTimeout: options.keepAliveMs ?? defaultKeepAliveMs,
+    genReqId: requestIds(options),
+    requestIdHeader: false as const,
+    // Requests that still arrive are refused in our own form.
+    return503OnClosing: false,
+    clientErrorHandler: refuseMalformedHttp,
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(options.logger, error, request, reply),
+  };
+  if (options.tls === undefined) return fastify({ ...common, http: node });
+  const https = { ...node, ...options.tls, handshakeTimeout: handshakeMs };
+  // Both servers are the same to everything here; only Fastify's types tell them apart.
+  return fastify({ ...common, https }) as unknown as FastifyInstance;
+}
+
+/** Ids that tell requests apart across restarts, for a fraction of what random ones cost. */
+function requestIds({ random }: ServerOptions): () => string {
+  const prefix = Buffer.from(random.bytes(6)).toString("hex");
+  let count = 0;
+  return () => {
+    count += 1;
+    return `${prefix}-${count.toString(36)}`;
+  };
+}

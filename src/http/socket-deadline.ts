@@ -1,0 +1,129 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+
+export type SocketDeadlineOptions = {
+  /** How long a peer may owe us the rest of its headers or of its body. */
+  readonly deadlineMs: number;
+  /** What Node allows an idle connection, which closes it sooner than we do. */
+  readonly keepAliveMs: number;
+};
+
+export type SocketDeadlines = {
+  /** Closes what is idle now, cuts off unfinished requests soon, and closes each other connection after its answer. */
+  close(): void;
+};
+
+/**
+ * The longest single timer. Node does not take a timer that was cleared out of its event loop: the loop wakes once more when
+ * it would have fired. In steps, a process falls asleep this long after its last connection at the latest.
+ */
+const stepMsMax = 5_000;
+/** A large body on a slow line is no attack: beside the deadline it gets this rate, by its announced length. */
+const bodyBytesPerMsMin = 64;
+/** What the rest of a body gets when the server closes. */
+const closingMs = 1_000;
+
+/**
+ * Cuts off peers that owe us bytes for too long. Node would do so by a checker that wakes every 30 s for as long as the
+ * process lives; here a timer runs only while a connection is open and its peer owes something.
+ */
+export function enforceSocketDeadlines(server: Server, options: SocketDeadlineOptions): SocketDeadlines {
+  const sockets = new Map<Socket, WatchedSocket>();
+  let isClosing = false;
+  const watch = (socket: Socket) => {
+    if (isClosing) return void socket.destroy();
+    const watched = new WatchedSocket(socket, options);
+    sockets.set(socket, watched);
+    socket.once("close", () => {
+      watched.stop();
+      sockets.delete(socket);
+    });
+  };
+  // With TLS the plain connection comes first; its handshake has a time-out of its own.
+  server.on(isTls(server) ? "secureConnection" : "connection", watch);
+  server.on("request", (request, response) => sockets.get(request.socket)?.begin(request, response));
+  return {
+    close: () => {
+      isClosing = true;
+      for (const watched of sockets.values()) watched.close();
+    },
+  };
+}
+
+function isTls(server: Server): boolean {
+  return "setSecureContext" in server;
+}
+
+class WatchedSocket {
+  readonly #socket: Socket;
+  readonly #options: SocketDeadlineOptions;
+  #answersDue = 0;
+  #bodiesDue = 0;
+  #isClosing = false;
+  /** Monotonic ms; null while the peer owes nothing. */
+  #owedUntil: number | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(socket: Socket, options: SocketDeadlineOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#owe(options.deadlineMs);
+  }
+
+  /** A request's headers are here. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    this.#answersDue += 1;
+    this.#bodiesDue += 1;
+    const length = Number(request.headers["content-length"] ?? 0);
+    this.#owe(this.#isClosing ? closingMs : this.#options.deadlineMs + length / bodyBytesPerMsMin);
+    request.once("end", () => {
+      this.#bodiesDue -= 1;
+      this.#settle();
+    });
+    response.once("close", () => {
+      this.#answersDue -= 1;
+      this.#settle();
+    });
+  }
+
+  close(): void {
+    this.#isClosing = true;
+    if (this.#answersDue === 0) this.#socket.destroy();
+    else if (this.#bodiesDue > 0) this.#owe(closingMs);
+  }
+
+  stop(): void {
+    this.#owedUntil = null;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #settle(): void {
+    if (this.#bodiesDue > 0) return;
+    this.#owedUntil = null;
+    if (this.#answersDue > 0) return;
+    if (this.#isClosing) this.#socket.destroySoon();
+    else this.#owe(this.#options.keepAliveMs + this.#options.deadlineMs);
+  }
+
+  #owe(ms: number): void {
+    if (this.#socket.destroyed) return;
+    this.#owedUntil = performance.now() + ms;
+    if (this.#timer !== undefined && !this.#isClosing) return;
+    clearTimeout(this.#timer);
+    this.#wait(ms);
+  }
+
+  /** One timer for all of a busy connection's requests: it looks at what is owed when it fires, and stops by itself. */
+  #wait(ms: number): void {
+    this.#timer = setTimeout(() => this.#look(), Math.min(ms, stepMsMax));
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    if (this.#owedUntil === null) return;
+    const restMs = this.#owedUntil - performance.now();
+    if (restMs > 0) this.#wait(restMs);
+    else this.#socket.destroy();
+  }
+}

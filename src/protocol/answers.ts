@@ -1,0 +1,96 @@
+import type { AlertDetails, AlertEvent, Severity } from "../core/alert-events.ts";
+import type { EntryContent } from "../core/entry.ts";
+import type { ErrorCode, Mistake } from "../core/errors.ts";
+import type { Role } from "../core/push.ts";
+
+/** What the HTTP API answers. All times are RFC 3339 in UTC, all positions `"1:7"`. */
+
+export type ReplicationAnswer = {
+  /** Whether some backup has not acknowledged this state. */
+  readonly dirty: boolean;
+  readonly replicated_at: string | null;
+  /** Only where the client asked to wait: which backups hold it. */
+  readonly backups?: Readonly<Record<string, boolean>>;
+};
+
+export type VaultAnswer = {
+  readonly vault_id: string;
+  readonly name: string;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly replication: ReplicationAnswer;
+};
+
+/** The token is shown this once. */
+export type NewVaultAnswer = VaultAnswer & { readonly token: string };
+export type VaultListAnswer = { readonly vaults: readonly (VaultAnswer & { readonly entries: number })[] };
+
+export type EntryAnswer = EntryContent & {
+  readonly entry_id: string;
+  readonly version: number;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly trashed_at: string | null;
+  readonly replication: ReplicationAnswer;
+};
+
+/** `next_cursor` is null on the last page. A page may be shorter than its limit and not be the last. */
+export type EntryListAnswer = {
+  readonly entries: readonly EntryAnswer[];
+  readonly next_cursor: string | null;
+};
+
+/** `entry_ids` in the order of the import; `kept` were there already with the same content. */
+export type ImportAnswer = {
+  readonly created: number;
+  readonly kept: number;
+  readonly entry_ids: readonly string[];
+  readonly replication: ReplicationAnswer;
+};
+
+export type PurgedEntryAnswer = {
+  readonly entry_id: string;
+  readonly purged: true;
+  readonly replication: ReplicationAnswer;
+};
+export type DeletedVaultAnswer = {
+  readonly vault_id: string;
+  readonly deleted: true;
+  readonly replication: ReplicationAnswer;
+};
+
+export type AlertAnswer = {
+  readonly id: number;
+  readonly event: AlertEvent;
+  readonly severity: Severity;
+  readonly message: string;
+  readonly details: AlertDetails;
+  readonly at: string;
+  readonly incident: string;
+  readonly ended_at: string | null;
+};
+export type AlertListAnswer = { readonly alerts: readonly AlertAnswer[] };
+
+export type HealthAnswer = {
+  readonly status: "ok";
+  readonly site: string;
+  /** null while the database does not answer. */
+  readonly role: Role | null;
+  readonly edition: string;
+  readonly version: string;
+};
+
+export type ReadyAnswer = { readonly status: "ready" };
+
+export const problemMediaType = "application/problem+json";
+
+/** Every refusal (RFC 9457). `title` goes with the code, `detail` with this one case; a body may add members of its own. */
+export type Problem = {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ErrorCode;
+  readonly request_id: string;
+  readonly errors?: readonly Mistake[];
+};

@@ -1,0 +1,74 @@
+import { z } from "zod";
+import { entryTypes, fieldKinds } from "../core/entry.ts";
+import { type EntryId, isUuidV7 } from "../core/ids.ts";
+import * as limits from "./limits.ts";
+import { text } from "./text.ts";
+
+export const entryIdSchema = z
+  .string()
+  .refine((id) => isUuidV7(id), "must be a UUIDv7 in lower case")
+  .transform((id) => id as EntryId);
+
+const field = z.strictObject({
+  label: text(limits.labelLengthMax),
+  value: text(limits.valueLengthMax),
+  kind: z.enum(fieldKinds).default("text"),
+});
+
+const members = {
+  type: z.enum(entryTypes),
+  title: text(limits.titleLengthMax).min(1),
+  urls: z.array(text(limits.urlLengthMax).min(1)).max(limits.urlsMax).default([]),
+  tags: z.array(text(limits.tagLengthMax).min(1)).max(limits.tagsMax).default([]),
+  favourite: z.boolean().default(false),
+  fields: z.array(field).max(limits.fieldsMax).default([]),
+  notes: text(limits.notesLengthMax).default(""),
+};
+
+/** What PUT takes: the whole content; what is left out is empty. */
+export const entryContentSchema = z.strictObject(members);
+
+/** What POST takes: the content, and an id where the client chooses one. */
+export const newEntrySchema = z.strictObject({ entry_id: entryIdSchema.optional(), ...members });
+
+/**
+ * What PATCH takes (RFC 7396): any of the members, null to empty one. Refuses what is unknown before anything is read; the
+ * merged content is checked as a whole again.
+ */
+export const entryPatchSchema = z.strictObject({
+  type: z.enum(entryTypes).optional(),
+  title: members.title.optional(),
+  urls: members.urls.unwrap().nullish(),
+  tags: members.tags.unwrap().nullish(),
+  favourite: z.boolean().nullish(),
+  fields: members.fields.unwrap().nullish(),
+  notes: members.notes.unwrap().nullish(),
+});
+
+/** What an import is, but for its entries, which are checked one by one. */
+export const importSchema = z.strictObject({
+  entries: z.array(z.unknown()).min(1).max(limits.importEntriesMax),
+});
+
+const flag = z.enum(["true", "false"]).transform((value) => value === "true");
+
+const limit = z
+  .string()
+  .regex(/^[1-9]\d{0,3}$/, `must be a number from 1 to ${limits.pageLimitMax}`)
+  .transform(Number)
+  .refine((count) => count <= limits.pageLimitMax, `must be a number from 1 to ${limits.pageLimitMax}`)
+  .default(limits.pageLimitDefault);
+
+export const entryListQuerySchema = z.strictObject({
+  limit,
+  /** The `next_cursor` of the page before. */
+  cursor: entryIdSchema.optional(),
+  type: z.enum(entryTypes).optional(),
+  tag: text(limits.tagLengthMax).min(1).optional(),
+  /** Whether to list what is in the trash instead of what is not. */
+  trash: flag.default(false),
+});
+
+export const purgeQuerySchema = z.strictObject({ purge: flag.default(false) });
+
+export const alertListQuerySchema = z.strictObject({ limit });

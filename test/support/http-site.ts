@@ -1,0 +1,116 @@
+import type { LightMyRequestResponse } from "fastify";
+import { pino } from "pino";
+import { systemClock, systemHash, systemRandom } from "../../src/app/system-ports.ts";
+import type { Edition, EditionRoute, WriteRefusal } from "../../src/core/edition.ts";
+import type { SiteName } from "../../src/core/ids.ts";
+import type { BackupsHolding } from "../../src/core/ports.ts";
+import { formatPosition, type Position } from "../../src/core/position.ts";
+import type { Role } from "../../src/core/push.ts";
+import { formatToken, formatTokenId, newToken, verifierOf } from "../../src/crypto/token.ts";
+import { buildServer } from "../../src/http/server.ts";
+import type { ServerOptions } from "../../src/http/server-options.ts";
+import { siteImage } from "../../src/store/sqlite/new-site.ts";
+import { openMemoryStore } from "../../src/store/sqlite/open.ts";
+
+/** An edition whose every answer a test chooses, and that remembers what it was asked. */
+export class ScriptedEdition implements Edition {
+  readonly name = "commercial";
+  readonly routes: readonly EditionRoute[];
+  signals = 0;
+  guard: WriteRefusal | undefined;
+  readonly waits: { readonly position: string; readonly ms: number }[] = [];
+  holding: (position: Position, ms: number) => Promise<BackupsHolding> = async () => ({});
+  readonly peers = new Map<string, SiteName>();
+
+  constructor(routes: readonly EditionRoute[] = []) {
+    this.routes = routes;
+  }
+
+  signalReplication(): void {
+    this.signals += 1;
+  }
+
+  alertOperator(): void {}
+
+  peerOf(token: string): SiteName | undefined {
+    return this.peers.get(token);
+  }
+
+  async writeGuard(): Promise<WriteRefusal | undefined> {
+    return this.guard;
+  }
+
+  async waitReplicated(position: Position, ms: number): Promise<BackupsHolding> {
+    this.waits.push({ position: formatPosition(position), ms });
+    return await this.holding(position, ms);
+  }
+
+  async start(): Promise<void> {}
+  async stop(): Promise<void> {}
+}
+
+export type CallOptions = {
+  readonly token?: string | undefined;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** What a test reads of an answer. */
+export type Answered = {
+  readonly status: number;
+  readonly headers: LightMyRequestResponse["headers"];
+  readonly json: Json;
+};
+export type Json = { readonly [name: string]: unknown };
+
+export type HttpSiteOptions = Partial<Omit<ServerOptions, "edition">> & {
+  readonly role?: Role;
+  readonly edition?: ScriptedEdition;
+};
+
+/** A site's HTTP API over a real store in memory, with an operator's token. Nothing listens until a test makes it. */
+export async function openHttpSite(options: HttpSiteOptions = {}) {
+  const { role = "primary", edition = new ScriptedEdition(), ...rest } = options;
+  const site = "calgary" as SiteName;
+  const ports = { clock: systemClock, random: systemRandom, hash: systemHash };
+  const image = siteImage({ site, role, clock: ports.clock, random: ports.random });
+  const store = openMemoryStore({ ...ports, image });
+  const logged: string[] = [];
+  const logger = pino({ level: "debug" }, { write: (line: string) => void logged.push(line) });
+  const app = buildServer({ store, edition, ...ports, logger, site, version: "0.0.0", ...rest });
+  const token = newToken("operator", ports.random);
+  const created = { label: "test", createdAt: 0, expiresAt: null };
+  await store.addOperator({ tokenId: formatTokenId(token), verifier: verifierOf(token), ...created });
+  const operator = formatToken(token);
+
+  async function call(route: string, { token, body, headers = {} }: CallOptions = {}): Promise<Answered> {
+    const [method = "", url = ""] = route.split(" ");
+    const response = await app.inject({
+      method: method as "GET",
+      url,
+      headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
+      ...(body !== undefined && { payload: body as object }),
+    });
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      json: response.body === "" ? {} : response.json(),
+    };
+  }
+
+  async function createVault(
+    name = "Family",
+  ): Promise<{ readonly path: string; readonly token: string; readonly id: string }> {
+    const { json } = await call("POST /api/vaults", { token: operator, body: { name } });
+    return { path: `/api/vaults/${json.vault_id}`, token: String(json.token), id: String(json.vault_id) };
+  }
+
+  async function close(): Promise<void> {
+    await app.close();
+    await store.close();
+  }
+
+  return { app, store, edition, operator, logged, call, createVault, close };
+}
+
+export type HttpSite = Awaited<ReturnType<typeof openHttpSite>>;

@@ -98,6 +98,8 @@ describe("the packages", () => {
 
   it("run nothing at install", () => {
     expect(packages.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path)).toEqual([]);
+    // A native package without a script of its own would be compiled all the same.
+    expect(read(".npmrc")).toMatch(/^ignore-scripts=true$/m);
   });
 
   it("are pinned by their content", () => {

@@ -37,97 +37,107 @@ function replicatedTable(name: string, keys: string): string {
   `;
 }
 
+/** The site's own record, its history and its operators. */
+const siteTables = `
+  CREATE TABLE site (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    site TEXT NOT NULL,
+    realm TEXT,
+    role TEXT NOT NULL,
+    fenced TEXT,
+    epoch_number INTEGER NOT NULL,
+    epoch_id TEXT NOT NULL,
+    seen_number INTEGER NOT NULL,
+    seen_id TEXT NOT NULL,
+    head_epoch INTEGER NOT NULL,
+    head_seq INTEGER NOT NULL,
+    head_chain BLOB NOT NULL CHECK (length(head_chain) = 32),
+    primary_site TEXT,
+    primary_url TEXT,
+    last_push_at INTEGER,
+    pruned_epoch INTEGER NOT NULL DEFAULT 0,
+    pruned_seq INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+
+  CREATE TABLE timeline (
+    line INTEGER PRIMARY KEY,
+    epoch_number INTEGER NOT NULL,
+    epoch_id TEXT NOT NULL,
+    site TEXT NOT NULL,
+    from_epoch INTEGER NOT NULL,
+    from_seq INTEGER NOT NULL,
+    from_chain BLOB NOT NULL CHECK (length(from_chain) = 32)
+  ) STRICT;
+
+  CREATE TABLE history (
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    chain BLOB NOT NULL CHECK (length(chain) = 32),
+    acknowledged INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (epoch, seq)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE operators (
+    token_id TEXT PRIMARY KEY,
+    verifier BLOB NOT NULL,
+    label TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+`;
+
+/** What a primary knows of its backups. */
+const peerTables = `
+  CREATE TABLE peers (
+    site TEXT PRIMARY KEY,
+    acked_epoch INTEGER,
+    acked_seq INTEGER,
+    acked_chain BLOB,
+    last_ack_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE quarantine (
+    kind TEXT NOT NULL,
+    vault_id TEXT NOT NULL,
+    item_id TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    PRIMARY KEY (kind, vault_id, item_id, peer)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX quarantine_peer ON quarantine (peer, kind, epoch, seq);
+`;
+
+const alertTables = `
+  CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    message TEXT NOT NULL,
+    details TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    incident TEXT NOT NULL,
+    opens INTEGER NOT NULL,
+    ended_at INTEGER
+  ) STRICT;
+  CREATE INDEX alerts_at ON alerts (at);
+  CREATE INDEX alerts_open ON alerts (event, subject) WHERE opens = 1 AND ended_at IS NULL;
+
+  CREATE TABLE deliveries (
+    channel TEXT NOT NULL,
+    alert_id INTEGER NOT NULL,
+    PRIMARY KEY (channel, alert_id)
+  ) STRICT, WITHOUT ROWID;
+`;
+
 const first: Migration = {
   version: 1,
   up: (database) => {
-    database.exec(`
-      CREATE TABLE site (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        site TEXT NOT NULL,
-        realm TEXT,
-        role TEXT NOT NULL,
-        fenced TEXT,
-        epoch_number INTEGER NOT NULL,
-        epoch_id TEXT NOT NULL,
-        seen_number INTEGER NOT NULL,
-        seen_id TEXT NOT NULL,
-        head_epoch INTEGER NOT NULL,
-        head_seq INTEGER NOT NULL,
-        head_chain BLOB NOT NULL CHECK (length(head_chain) = 32),
-        primary_site TEXT,
-        primary_url TEXT,
-        last_push_at INTEGER,
-        pruned_epoch INTEGER NOT NULL DEFAULT 0,
-        pruned_seq INTEGER NOT NULL DEFAULT 0
-      ) STRICT;
-
-      CREATE TABLE timeline (
-        line INTEGER PRIMARY KEY,
-        epoch_number INTEGER NOT NULL,
-        epoch_id TEXT NOT NULL,
-        site TEXT NOT NULL,
-        from_epoch INTEGER NOT NULL,
-        from_seq INTEGER NOT NULL,
-        from_chain BLOB NOT NULL CHECK (length(from_chain) = 32)
-      ) STRICT;
-
-      CREATE TABLE history (
-        epoch INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        chain BLOB NOT NULL CHECK (length(chain) = 32),
-        acknowledged INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (epoch, seq)
-      ) STRICT, WITHOUT ROWID;
-
-      CREATE TABLE operators (
-        token_id TEXT PRIMARY KEY,
-        verifier BLOB NOT NULL,
-        label TEXT NOT NULL,
-        created_at INTEGER NOT NULL,
-        expires_at INTEGER
-      ) STRICT, WITHOUT ROWID;
-
-      CREATE TABLE peers (
-        site TEXT PRIMARY KEY,
-        acked_epoch INTEGER,
-        acked_seq INTEGER,
-        acked_chain BLOB,
-        last_ack_at INTEGER
-      ) STRICT, WITHOUT ROWID;
-
-      CREATE TABLE quarantine (
-        kind TEXT NOT NULL,
-        vault_id TEXT NOT NULL,
-        item_id TEXT NOT NULL,
-        peer TEXT NOT NULL,
-        epoch INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        code TEXT NOT NULL,
-        PRIMARY KEY (kind, vault_id, item_id, peer)
-      ) STRICT, WITHOUT ROWID;
-      CREATE INDEX quarantine_peer ON quarantine (peer, kind, epoch, seq);
-
-      CREATE TABLE alerts (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        event TEXT NOT NULL,
-        subject TEXT NOT NULL,
-        severity TEXT NOT NULL,
-        message TEXT NOT NULL,
-        details TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        incident TEXT NOT NULL,
-        opens INTEGER NOT NULL,
-        ended_at INTEGER
-      ) STRICT;
-      CREATE INDEX alerts_at ON alerts (at);
-      CREATE INDEX alerts_open ON alerts (event, subject) WHERE opens = 1 AND ended_at IS NULL;
-
-      CREATE TABLE deliveries (
-        channel TEXT NOT NULL,
-        alert_id INTEGER NOT NULL,
-        PRIMARY KEY (channel, alert_id)
-      ) STRICT, WITHOUT ROWID;
-    `);
+    database.exec(siteTables);
+    database.exec(peerTables);
+    database.exec(alertTables);
     database.exec(replicatedTable("vaults", "vault_id"));
     database.exec(replicatedTable("accesses", "vault_id, access_id"));
     database.exec(replicatedTable("entries", "vault_id, entry_id"));

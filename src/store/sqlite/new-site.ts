@@ -19,6 +19,7 @@ import type { Role } from "../../core/push.ts";
 import type { Site } from "../../core/store.ts";
 import { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
+import { recordPoint } from "./history.ts";
 import { type Migration, migrate, migrations } from "./migrations.ts";
 import { insertSite, writeTimeline } from "./site-record.ts";
 
@@ -59,6 +60,8 @@ export function siteImage(newSite: NewSite): Buffer {
     const connection = new Connection(database);
     const { record, timeline } = firstState(newSite);
     insertSite(connection, record);
+    // A primary that has written nothing yet may be named its own first point by a backup that it has pushed to.
+    if (record.role === "primary") recordPoint(connection, record.head, true);
     writeTimeline(connection, timeline);
     return database.serialize();
   } finally {

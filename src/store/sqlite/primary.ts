@@ -1,11 +1,15 @@
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, type Point } from "../../core/position.ts";
 import type { Acknowledgement } from "../../core/store.ts";
+import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { flagAcknowledged, knowsPoint } from "./history.ts";
 import { clearMarks } from "./marks.ts";
 import { readPeer, readPeers, saveAcked } from "./peers.ts";
 import { settleQuarantine } from "./quarantine.ts";
 import type { Steps, Transaction } from "./transaction.ts";
+
+/** Points of the history looked at with each acknowledgement: more than a batch has, so that pruning keeps up. */
+const prunedPerAck = 200;
 
 /** See PrimaryStore.configurePeers. */
 export function* configurePeers(tx: Transaction, sites: readonly SiteName[], now: number): Steps<void> {
@@ -40,6 +44,7 @@ export function* acknowledge(
   tx.connection.run("UPDATE peers SET last_ack_at = ? WHERE site = ?", now, site);
   settleQuarantine(tx.connection, site, ack);
   yield* clearMarks(tx, now);
+  pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
 }
 
 /** See PrimaryStore.resumeFrom. */

@@ -233,7 +233,7 @@ export class SqliteStore implements Store {
 
   #write<T>(work: (tx: Transaction) => T): Promise<T> {
     return this.#open(() =>
-      // biome-ignore lint/correctness/useYield: one step of work in the shape of many
+      // oxlint-disable-next-line require-yield -- one step of work, in the shape of many
       this.#queue.enqueue(function* (tx) {
         return work(tx);
       }),

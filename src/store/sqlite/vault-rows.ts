@@ -5,6 +5,7 @@ import { extendChain, formatKey, hashRow, type RowKey, type StoredRow } from "..
 import type { RowChange, Site, Write } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
+import { changesKept, pruneHistory, pruneLeft } from "./history-pruning.ts";
 import { leaveQuarantine } from "./quarantine.ts";
 import { keyOf, type RowColumns, readRow, rowOf, storeRow, tableOf } from "./replicated-tables.ts";
 import type { Steps, Transaction } from "./transaction.ts";
@@ -42,6 +43,8 @@ export function* commitWrite(
     bytes += change.body?.length ?? 0;
     changed.push(row);
   }
+  // With peers their acknowledgements do it, and a client's write need not pay for it.
+  if (!tx.hasPeers()) pruneHistory(tx, { pointsMax: 2 * changed.length, changesKept });
   return changed;
 }
 
@@ -93,9 +96,15 @@ function commitChange(
   storeRow(tx.connection, row);
   recordPoint(tx.connection, head, false);
   tx.saveSite({ ...site, head });
-  if (stored) leaveQuarantine(tx.connection, change.key);
+  if (stored) leave(tx.connection, stored);
   current.set(name, row);
   return row;
+}
+
+/** What was kept because of the row as it was. */
+function leave(connection: Connection, stored: StoredRow): void {
+  leaveQuarantine(connection, stored.key);
+  pruneLeft(connection, stored.position);
 }
 
 export function readAccess(connection: Connection, accessId: AccessId): StoredRow | undefined {

@@ -1,0 +1,103 @@
+import { comparePositions, type Position } from "../../core/position.ts";
+import type { Connection } from "./connection.ts";
+import { pointAtOrAbove, pointAtOrBelow } from "./history.ts";
+import { lowestAcked } from "./peers.ts";
+import { replicatedTables } from "./replicated-tables.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** Points of the last so many changes are kept, whatever else is true of them. */
+export const changesKept = 100_000;
+
+export type Pruning = {
+  /** How many points one call looks at, at most. */
+  readonly pointsMax: number;
+  readonly changesKept: number;
+};
+
+type Candidate = { epoch: number; seq: number; acknowledged: number };
+
+/**
+ * Forgets points of the history that nobody can need, and looks at each only once. Kept are the points above the lowest
+ * acked, those of the last changes, every point some site stood at (so that a very old copy of a backup is still
+ * recognised), and every point that covers a row: without its chain a batch could not end there, and what lies between two
+ * points that are left would grow beyond a batch.
+ */
+export function pruneHistory(tx: Transaction, { pointsMax, changesKept: kept }: Pruning): void {
+  const { connection } = tx;
+  const newest = tx.site().head.position.seq - kept;
+  const cursor = readCursor(connection);
+  if (cursor.seq >= newest) return;
+  const candidates = candidatesAbove(connection, cursor, pointsMax);
+  const first = candidates.findIndex(({ seq }) => seq > newest);
+  const old = first === -1 ? candidates : candidates.slice(0, first);
+  let below = pointAtOrBelow(connection, cursor).position;
+  for (const candidate of old) {
+    if (candidate.acknowledged === 1 || coversRow(connection, below, candidate)) below = candidate;
+    else forget(connection, candidate);
+  }
+  const last = old.at(-1);
+  if (last) saveCursor(connection, last);
+}
+
+/** To be called when a row has left a position: the point that was kept for it may have been kept for nothing else. */
+export function pruneLeft(connection: Connection, left: Position): void {
+  if (comparePositions(left, readCursor(connection)) > 0) return;
+  const point = pointAtOrAbove(connection, left);
+  if (!point || isAcknowledged(connection, point.position)) return;
+  const { epoch, seq } = point.position;
+  const below = connection.get<Position>(
+    "SELECT epoch, seq FROM history WHERE (epoch, seq) < (?, ?) ORDER BY epoch DESC, seq DESC LIMIT 1",
+    epoch,
+    seq,
+  );
+  if (!coversRow(connection, below ?? { epoch: 0, seq: 0 }, point.position))
+    forget(connection, point.position);
+}
+
+function candidatesAbove(connection: Connection, cursor: Position, pointsMax: number): Candidate[] {
+  const lowest = lowestAcked(connection) ?? { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
+  return connection.all<Candidate>(
+    `SELECT epoch, seq, acknowledged FROM history WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)
+     ORDER BY epoch, seq LIMIT ?`,
+    cursor.epoch,
+    cursor.seq,
+    lowest.epoch,
+    lowest.seq,
+    pointsMax,
+  );
+}
+
+function coversRow(connection: Connection, below: Position, through: Position): boolean {
+  return replicatedTables.some(
+    ({ name }) =>
+      connection.get(
+        `SELECT 1 FROM ${name} WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) LIMIT 1`,
+        below.epoch,
+        below.seq,
+        through.epoch,
+        through.seq,
+      ) !== undefined,
+  );
+}
+
+function isAcknowledged(connection: Connection, { epoch, seq }: Position): boolean {
+  return (
+    connection.get("SELECT 1 FROM history WHERE epoch = ? AND seq = ? AND acknowledged = 1", epoch, seq) !==
+    undefined
+  );
+}
+
+function forget(connection: Connection, { epoch, seq }: Position): void {
+  connection.run("DELETE FROM history WHERE epoch = ? AND seq = ?", epoch, seq);
+}
+
+function readCursor(connection: Connection): Position {
+  const cursor = connection.get<Position>(
+    "SELECT pruned_epoch AS epoch, pruned_seq AS seq FROM site WHERE id = 1",
+  );
+  return cursor ?? { epoch: 0, seq: 0 };
+}
+
+function saveCursor(connection: Connection, { epoch, seq }: Position): void {
+  connection.run("UPDATE site SET pruned_epoch = ?, pruned_seq = ? WHERE id = 1", epoch, seq);
+}

@@ -1,0 +1,141 @@
+import {
+  type Alert,
+  type AlertDetails,
+  type AlertEvent,
+  alertEvents,
+  type Severity,
+} from "../../core/alert-events.ts";
+import { type BackoffPolicy, defaultBackoff } from "../../core/backoff.ts";
+import type { Alerts } from "../../core/edition.ts";
+import { newUuidV4 } from "../../core/ids.ts";
+import type { Clock, Random } from "../../core/ports.ts";
+import type { AlertStore } from "../../core/store.ts";
+import type { Logger } from "../logging.ts";
+import type { AlertChannel } from "./alert-channel.ts";
+import { Courier } from "./courier.ts";
+
+export type AlertDeskOptions = {
+  readonly store: Pick<AlertStore, "addAlert" | "undelivered" | "markDelivered">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Owned from here on: stopping the desk closes them. */
+  readonly channels: readonly AlertChannel[];
+  readonly policy?: BackoffPolicy;
+};
+
+/** What came of a test alert on one channel. `error` says why not, without the channel's address. */
+export type DeliveryReport = { readonly channel: string; readonly ok: boolean; readonly error?: string };
+
+const levels = { info: "info", warning: "warn", critical: "error" } as const satisfies Record<
+  Severity,
+  string
+>;
+
+/**
+ * Where everything that an operator must hear comes together: the store (once for each incident), the log, then each channel
+ * at its own pace. A channel that is down delays nobody and loses nothing.
+ */
+export class AlertDesk implements Alerts, AsyncDisposable {
+  readonly #options: AlertDeskOptions;
+  readonly #couriers: readonly Courier[];
+  /** Incidents that the store could not take, so that they too are told once. */
+  readonly #unstored = new Map<string, Alert>();
+  #unstoredCount = 0;
+
+  constructor(options: AlertDeskOptions) {
+    this.#options = options;
+    const policy = options.policy ?? defaultBackoff;
+    this.#couriers = options.channels.map((channel) => new Courier({ ...options, channel, policy }));
+  }
+
+  /** Delivers what earlier runs of the site left undelivered. Called once. */
+  start(): void {
+    for (const courier of this.#couriers) courier.start();
+  }
+
+  /**
+   * Never rejects: an alert that the store cannot take (a full disk is one of the things to be told) is logged and delivered
+   * all the same, and only forgotten if the process ends before.
+   */
+  async raise(event: AlertEvent, subject: string, message: string, details: AlertDetails): Promise<void> {
+    const told = { event, subject, message, details };
+    try {
+      const alert = await this.#options.store.addAlert(event, subject, message, details);
+      if (alert === undefined) return this.#endUnstored(told);
+      this.#unstored.delete(keyOf(event, subject));
+      this.#write(alert);
+      for (const courier of this.#couriers) courier.wake();
+    } catch (error) {
+      this.#options.log.error({ event, err: error }, "the alert that follows could not be stored");
+      this.#carry(told);
+    }
+  }
+
+  /** Stores an alert `test` and tries each channel once, now; where that fails it is delivered later, like any other. */
+  async deliverTest(): Promise<readonly DeliveryReport[]> {
+    const message = "This is a test: alerts reach you.";
+    const alert = await this.#options.store.addAlert("test", "", message, {});
+    if (alert === undefined) throw new Error("the store took a test alert for the end of an incident");
+    this.#write(alert);
+    const names = this.#options.channels.map(({ name }) => name);
+    const failures = await Promise.all(this.#couriers.map((courier) => courier.deliverNow(alert)));
+    const reports = failures.map((error, i): DeliveryReport => {
+      const channel = names[i] ?? "";
+      return error === undefined ? { channel, ok: true } : { channel, ok: false, error };
+    });
+    return [{ channel: "log", ok: true }, ...reports];
+  }
+
+  /** Ends waits and attempts at once and closes the channels. What is not delivered is delivered after the next start. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#couriers.map((courier) => courier.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #write({ event, severity, message, details, incident }: Alert): void {
+    this.#options.log[levels[severity]]({ event, incident, details }, message);
+  }
+
+  /** The store knows of no such incident; it may be one that it could not take. */
+  #endUnstored(told: Told): void {
+    const { ends } = alertEvents[told.event];
+    if (ends !== null && this.#unstored.has(keyOf(ends, told.subject))) this.#carry(told);
+  }
+
+  #carry({ event, subject, message, details }: Told): void {
+    const { severity, ends } = alertEvents[event];
+    if (this.#unstored.has(keyOf(event, subject))) return;
+    const opening = ends === null ? undefined : this.#unstored.get(keyOf(ends, subject));
+    this.#unstoredCount += 1;
+    const alert: Alert = {
+      // Never an id of the store's.
+      id: -this.#unstoredCount,
+      event,
+      severity,
+      message,
+      details,
+      at: this.#options.clock.now(),
+      incident: opening?.incident ?? newUuidV4(this.#options.random),
+      endedAt: null,
+    };
+    if (ends !== null) this.#unstored.delete(keyOf(ends, subject));
+    else if (event !== "test") this.#unstored.set(keyOf(event, subject), alert);
+    this.#write(alert);
+    for (const courier of this.#couriers) courier.carry(alert);
+  }
+}
+
+type Told = {
+  readonly event: AlertEvent;
+  readonly subject: string;
+  readonly message: string;
+  readonly details: AlertDetails;
+};
+
+function keyOf(event: AlertEvent, subject: string): string {
+  return `${event}/${subject}`;
+}

@@ -11,9 +11,13 @@ const root = resolve(import.meta.dirname, "..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 /** What is in the repository, or would be with the next `git add`. */
-const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-  cwd: root,
-})
+const files = execFileSync(
+  "git",
+  ["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+  {
+    cwd: root,
+  },
+)
   .toString()
   .split("\0")
   .filter((path) => path !== "" && existsSync(join(root, path)));

@@ -129,7 +129,7 @@ describe("a call to a site", () => {
   });
 
   it("is unreachable where no HTTP is spoken", async () => {
-    const server = createTcpServer((socket) => socket.end("SSH-2.0-x\r\n"));
+    const server = createTcpServer((socket) => socket.resume().end("SSH-2.0-x\r\n"));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     closers.push(() => server.close());

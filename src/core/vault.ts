@@ -79,5 +79,6 @@ function tombstonesOfLive(
   keys: readonly RowKey[],
   current: readonly (StoredRow | undefined)[],
 ): readonly RowChange[] {
-  return keys.filter((_, index) => current[index]?.body != null).map((key) => ({ key, body: null }));
+  const isThere = (row: StoredRow | undefined) => row !== undefined && isLive(row);
+  return keys.filter((_, index) => isThere(current[index])).map((key) => ({ key, body: null }));
 }

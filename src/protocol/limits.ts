@@ -1,7 +1,7 @@
 /** What the HTTP API takes at most. Lengths of texts are in UTF-16 code units; what counts in bytes says so. */
 
-/** The body of a call that carries one entry: its 256 KiB, with room for escapes and white space. */
-export const requestBytesMax = 512 * 1024;
+/** The body of a call that carries one entry: its 256 KiB, of which JSON may spell every byte in six. */
+export const requestBytesMax = 2 * 1024 * 1024;
 export const importBytesMax = 16 * 1024 * 1024;
 /** Bounds the memory that one import takes; 16 MiB of ordinary entries are fewer. */
 export const importEntriesMax = 100_000;

@@ -102,7 +102,8 @@ export async function openHttpSite(options: HttpSiteOptions = {}) {
     name = "Family",
   ): Promise<{ readonly path: string; readonly token: string; readonly id: string }> {
     const { json } = await call("POST /api/vaults", { token: operator, body: { name } });
-    return { path: `/api/vaults/${json.vault_id}`, token: String(json.token), id: String(json.vault_id) };
+    const id = String(json["vault_id"]);
+    return { path: `/api/vaults/${id}`, token: String(json["token"]), id };
   }
 
   async function close(): Promise<void> {

@@ -1,0 +1,82 @@
+import { expect, it } from "vitest";
+import { type AccessBody, covers, decodeAccess, encodeAccess, scopes } from "./access.ts";
+import type { AccessId, VaultId } from "./ids.ts";
+import type { RowKey, StoredRow } from "./row.ts";
+import {
+  buryRows,
+  createVault,
+  decodeVault,
+  deleteVault,
+  encodeVault,
+  renameVault,
+  vaultKey,
+} from "./vault.ts";
+
+const vaultId = "0190a000-0000-7000-8000-000000000001" as VaultId;
+const accessId = "0190a000-0000-7000-8000-000000000009" as AccessId;
+const accessKey: RowKey = { kind: "access", vaultId, accessId };
+const vault = { name: "Family", createdAt: 1, updatedAt: 1 };
+const owner: AccessBody = {
+  kind: "machine",
+  name: "owner",
+  scope: "owner",
+  verifier: "ab".repeat(32),
+  createdAt: 1,
+  expiresAt: null,
+};
+
+function row(key: RowKey, body: Uint8Array | null): StoredRow {
+  const local = { dirty: false, dirtySince: null, replicatedAt: null };
+  return { key, position: { epoch: 1, seq: 3 }, hash: new Uint8Array(32), body, ...local };
+}
+
+const vaultRow = row(vaultKey(vaultId), encodeVault(vault));
+const accessRow = row(accessKey, encodeAccess(owner));
+
+it("bodies come back as they were", () => {
+  expect(decodeVault(encodeVault(vault))).toEqual(vault);
+  expect(decodeAccess(encodeAccess(owner))).toEqual(owner);
+  expect(decodeAccess(encodeAccess({ ...owner, expiresAt: 7 }))).toEqual({ ...owner, expiresAt: 7 });
+});
+
+it("each scope covers itself and those below it", () => {
+  const table = scopes.map((scope) => scopes.map((needed) => covers(scope, needed)));
+  expect(table).toEqual([
+    [true, false, false],
+    [true, true, false],
+    [true, true, true],
+  ]);
+});
+
+it("a vault is created together with its first access", () => {
+  const changes = createVault(vaultId, vault, accessId, owner).decide([undefined, undefined]);
+  expect(changes.map(({ key }) => key)).toEqual([vaultKey(vaultId), accessKey]);
+});
+
+it("a new name is a change, the same name none, and a stale match refused", () => {
+  const renamed = renameVault(vaultId, "Work", undefined, 9).decide([vaultRow]);
+  expect(renamed[0]?.body && decodeVault(renamed[0].body)).toEqual({
+    name: "Work",
+    createdAt: 1,
+    updatedAt: 9,
+  });
+  expect(renameVault(vaultId, "Family", undefined, 9).decide([vaultRow])).toEqual([]);
+  const stale = renameVault(vaultId, "Work", [{ epoch: 1, seq: 2 }], 9);
+  expect(() => stale.decide([vaultRow])).toThrow(expect.objectContaining({ code: "stale_match" }));
+});
+
+it("a deletion tombstones the vault and the access that asked, and finds nothing to delete twice", () => {
+  const write = deleteVault(vaultId, accessId, undefined);
+  expect(write.decide([vaultRow, accessRow])).toEqual([
+    { key: vaultKey(vaultId), body: null },
+    { key: accessKey, body: null },
+  ]);
+  expect(() => write.decide([row(vaultKey(vaultId), null), accessRow])).toThrow(
+    expect.objectContaining({ code: "vault_unknown" }),
+  );
+});
+
+it("burying leaves tombstones and absent rows alone", () => {
+  expect(buryRows([vaultKey(vaultId), accessKey]).decide([undefined, row(accessKey, null)])).toEqual([]);
+  expect(buryRows([accessKey]).decide([accessRow])).toEqual([{ key: accessKey, body: null }]);
+});

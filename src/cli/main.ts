@@ -1,47 +1,10 @@
-import { type Command, CommanderError } from "commander";
-import { exitStatus } from "./exit-status.ts";
-import { endQuietlyWithReader } from "./output.ts";
-import { buildProgram } from "./program.ts";
-import { reportOf, usageRefusal } from "./report.ts";
+import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
 
-/** Runs the command line and gives its exit status; what went wrong is said on stderr in one line, and one for each mistake. */
-async function run(args: readonly string[]): Promise<number> {
-  const program = buildProgram();
-  try {
-    await program.parseAsync(args, { from: "user" });
-    return exitStatus.done;
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.done;
-    // A group of commands called without one: its help was printed, which says more than an error could.
-    if (error instanceof CommanderError && error.code === "commander.help") return exitStatus.usage;
-    const report = reportOf(
-      error instanceof CommanderError ? asUsage(error, commandNamed(program, args)) : error,
-    );
-    for (const line of report.lines) process.stderr.write(`${line}\n`);
-    return report.status;
-  }
-}
-
-function asUsage(error: CommanderError, command: Command) {
-  // A suggestion stands on a line of its own.
-  const what = error.message.replace(/^error: /, "").replaceAll("\n", " ");
-  return usageRefusal(what, `see ${commandPath(command)} --help`);
-}
-
-/** As much of the arguments as names commands: `dormouse vault create`. */
-function commandNamed(program: Command, args: readonly string[]): Command {
-  let command = program;
-  for (const word of args) {
-    const next = command.commands.find((candidate) => candidate.name() === word);
-    if (next === undefined) break;
-    command = next;
-  }
-  return command;
-}
-
-function commandPath(command: Command): string {
-  return command.parent === null ? command.name() : `${commandPath(command.parent)} ${command.name()}`;
-}
+// Types are stripped and code is compiled once, not at every start. Where the checkout cannot be written, nothing is kept.
+enableCompileCache(fileURLToPath(new URL("../../node_modules/.cache/dormouse", import.meta.url)));
+const { endQuietlyWithReader } = await import("./output.ts");
+const { run } = await import("./run.ts");
 
 endQuietlyWithReader();
 process.exitCode = await run(process.argv.slice(2));

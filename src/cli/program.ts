@@ -1,14 +1,61 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { defineAlerts } from "./commands/alerts.ts";
-import { defineEntry } from "./commands/entry.ts";
-import { defineImport } from "./commands/import.ts";
-import { defineSite } from "./commands/site.ts";
-import { defineStatus } from "./commands/status.ts";
-import { defineVault } from "./commands/vault.ts";
 
-/** The whole command line. Mistakes of usage are thrown as commander's errors, and nothing is written to stderr for them. */
-export function buildProgram(): Command {
+type CommandEntry = {
+  readonly name: string;
+  readonly description: string;
+  /** Loads what the command takes and does: one command is run, and it starts without waiting for the others' code. */
+  readonly load: () => Promise<(command: Command) => void>;
+};
+
+const commands: readonly CommandEntry[] = [
+  {
+    name: "init",
+    description: "make the data folder that the configuration names, and print the operator token, this once",
+    load: async () => (await import("./commands/site.ts")).defineInit,
+  },
+  {
+    name: "serve",
+    description: "run the site until SIGINT or SIGTERM",
+    load: async () => (await import("./commands/site.ts")).defineServe,
+  },
+  {
+    name: "doctor",
+    description: "say what is wrong with this machine, the configuration and the data folder",
+    load: async () => (await import("./commands/site.ts")).defineDoctor,
+  },
+  {
+    name: "status",
+    description: "show a site's role, head and backups (operator token)",
+    load: async () => (await import("./commands/status.ts")).defineStatus,
+  },
+  {
+    name: "alerts",
+    description: "list what the operator was told, and try the channels",
+    load: async () => (await import("./commands/alerts.ts")).defineAlerts,
+  },
+  {
+    name: "vault",
+    description: "create, list, rename and delete vaults",
+    load: async () => (await import("./commands/vault.ts")).defineVault,
+  },
+  {
+    name: "entry",
+    description: "add, read, list, edit, remove and restore entries",
+    load: async () => (await import("./commands/entry.ts")).defineEntry,
+  },
+  {
+    name: "import",
+    description: "import entries from JSON lines (token with write scope)",
+    load: async () => (await import("./commands/import.ts")).defineImport,
+  },
+];
+
+/**
+ * The command line as far as these arguments need it: all commands by name, and the one that is called whole. Mistakes of
+ * usage are thrown as commander's errors, and nothing is written to stderr for them.
+ */
+export async function buildProgram(args: readonly string[]): Promise<Command> {
   // Set before any command is added: each takes these settings over from its parent.
   const program = new Command("dormouse")
     .description(
@@ -18,12 +65,11 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", overview);
-  defineSite(program);
-  defineStatus(program);
-  defineAlerts(program);
-  defineVault(program);
-  defineEntry(program);
-  defineImport(program);
+  const called = args.find((word) => !word.startsWith("-") && word !== "help");
+  for (const { name, description, load } of commands) {
+    const command = program.command(name).description(description);
+    if (name === called) (await load())(command);
+  }
   return program;
 }
 

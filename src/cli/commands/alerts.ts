@@ -5,11 +5,8 @@ import { printJson, printLine, printNote, printTable } from "../output.ts";
 
 type Options = ConnectionOptions & { readonly json?: boolean };
 
-export function defineAlerts(program: Command): void {
-  const alerts = program
-    .command("alerts")
-    .description("list what the operator was told, and try the channels")
-    .addHelpText("after", listExamples + testExamples.replace("\nExamples:\n", ""));
+export function defineAlerts(alerts: Command): void {
+  alerts.addHelpText("after", listExamples + testExamples.replace("\nExamples:\n", ""));
   addConnectionOptions(alerts.command("list", { isDefault: true }))
     .description("list alerts, newest first (operator token); the default")
     .addOption(new Option("--limit <number>", "at most so many").default(50).argParser(parseLimit))

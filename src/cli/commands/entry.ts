@@ -5,8 +5,7 @@ import { entryExamples } from "./entry-examples.ts";
 import { addEntry, editEntry, getEntry, listEntries, removeEntry, restoreEntry } from "./entry-actions.ts";
 
 /** `dormouse entry …`: what it takes; entry-actions.ts does it. */
-export function defineEntry(program: Command): void {
-  const entry = program.command("entry").description("add, read, list, edit, remove and restore entries");
+export function defineEntry(entry: Command): void {
   addContentOptions(entryCommand(entry, "add", "add an entry (token with write scope)")).action(addEntry);
   entryCommand(entry, "get <entry_id>", "show an entry; concealed values stay hidden")
     .option("--reveal", "show concealed values")

@@ -18,9 +18,9 @@ type Options = ConnectionOptions & {
 /** Under the 16 MiB that a site takes in one call. */
 const groupLimit: GroupLimit = { bytes: 16 * 1024 * 1024 - 4096, entries: 10_000 };
 
-export function defineImport(program: Command): void {
-  addConnectionOptions(program.command("import <file>"))
-    .description("import entries from JSON lines, one entry a line; - reads stdin (token with write scope)")
+export function defineImport(command: Command): void {
+  addConnectionOptions(command)
+    .argument("<file>", "one entry as JSON on each line; - for stdin")
     .requiredOption("--vault <vault_id>", "the vault's id")
     .addOption(new Option("--from-line <number>", "skip the lines before it").default(1).argParser(parseLine))
     .addHelpText("after", examples)

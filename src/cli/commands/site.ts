@@ -4,10 +4,9 @@ import { usageRefusal } from "../report.ts";
 
 type SiteOptions = { readonly config?: string };
 
-/** The commands that act on a site's own files: init, serve, doctor. What they need is loaded when they run. */
-export function defineSite(program: Command): void {
-  addConfig(program.command("init"))
-    .description("make the data folder that the configuration names, and print the operator token, this once")
+/** The commands that act on a site's own files. What they need is loaded when they run. */
+export function defineInit(init: Command): void {
+  addConfig(init)
     .addOption(
       new Option("--role <role>", "what the site starts as")
         .choices(["primary", "backup"])
@@ -16,15 +15,19 @@ export function defineSite(program: Command): void {
     .option("--json", "print one JSON document: { site, role, operator_token }")
     .addHelpText("after", initExamples)
     .action(initSite);
-  addConfig(program.command("serve"))
-    .description("run the site until SIGINT or SIGTERM")
+}
+
+export function defineServe(serve: Command): void {
+  addConfig(serve)
     .addOption(
       new Option("--log <form>", "form of the log").choices(["auto", "json", "pretty"]).default("auto"),
     )
     .addHelpText("after", "\nExamples:\n  dormouse serve --config calgary.yaml\n")
     .action(serveSite);
-  addConfig(program.command("doctor"))
-    .description("say what is wrong with this machine, the configuration and the data folder")
+}
+
+export function defineDoctor(doctor: Command): void {
+  addConfig(doctor)
     .option("--json", "print one JSON document")
     .addHelpText("after", "\nExamples:\n  dormouse doctor --config calgary.yaml\n")
     .action(examineSite);

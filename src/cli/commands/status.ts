@@ -7,11 +7,8 @@ import type { SiteClient } from "../site-client.ts";
 
 type Options = ConnectionOptions & { readonly json?: boolean };
 
-export function defineStatus(program: Command): void {
-  addConnectionOptions(program.command("status"))
-    .description("show a site's role, head and backups (operator token)")
-    .addHelpText("after", examples)
-    .action(showStatus);
+export function defineStatus(status: Command): void {
+  addConnectionOptions(status).addHelpText("after", examples).action(showStatus);
 }
 
 const examples = `

@@ -9,8 +9,7 @@ import { usageRefusal } from "../report.ts";
 type Options = ConnectionOptions & { readonly json?: boolean };
 type CreateOptions = Options & { readonly tokenOut?: string; readonly idOnly?: boolean };
 
-export function defineVault(program: Command): void {
-  const vault = program.command("vault").description("create, list, rename and delete vaults");
+export function defineVault(vault: Command): void {
   addConnectionOptions(vault.command("create <name>"))
     .description("create a vault and print its owner token, this once (operator token)")
     .option("--token-out <file>", "write the owner token to a new file, mode 0600, and do not print it")

@@ -38,7 +38,10 @@ export type EditionRoute = {
   readonly caller: "operator" | "peer";
   readonly bodyBytesMax: number;
   /** @param body the parsed JSON body, unchecked; undefined for GET. Throws a Refusal for bad input. */
-  readonly handle: (request: { readonly peer: SiteName | null; readonly body: unknown }) => Promise<EditionReply>;
+  readonly handle: (request: {
+    readonly peer: SiteName | null;
+    readonly body: unknown;
+  }) => Promise<EditionReply>;
 };
 
 /** A status of 400 or more goes out as problem+json with the body's fields. */

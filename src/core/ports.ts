@@ -33,11 +33,17 @@ export type PushAnswer =
       readonly identity: Identity;
       readonly accepted: number;
       readonly ignored: number;
+      /** Everything that the backup lacks below its watermark. */
       readonly rejected: readonly Rejection[];
       /** Whether the backup's digest equals the one sent; null where none was sent or compared. */
       readonly verified: boolean | null;
     }
-  | { readonly kind: "refused"; readonly code: PushRefusal; readonly identity: Identity }
+  | {
+      readonly kind: "refused";
+      readonly code: PushRefusal;
+      readonly identity: Identity;
+      readonly rejected: readonly Rejection[];
+    }
   /** The credential was not taken. */
   | { readonly kind: "unauthorized" }
   /** 413: the batch is more than the backup, or something before it, takes. */

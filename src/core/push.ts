@@ -1,8 +1,8 @@
 import { bytesEqual } from "./bytes.ts";
 import { compareEpochs, type Epoch, isForked, type Promotion } from "./epoch.ts";
 import type { RealmId, SiteName } from "./ids.ts";
-import { comparePositions, type Point } from "./position.ts";
-import type { Row } from "./row.ts";
+import { comparePositions, type Point, type Position } from "./position.ts";
+import type { Row, RowKey } from "./row.ts";
 
 /** The protocol this program speaks; a receiver takes its own number and the one below. */
 export const protocolVersion = 1;
@@ -38,13 +38,30 @@ export type Push = {
 /** A row as it arrived: readable, or refused alone with the key as it was sent. */
 export type PushedRow =
   | { readonly kind: "row"; readonly row: Row }
-  | { readonly kind: "unreadable"; readonly key: WireKey; readonly code: RejectionCode };
+  | ({ readonly kind: "unreadable" } & Rejection);
 
 /** A row's kind and key as they stand on the wire, where they may be of a kind that this program does not know. */
 export type WireKey = { readonly kind: string; readonly key: Readonly<Record<string, string>> };
 
+export function wireKeyOf(key: RowKey): WireKey {
+  switch (key.kind) {
+    case "vault":
+      return { kind: "vault", key: { vault_id: key.vaultId } };
+    case "access":
+      return { kind: "access", key: { vault_id: key.vaultId, access_id: key.accessId } };
+    case "entry":
+      return { kind: "entry", key: { vault_id: key.vaultId, entry_id: key.entryId } };
+  }
+}
+
 export type RejectionCode = "row_kind_unknown" | "row_malformed" | "row_too_large" | "row_hash_wrong";
-export type Rejection = { readonly key: WireKey; readonly code: RejectionCode };
+
+/**
+ * A row that a backup refused alone, at the position it was pushed at. The backup keeps it until it takes that row at this
+ * position or a higher one, and names it in every ACK and `resume` until then: the watermark has passed it, and an ACK that
+ * was lost with it would otherwise make the primary believe that the row is there.
+ */
+export type Rejection = { readonly key: WireKey; readonly position: Position; readonly code: RejectionCode };
 
 /** Why a whole push is refused; nothing changes at the backup. */
 export type PushRefusal =

@@ -149,34 +149,46 @@ export interface PrimaryStore {
   /**
    * Moves a peer's acked to `through`, clears marks at or below every peer's acked, puts `rejected` rows that still stand at
    * the pushed position into quarantine and takes the `accepted` ones out. (The customer's EntryMarkReplicated.) Durable at
-   * the next durable commit: losing it costs a repeated push.
+   * the next durable commit: losing it costs a repeated push. A point that this history does not have changes nothing and is
+   * `unknown`: the disk was put back since the push left.
    */
-  acknowledge(peer: SiteName, ack: Acknowledgement): Promise<void>;
+  acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
   /**
-   * A backup named the point it stands at. Known to this history: acked becomes that point, up or down (`known`). Otherwise
-   * this site was restored from an older copy: it is fenced (`primary_behind`) in the same transaction (`unknown`).
+   * A backup named the point it stands at, and what it lacks below. Known to this history: acked becomes that point, up or
+   * down, and what it lacks is in quarantine (`known`). Otherwise this site was restored from an older copy: it is fenced
+   * (`primary_behind`) in the same transaction (`unknown`).
    */
-  resumeFrom(peer: SiteName, applied: Point): Promise<"known" | "unknown">;
+  resumeFrom(peer: SiteName, applied: Point, rejected: readonly RefusedRow[]): Promise<"known" | "unknown">;
 }
+
+/** A row that a backup refused, at the position it was pushed at. */
+export type RefusedRow = {
+  readonly key: RowKey;
+  readonly position: Position;
+  readonly code: RejectionCode | "too_large";
+};
 
 export type Acknowledgement = {
   readonly through: Point;
   /** The rows of the push: what was not rejected leaves quarantine. */
   readonly rows: readonly { readonly key: RowKey; readonly position: Position }[];
-  readonly rejected: readonly {
-    readonly key: RowKey;
-    readonly position: Position;
-    readonly code: RejectionCode | "too_large";
-  }[];
+  /** Everything that the backup lacks at or below `through`. */
+  readonly rejected: readonly RefusedRow[];
 };
 
 export type ApplyOutcome =
-  | { readonly kind: "refused"; readonly code: PushRefusal; readonly receiver: Receiver }
+  | {
+      readonly kind: "refused";
+      readonly code: PushRefusal;
+      readonly receiver: Receiver;
+      readonly rejected: readonly Rejection[];
+    }
   | {
       readonly kind: "applied";
       readonly receiver: Receiver;
       readonly accepted: number;
       readonly ignored: number;
+      /** Every rejection that stands, from this push or an earlier one. */
       readonly rejected: readonly Rejection[];
     };
 

@@ -78,9 +78,8 @@ export class CommercialEdition implements Edition {
   async start(): Promise<void> {
     const { store, peers } = this.#options;
     await store.configurePeers(peers.map((peer) => peer.site));
-    const { role, fenced } = await store.site();
-    if (fenced !== null) await this.#workers.fence();
-    else if (role === "primary") await this.#workers.start();
+    const { role } = await store.site();
+    if (role === "primary") await this.#workers.start();
     else this.#hellos = peers.map((peer) => this.#sayHello(peer));
   }
 
@@ -114,9 +113,7 @@ export class CommercialEdition implements Edition {
         bodyBytesMax: frameBytesMax,
         handle: async ({ peer, body }) => {
           const from = named(peer);
-          const reply = await receiveHello(this.#options.store, from, body, () =>
-            this.#workers.get(from)?.hello(),
-          );
+          const reply = await receiveHello(this.#options.store, from, body, () => this.#workers.hello(from));
           await this.#stopWhereFenced();
           return reply;
         },

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Epoch, Promotion } from "../core/epoch.ts";
 import { type AccessId, type EntryId, isSiteName, isUuid, type RealmId, type VaultId } from "../core/ids.ts";
-import { formatPosition, type Point, parsePosition } from "../core/position.ts";
+import { formatPosition, type Point, type Position, parsePosition } from "../core/position.ts";
 import {
   type Identity,
   type Push,
@@ -10,6 +10,7 @@ import {
   protocolVersion,
   type Rejection,
   type WireKey,
+  wireKeyOf,
 } from "../core/push.ts";
 import { type Row, type RowKey, rowBodyBytesMax } from "../core/row.ts";
 
@@ -56,14 +57,19 @@ const pushFrame = z.object({
 const helloFrame = identityFrame.extend({ protocol: z.int().min(0), public_url: z.string().max(2048) });
 
 const rejectionCodes = ["row_kind_unknown", "row_malformed", "row_too_large", "row_hash_wrong"] as const;
+const wireKeyFrame = z.object({
+  kind: z.string().min(1).max(64),
+  key: z
+    .record(z.string().max(64), z.string().max(64))
+    .refine((ids) => Object.keys(ids).length <= 4, "at most four ids"),
+});
+
+const rejection = wireKeyFrame.extend({ position, code: z.enum(rejectionCodes) });
+
 const appliedFrame = identityFrame.extend({
   accepted: z.int().min(0),
   ignored: z.int().min(0),
-  rejected: z
-    .array(
-      z.object({ kind: z.string(), key: z.record(z.string(), z.string()), code: z.enum(rejectionCodes) }),
-    )
-    .max(10_000),
+  rejected: z.array(rejection).max(10_000),
   verified: z.boolean().nullable(),
 });
 
@@ -75,7 +81,10 @@ const refusalCodes = [
   "forked",
   "resume",
 ] as const satisfies readonly PushRefusal[];
-const refusedFrame = identityFrame.extend({ code: z.enum(refusalCodes) });
+const refusedFrame = identityFrame.extend({
+  code: z.enum(refusalCodes),
+  rejected: z.array(rejection).max(10_000).default([]),
+});
 
 /** What a frame turned out to be: readable, of a protocol that this program does not speak, or malformed. */
 export type Decoded<T> =
@@ -106,6 +115,9 @@ export function decodePush(body: unknown): Decoded<Push> {
   const frame = read(pushFrame, body);
   if (frame.kind !== "decoded") return frame;
   const { value } = frame;
+  const rows = value.rows.map(readRow);
+  const unnamed = rows.findIndex((row) => row === undefined);
+  if (unnamed >= 0) return { kind: "malformed", paths: [`rows.${unnamed}`] };
   return {
     kind: "decoded",
     value: {
@@ -118,7 +130,7 @@ export function decodePush(body: unknown): Decoded<Push> {
       after: point(value.after, value.after_chain),
       through: point(value.through, value.chain),
       digest: value.digest === null ? null : fromHex(value.digest),
-      rows: value.rows.map(readRow),
+      rows: rows.filter((row) => row !== undefined),
     },
   };
 }
@@ -168,7 +180,7 @@ export function encodeApplied(applied: Applied): object {
     ...encodeIdentity(applied.identity),
     accepted: applied.accepted,
     ignored: applied.ignored,
-    rejected: applied.rejected.map(({ key, code }) => ({ ...key, code })),
+    rejected: applied.rejected.map(encodeRejection),
     verified: applied.verified,
   };
 }
@@ -181,30 +193,34 @@ export function readApplied(body: unknown): Applied | undefined {
     identity: decodeIdentity(frame.data),
     accepted,
     ignored,
-    rejected: rejected.map(({ kind, key, code }) => ({ key: { kind, key }, code })),
+    rejected: rejected.map(decodeRejection),
     verified,
   };
 }
 
-export function encodeRefused(code: PushRefusal, identity: Identity): object {
-  return { code, ...encodeIdentity(identity) };
+export type Refused = {
+  readonly code: PushRefusal;
+  readonly identity: Identity;
+  readonly rejected: readonly Rejection[];
+};
+
+export function encodeRefused(code: PushRefusal, identity: Identity, rejected: readonly Rejection[] = []): object {
+  return { code, ...encodeIdentity(identity), rejected: rejected.map(encodeRejection) };
 }
 
-export function readRefused(body: unknown): { code: PushRefusal; identity: Identity } | undefined {
+export function readRefused(body: unknown): Refused | undefined {
   const frame = refusedFrame.safeParse(body);
-  return frame.success ? { code: frame.data.code, identity: decodeIdentity(frame.data) } : undefined;
+  if (!frame.success) return undefined;
+  const { code, rejected } = frame.data;
+  return { code, identity: decodeIdentity(frame.data), rejected: rejected.map(decodeRejection) };
 }
 
-/** A key's form on the wire: its kind, and the ids that name the row. */
-export function encodeKey(key: RowKey): WireKey {
-  switch (key.kind) {
-    case "vault":
-      return { kind: "vault", key: { vault_id: key.vaultId } };
-    case "access":
-      return { kind: "access", key: { vault_id: key.vaultId, access_id: key.accessId } };
-    case "entry":
-      return { kind: "entry", key: { vault_id: key.vaultId, entry_id: key.entryId } };
-  }
+function encodeRejection({ key, position: at, code }: Rejection): z.input<typeof rejection> {
+  return { kind: key.kind, key: key.key, position: formatPosition(at), code };
+}
+
+function decodeRejection({ kind, key, position: text, code }: z.output<typeof rejection>): Rejection {
+  return { key: { kind, key }, position: positionOf(text), code };
 }
 
 /** The key that a wire form names; null where its ids are none, undefined where its kind is unknown. */
@@ -227,7 +243,7 @@ export function decodeKey({ kind, key }: WireKey): RowKey | null | undefined {
 
 function encodeRow(row: Row): object {
   return {
-    ...encodeKey(row.key),
+    ...wireKeyOf(row.key),
     position: formatPosition(row.position),
     deleted: row.body === null,
     hash: toHex(row.hash),
@@ -235,23 +251,24 @@ function encodeRow(row: Row): object {
   };
 }
 
-/** Reads one row by hand: at a hundred rows a push, this is the hot path of a backup. Hashes are checked where it is applied. */
-function readRow(raw: unknown): PushedRow {
-  const fields = isRecord(raw) ? raw : {};
-  const wireKey = readWireKey(fields);
-  const key = decodeKey(wireKey);
-  if (key === undefined) return { kind: "unreadable", key: wireKey, code: "row_kind_unknown" };
-  const { position: positionText, deleted, hash: hashText, body: bodyText } = fields;
-  const at = typeof positionText === "string" ? parsePosition(positionText) : undefined;
-  const isHash = typeof hashText === "string" && hexPattern.test(hashText);
+/**
+ * Reads one row by hand: at a hundred rows a push, this is the hot path of a backup. Hashes are checked where it is applied.
+ * Undefined where not even its key and position can be read: what cannot be named cannot be refused alone, and passing over
+ * it would lose it.
+ */
+function readRow(raw: unknown): PushedRow | undefined {
+  if (!isRecord(raw)) return undefined;
+  const wireKey = readWireKey(raw);
+  const at = typeof raw["position"] === "string" ? parsePosition(raw["position"]) : undefined;
+  const key = wireKey && decodeKey(wireKey);
+  if (wireKey === undefined || key === null || at === undefined) return undefined;
+  const unreadable = (code: Rejection["code"]): PushedRow => ({ kind: "unreadable", key: wireKey, position: at, code });
+  if (key === undefined) return unreadable("row_kind_unknown");
+  const { deleted, hash: hashText, body: bodyText } = raw;
   const isBody = deleted === true ? bodyText === null : deleted === false && isBase64(bodyText);
-  if (key === null || at === undefined || !isHash || !isBody) {
-    return { kind: "unreadable", key: wireKey, code: "row_malformed" };
-  }
+  if (!isBody || typeof hashText !== "string" || !hexPattern.test(hashText)) return unreadable("row_malformed");
   const body = typeof bodyText === "string" ? new Uint8Array(Buffer.from(bodyText, "base64")) : null;
-  if (body !== null && body.length > rowBodyBytesMax) {
-    return { kind: "unreadable", key: wireKey, code: "row_too_large" };
-  }
+  if (body !== null && body.length > rowBodyBytesMax) return unreadable("row_too_large");
   return { kind: "row", row: { key, position: at, hash: fromHex(hashText), body } };
 }
 
@@ -262,13 +279,10 @@ function isBase64(value: unknown): value is string {
   return typeof value === "string" && value.length % 4 === 0 && base64Pattern.test(value);
 }
 
-/** The key as it was sent, cut to what may be sent back. */
-function readWireKey(fields: Record<string, unknown>): WireKey {
-  const ids = isRecord(fields["key"]) ? fields["key"] : {};
-  const texts = Object.entries(ids).filter((pair): pair is [string, string] => typeof pair[1] === "string");
-  const kept = texts.slice(0, 4).map(([name, text]) => [name.slice(0, 64), text.slice(0, 64)]);
-  const kind = typeof fields["kind"] === "string" ? fields["kind"].slice(0, 64) : "";
-  return { kind, key: Object.fromEntries(kept) };
+/** A kind and at most four short ids, whatever they are called. */
+function readWireKey(fields: Record<string, unknown>): WireKey | undefined {
+  const key = wireKeyFrame.safeParse(fields);
+  return key.success ? key.data : undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -301,11 +315,15 @@ function decodePromotion(line: z.output<typeof promotion>): Promotion {
   return { epoch: at, site: line.site, from: point(line.from, line.from_chain) };
 }
 
-/** @param positionText checked by the schema already */
 function point(positionText: string, chainHex: string): Point {
-  const at = parsePosition(positionText);
+  return { position: positionOf(positionText), chain: fromHex(chainHex) };
+}
+
+/** @param text checked by the schema already */
+function positionOf(text: string): Position {
+  const at = parsePosition(text);
   if (at === undefined) throw new Error("a position passed its schema and is none");
-  return { position: at, chain: fromHex(chainHex) };
+  return at;
 }
 
 function toHex(bytes: Uint8Array): string {

@@ -1,13 +1,12 @@
 import type { EditionReply } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { PushRefusal } from "../../core/push.ts";
+import type { Identity, PushRefusal, Rejection } from "../../core/push.ts";
 import type { BackupStore, SiteStore } from "../../core/store.ts";
 import {
   type Decoded,
   decodePush,
   encodeApplied,
-  type encodeIdentity,
   encodeRefused,
 } from "../../protocol/replication-frames.ts";
 import { identityOf } from "../identity.ts";
@@ -27,7 +26,7 @@ export async function receivePush(
   if ("status" in push) return push;
   if (push.site !== peer) throw new Refusal("unauthorized");
   const outcome = await store.applyPush(push);
-  if (outcome.kind === "refused") return refuse(outcome.code, outcome.receiver);
+  if (outcome.kind === "refused") return refuse(outcome.code, outcome.receiver, outcome.rejected);
   const { receiver: identity, accepted, ignored, rejected } = outcome;
   return { status: 200, body: encodeApplied({ identity, accepted, ignored, rejected, verified: null }) };
 }
@@ -43,6 +42,6 @@ export async function readFrame<T extends object>(
   throw new Refusal("invalid_request", "The replication frame cannot be read.", mistakes);
 }
 
-function refuse(code: PushRefusal, identity: Parameters<typeof encodeIdentity>[0]): EditionReply {
-  return { status: 409, body: encodeRefused(code, identity) };
+function refuse(code: PushRefusal, identity: Identity, rejected: readonly Rejection[] = []): EditionReply {
+  return { status: 409, body: encodeRefused(code, identity, rejected) };
 }

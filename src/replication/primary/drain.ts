@@ -3,8 +3,8 @@ import type { SiteName } from "../../core/ids.ts";
 import type { PushAnswer, Transport } from "../../core/ports.ts";
 import { comparePositions, type Point, type Position } from "../../core/position.ts";
 import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
-import { formatKey, type StoredRow } from "../../core/row.ts";
-import type { Acknowledgement, BatchLimit, Listing, PrimaryStore, SiteStore } from "../../core/store.ts";
+import type { StoredRow } from "../../core/row.ts";
+import type { Acknowledgement, BatchLimit, Listing, PrimaryStore, RefusedRow, SiteStore } from "../../core/store.ts";
 import { decodeKey } from "../../protocol/replication-frames.ts";
 
 /** Why an attempt came to nothing. `error` is for people and holds no address and no secret. */
@@ -142,7 +142,7 @@ export class Drain {
     this.#ports.onContact(owed);
     if (compareEpochs(answer.identity.epoch, push.epoch) > 0) return this.#meetHigherEpoch(answer.identity);
     if (answer.kind === "applied") return this.#acknowledge(answer, push, listing);
-    if (answer.code === "resume") return this.#resume(answer.identity.applied);
+    if (answer.code === "resume") return this.#resume(answer.identity.applied, answer.rejected);
     return { kind: "refused", error: answer.code };
   }
 
@@ -156,26 +156,26 @@ export class Drain {
   async #acknowledge(answer: PushAnswer & { kind: "applied" }, push: Push, listing: Listing): Promise<Step> {
     if (!isAckFor(answer.identity, push))
       return { kind: "unreachable", error: "the answer is no ACK of this push" };
-    const rejected = rejectedRows(answer.rejected, listing.rows);
-    if (!rejected) return { kind: "unreachable", error: "the answer rejects a row that was not pushed" };
-    return this.#commitAck({ through: push.through, rows: listing.rows, rejected }, listing.isLast);
+    const ack = { through: push.through, rows: listing.rows, rejected: refusedRows(answer.rejected) };
+    return this.#commitAck(ack, listing.isLast);
   }
 
   async #commitAck(ack: Acknowledgement, isLast: boolean): Promise<Step> {
-    await this.#ports.store.acknowledge(this.#ports.peer, ack);
+    // Unknown: this disk was put back while the push was under way, and the next one shows where the backup stands.
+    if ((await this.#ports.store.acknowledge(this.#ports.peer, ack)) === "unknown") return "continue";
     this.#progressed = true;
     this.#resumedAt = null;
     await this.#ports.onAcknowledged(ack);
     return isLast ? "drained" : "continue";
   }
 
-  async #resume(applied: Point): Promise<Step> {
+  async #resume(applied: Point, rejected: readonly Rejection[]): Promise<Step> {
     const { store, peer } = this.#ports;
     if (this.#resumedAt && samePoint(this.#resumedAt, applied)) {
       return { kind: "unreachable", error: "the backup asked twice to resume from the same position" };
     }
     this.#resumedAt = applied;
-    if ((await store.resumeFrom(peer, applied)) === "unknown") return "fenced";
+    if ((await store.resumeFrom(peer, applied, refusedRows(rejected))) === "unknown") return "fenced";
     await markAllAbove(store);
     return "continue";
   }
@@ -207,17 +207,23 @@ export class Drain {
       return "continue";
     }
     const rejected = [{ key: only.key, position: only.position, code: "too_large" as const }];
-    // The backup has not taken this push, so acked may not pass it: one without rows moves both watermarks over the gap.
-    return this.#skip(push, { through: push.through, rows: [], rejected }, listing.isLast);
+    return this.#skip(push, rejected, listing.isLast);
   }
 
-  async #skip(push: Push, ack: Acknowledgement, isLast: boolean): Promise<Step> {
-    const { answer, bytes } = await this.#ports.transport.push({ ...push, rows: [] }, this.#ports.abort);
-    this.#ports.onPushed(0, bytes);
+  /**
+   * The backup has not taken a push, so acked may not pass it: one without the row moves both watermarks over the gap. The row
+   * is in quarantine before that, or a lost ACK of it would make the row look as if it were there.
+   */
+  async #skip(push: Push, rejected: Acknowledgement["rejected"], isLast: boolean): Promise<Step> {
+    const { store, peer, transport, abort, onPushed } = this.#ports;
+    await store.acknowledge(peer, { through: push.after, rows: [], rejected });
+    const { answer, bytes } = await transport.push({ ...push, rows: [] }, abort);
+    onPushed(0, bytes);
     if (answer.kind !== "applied" || !isAckFor(answer.identity, push)) {
       return { kind: "unreachable", error: "the backup takes neither a row nor the push without it" };
     }
-    return this.#commitAck(ack, isLast);
+    const lacking = [...refusedRows(answer.rejected), ...rejected];
+    return this.#commitAck({ through: push.through, rows: [], rejected: lacking }, isLast);
   }
 }
 
@@ -241,16 +247,10 @@ function isWithin(position: Position, push: Push): boolean {
   );
 }
 
-/** The pushed rows that an answer rejects; undefined where it names one that was not pushed. */
-function rejectedRows(
-  rejections: readonly Rejection[],
-  rows: readonly StoredRow[],
-): Acknowledgement["rejected"] | undefined {
-  const pushed = new Map(rows.map((row) => [formatKey(row.key), row]));
-  const found = rejections.map(({ key, code }) => {
-    const rowKey = decodeKey(key);
-    const row = rowKey && pushed.get(formatKey(rowKey));
-    return row ? { key: row.key, position: row.position, code } : undefined;
+/** Rejections by this site's own keys. A key that it cannot read names no row of its own. */
+function refusedRows(rejections: readonly Rejection[]): readonly RefusedRow[] {
+  return rejections.flatMap(({ key: wireKey, position, code }) => {
+    const key = decodeKey(wireKey);
+    return key ? [{ key, position, code }] : [];
   });
-  return found.every((row) => row !== undefined) ? found : undefined;
 }

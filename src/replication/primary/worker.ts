@@ -254,6 +254,7 @@ export class Worker {
     const first = ack.rejected[0];
     if (!first) return;
     const { quarantined } = await this.#options.store.backlog(this.peer);
+    if (quarantined === 0) return;
     await this.#options.incidents.open("replication_quarantined", "Backup refuses a row; all others go on", {
       count: quarantined,
       code: first.code,

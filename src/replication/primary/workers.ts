@@ -17,12 +17,16 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #workers = new Map<SiteName, Worker>();
   #fencing: Promise<void> | null = null;
+  #isStopped = false;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
   }
 
+  /** Starts one worker for each peer, unless this site is fenced: then it only tells why. */
   async start(): Promise<void> {
+    const { fenced } = await this.#options.store.site();
+    if (fenced !== null) return this.fence();
     const { peers, store, alerts, ...options } = this.#options;
     const open = await store.openIncidents();
     for (const { site: peer, transport } of peers) {
@@ -48,6 +52,13 @@ export class Workers {
 
   signal(): void {
     for (const worker of this.#workers.values()) worker.signal();
+    if (this.#fencing) this.#restart().catch(this.#options.onFault);
+  }
+
+  /** A peer has said hello. */
+  hello(peer: SiteName): void {
+    this.#workers.get(peer)?.hello();
+    if (this.#fencing) this.#restart().catch(this.#options.onFault);
   }
 
   /** On an operator's demand: one push to each backup even with nothing dirty, and perhaps its quarantine once more. */
@@ -65,6 +76,7 @@ export class Workers {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
     await this.#fencing;
   }
@@ -101,6 +113,18 @@ export class Workers {
     if (!peer?.acked || comparePositions(peer.acked.position, position) < 0) return undefined;
     const quarantined = await store.listQuarantined(site, 1_000);
     return !quarantined.some((row) => comparePositions(row.position, position) === 0);
+  }
+
+  /**
+   * A write or a hello meets workers that ended with a fence. The fence is the store's: where it is gone, the disk was put back
+   * under this process, and new workers find out where the backups stand.
+   */
+  async #restart(): Promise<void> {
+    await this.#fencing;
+    const { fenced } = await this.#options.store.site();
+    if (fenced !== null || !this.#fencing || this.#isStopped) return;
+    this.#fencing = null;
+    await this.start();
   }
 
   async #fence(): Promise<void> {

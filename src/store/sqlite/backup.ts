@@ -9,12 +9,13 @@ import {
   type Receiver,
   type Rejection,
   replaces,
-  type WireKey,
+  wireKeyOf,
 } from "../../core/push.ts";
-import { isIntact, type Row, type RowKey, rowBodyBytesMax } from "../../core/row.ts";
+import { isIntact, type Row, rowBodyBytesMax } from "../../core/row.ts";
 import type { ApplyOutcome } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
+import { addRejection, dropRejection, hasRejections, readRejections } from "./rejections.ts";
 import { readPosition, storeRow } from "./replicated-tables.ts";
 import { readTimeline, sameTimeline, writeTimeline } from "./site-record.ts";
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
@@ -22,21 +23,26 @@ import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
 /** Rows applied in one step. */
 const sliceRows = 200;
 
-type Tally = { accepted: number; ignored: number; readonly rejected: Rejection[] };
+type Tally = { accepted: number; ignored: number; hasRejections: boolean };
 
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
+  const { connection } = tx;
   const code = judge(tx, push);
   // The epochs of another realm are no measure for this one's.
   if (code !== "other_realm") recordEpoch(tx, push.epoch);
-  if (code !== undefined) return { kind: "refused", code, receiver: receiverOf(tx) };
-  const tally: Tally = { accepted: 0, ignored: 0, rejected: [] };
+  if (code !== undefined) {
+    return { kind: "refused", code, receiver: receiverOf(tx), rejected: readRejections(connection) };
+  }
+  const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection) };
   for (const [index, pushed] of push.rows.entries()) {
     if (index > 0 && index % sliceRows === 0) yield;
-    applyRow(tx.connection, pushed, hash, tally);
+    applyRow(connection, pushed, hash, tally);
   }
   moveWatermark(tx, push, now);
-  return { kind: "applied", receiver: receiverOf(tx), ...tally };
+  const { accepted, ignored } = tally;
+  const rejected = tally.hasRejections ? readRejections(connection) : [];
+  return { kind: "applied", receiver: receiverOf(tx), accepted, ignored, rejected };
 }
 
 /** What this site answers: its epoch is the highest it has seen, so that a primary that is none any more learns of it. */
@@ -52,36 +58,28 @@ function judge(tx: Transaction, push: Push): PushRefusal | undefined {
   return comparePositions(push.through.position, push.after.position) < 0 ? "resume" : undefined;
 }
 
+/** What is here already needs no look at what was sent of it: only a row that would be stored can be refused. */
 function applyRow(connection: Connection, pushed: PushedRow, hash: Hash, tally: Tally): void {
-  const code = pushed.kind === "unreadable" ? pushed.code : faultOf(pushed.row, hash);
-  if (code !== undefined) {
-    tally.rejected.push({ key: pushed.kind === "unreadable" ? pushed.key : wireKey(pushed.row.key), code });
-    return;
-  }
-  if (pushed.kind === "unreadable") return;
-  const position = readPosition(connection, pushed.row.key);
-  if (!replaces(pushed.row, position && { position })) {
-    tally.ignored += 1;
-    return;
-  }
-  storeRow(connection, { ...pushed.row, dirty: false, dirtySince: null, replicatedAt: null });
-  tally.accepted += 1;
+  if (pushed.kind === "unreadable") return refuseRow(connection, pushed, tally);
+  const { row } = pushed;
+  const position = readPosition(connection, row.key);
+  const isNew = replaces(row, position && { position });
+  const code = isNew ? faultOf(row, hash) : undefined;
+  if (code) return refuseRow(connection, { key: wireKeyOf(row.key), position: row.position, code }, tally);
+  if (isNew) storeRow(connection, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
+  if (isNew) tally.accepted += 1;
+  else tally.ignored += 1;
+  if (tally.hasRejections) dropRejection(connection, wireKeyOf(row.key), row.position);
+}
+
+function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): void {
+  addRejection(connection, rejection);
+  tally.hasRejections = true;
 }
 
 function faultOf(row: Row, hash: Hash): "row_too_large" | "row_hash_wrong" | undefined {
   if (row.body !== null && row.body.length > rowBodyBytesMax) return "row_too_large";
   return isIntact(hash, row) ? undefined : "row_hash_wrong";
-}
-
-function wireKey(key: RowKey): WireKey {
-  switch (key.kind) {
-    case "vault":
-      return { kind: key.kind, key: { vault_id: key.vaultId } };
-    case "access":
-      return { kind: key.kind, key: { vault_id: key.vaultId, access_id: key.accessId } };
-    case "entry":
-      return { kind: key.kind, key: { vault_id: key.vaultId, entry_id: key.entryId } };
-  }
 }
 
 /** Every applied point is one that the primary may hear named again, so none is ever pruned. */

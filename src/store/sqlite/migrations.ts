@@ -86,7 +86,7 @@ const siteTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** What a primary knows of its backups. */
+/** What a primary knows of its backups, and what a backup knows that it lacks. */
 const peerTables = `
   CREATE TABLE peers (
     site TEXT PRIMARY KEY,
@@ -105,6 +105,14 @@ const peerTables = `
     seq INTEGER NOT NULL,
     code TEXT NOT NULL,
     PRIMARY KEY (kind, vault_id, item_id, peer)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE rejections (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    PRIMARY KEY (kind, key)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX quarantine_peer ON quarantine (peer, kind, epoch, seq);
 `;

@@ -1,11 +1,11 @@
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, type Point } from "../../core/position.ts";
-import type { Acknowledgement } from "../../core/store.ts";
+import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
 import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { flagAcknowledged, knowsPoint } from "./history.ts";
 import { clearMarks } from "./marks.ts";
 import { readPeer, readPeers, saveAcked } from "./peers.ts";
-import { settleQuarantine } from "./quarantine.ts";
+import { quarantineRows, settleQuarantine } from "./quarantine.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Points of the history looked at with each acknowledgement: more than a batch has, so that pruning keeps up. */
@@ -34,9 +34,9 @@ export function* acknowledge(
   site: SiteName,
   ack: Acknowledgement,
   now: number,
-): Steps<void> {
+): Steps<"known" | "unknown"> {
   const peer = readPeer(tx.connection, site);
-  if (!peer || !knowsPoint(tx.connection, ack.through)) return;
+  if (!peer || !knowsPoint(tx.connection, ack.through)) return "unknown";
   if (peer.acked === null || comparePositions(ack.through.position, peer.acked.position) > 0) {
     saveAcked(tx.connection, site, ack.through);
     flagAcknowledged(tx.connection, ack.through.position);
@@ -45,16 +45,24 @@ export function* acknowledge(
   settleQuarantine(tx.connection, site, ack);
   yield* clearMarks(tx, now);
   pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
+  return "known";
 }
 
-/** See PrimaryStore.resumeFrom. */
-export function resumeFrom(tx: Transaction, site: SiteName, applied: Point): "known" | "unknown" {
+/** See PrimaryStore.resumeFrom. Upwards it stands for the ACK that was lost, so marks are cleared as by that. */
+export function* resumeFrom(
+  tx: Transaction,
+  site: SiteName,
+  { applied, rejected }: { readonly applied: Point; readonly rejected: readonly RefusedRow[] },
+  now: number,
+): Steps<"known" | "unknown"> {
   if (!knowsPoint(tx.connection, applied)) {
     fenceBehind(tx);
     return "unknown";
   }
   saveAcked(tx.connection, site, applied);
   flagAcknowledged(tx.connection, applied.position);
+  quarantineRows(tx.connection, site, rejected);
+  yield* clearMarks(tx, now);
   return "known";
 }
 

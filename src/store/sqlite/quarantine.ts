@@ -1,7 +1,7 @@
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
 import { formatKey, type RowKey, type StoredRow } from "../../core/row.ts";
-import type { Acknowledgement } from "../../core/store.ts";
+import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import {
   itemOf,
@@ -43,10 +43,7 @@ function quarantinedSql(table: ReplicatedTable): string {
 /** Puts the rejected in, where they still stand as they were pushed, and takes the accepted out. */
 export function settleQuarantine(connection: Connection, peer: SiteName, ack: Acknowledgement): void {
   const rejected = new Set(ack.rejected.map(({ key }) => formatKey(key)));
-  for (const row of ack.rejected) {
-    const stored = readPosition(connection, row.key);
-    if (stored && comparePositions(stored, row.position) === 0) putIn(connection, peer, row);
-  }
+  quarantineRows(connection, peer, ack.rejected);
   if (!connection.get("SELECT 1 FROM quarantine INDEXED BY quarantine_peer WHERE peer = ? LIMIT 1", peer))
     return;
   for (const { key, position } of ack.rows) {
@@ -54,7 +51,15 @@ export function settleQuarantine(connection: Connection, peer: SiteName, ack: Ac
   }
 }
 
-function putIn(connection: Connection, peer: SiteName, row: Acknowledgement["rejected"][number]): void {
+/** Puts in those that still stand at the position they were refused at. */
+export function quarantineRows(connection: Connection, peer: SiteName, rows: readonly RefusedRow[]): void {
+  for (const row of rows) {
+    const stored = readPosition(connection, row.key);
+    if (stored && comparePositions(stored, row.position) === 0) putIn(connection, peer, row);
+  }
+}
+
+function putIn(connection: Connection, peer: SiteName, row: RefusedRow): void {
   connection.run(
     `INSERT INTO quarantine (kind, vault_id, item_id, peer, epoch, seq, code) VALUES (?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (kind, vault_id, item_id, peer) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, code = excluded.code`,

@@ -14,6 +14,7 @@ import type {
   Listing,
   OperatorToken,
   Peer,
+  RefusedRow,
   Site,
   Store,
   Write,
@@ -143,14 +144,17 @@ export class SqliteStore implements Store {
     return this.#read((connection) => readQuarantined(connection, peer, limit));
   }
 
-  acknowledge(peer: SiteName, ack: Acknowledgement): Promise<void> {
+  acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown"> {
     return this.#open(() =>
       this.#queue.enqueue((tx) => acknowledge(tx, peer, ack, this.#options.clock.now()), "at_next_commit"),
     );
   }
 
-  resumeFrom(peer: SiteName, applied: Point): Promise<"known" | "unknown"> {
-    return this.#write((tx) => resumeFrom(tx, peer, applied));
+  resumeFrom(peer: SiteName, applied: Point, rejected: readonly RefusedRow[]): Promise<"known" | "unknown"> {
+    const { clock } = this.#options;
+    return this.#open(() =>
+      this.#queue.enqueue((tx) => resumeFrom(tx, peer, { applied, rejected }, clock.now())),
+    );
   }
 
   applyPush(push: Push): Promise<ApplyOutcome> {

@@ -1,0 +1,56 @@
+import type { Position } from "../../core/position.ts";
+import type { Rejection, RejectionCode, WireKey } from "../../core/push.ts";
+import type { Connection } from "./connection.ts";
+
+/**
+ * On a backup: rows that it refused alone and still lacks. They are kept by their wire form, since they may be of a kind that
+ * this program does not know.
+ */
+
+/** More than these are not named in one answer; the others are with the next, once some of these are there. */
+const namedRejectionsMax = 1_000;
+
+type RejectionColumns = { kind: string; key: string; epoch: number; seq: number; code: RejectionCode };
+
+export function readRejections(connection: Connection): Rejection[] {
+  return connection
+    .all<RejectionColumns>("SELECT * FROM rejections ORDER BY epoch, seq LIMIT ?", namedRejectionsMax)
+    .map(({ kind, key, epoch, seq, code }) => ({
+      key: { kind, key: JSON.parse(key) as WireKey["key"] },
+      position: { epoch, seq },
+      code,
+    }));
+}
+
+export function hasRejections(connection: Connection): boolean {
+  return connection.get("SELECT 1 FROM rejections LIMIT 1") !== undefined;
+}
+
+export function addRejection(connection: Connection, { key, position, code }: Rejection): void {
+  connection.run(
+    `INSERT INTO rejections (kind, key, epoch, seq, code) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (kind, key) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, code = excluded.code
+     WHERE (excluded.epoch, excluded.seq) >= (epoch, seq)`,
+    key.kind,
+    keyText(key),
+    position.epoch,
+    position.seq,
+    code,
+  );
+}
+
+/** The row is here at `position`: a refusal at that position or below no longer stands. */
+export function dropRejection(connection: Connection, key: WireKey, position: Position): void {
+  connection.run(
+    "DELETE FROM rejections WHERE kind = ? AND key = ? AND (epoch, seq) <= (?, ?)",
+    key.kind,
+    keyText(key),
+    position.epoch,
+    position.seq,
+  );
+}
+
+/** The same text for the same key, in whatever order its ids came. */
+function keyText({ key }: WireKey): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(key).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+}

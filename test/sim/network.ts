@@ -1,0 +1,207 @@
+import { Refusal } from "../../src/core/errors.ts";
+import type { SiteName } from "../../src/core/ids.ts";
+import type { Random } from "../../src/core/ports.ts";
+import { applyPath, type Exchange, type Reply } from "../../src/replication/transport.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Answers a request at the receiving site; rejects where nobody listens. */
+export type Receive = (to: SiteName, path: string, from: SiteName, body: unknown) => Promise<Reply>;
+
+/** How likely each fault is for one request, from 0 to 1. */
+export type Faults = {
+  readonly dropRequest: number;
+  readonly dropAnswer: number;
+  /** The request arrives once more, up to `lateMsMax` later, and its answer goes nowhere. */
+  readonly repeat: number;
+  readonly garbage: number;
+  /** One row of the push arrives with another hash. */
+  readonly flipRow: number;
+  readonly delayMsMax: number;
+  readonly lateMsMax: number;
+};
+
+export const noFaults: Faults = {
+  dropRequest: 0,
+  dropAnswer: 0,
+  repeat: 0,
+  garbage: 0,
+  flipRow: 0,
+  delayMsMax: 5,
+  lateMsMax: 0,
+};
+
+const timeoutMs = 30_000;
+
+/** Links between sites: each request is delayed, lost, repeated, cut or garbled as the seed and the test say. */
+export class Network {
+  faults: Faults = noFaults;
+  /** Rows that a push may carry before the receiver, or something before it, answers 413. */
+  rowsMax: number = Number.POSITIVE_INFINITY;
+  /** Keys whose rows always arrive with another hash: what a backup will not take. */
+  readonly poisoned = new Set<string>();
+  /** Every request that left, in order: the sender, the path and what was sent. */
+  readonly sent: {
+    readonly from: SiteName;
+    readonly to: SiteName;
+    readonly path: string;
+    readonly json: string;
+  }[] = [];
+  /** A test's own answer in place of the receiver's; undefined lets the request go on. */
+  intercept: ((path: string, json: string) => Reply | undefined) | null = null;
+  /** Told of everything that happens to a request. */
+  note: (text: string) => void = () => undefined;
+  /** Told when a late repetition was taken. */
+  onLateApply: (from: SiteName, to: SiteName) => void = () => undefined;
+  readonly #cut = new Set<string>();
+  readonly #random: Random;
+  readonly #scheduler: Scheduler;
+  readonly #receive: Receive;
+
+  constructor(random: Random, scheduler: Scheduler, receive: Receive) {
+    this.#random = random;
+    this.#scheduler = scheduler;
+    this.#receive = receive;
+  }
+
+  cut(a: SiteName, b: SiteName): void {
+    this.#cut.add(linkName(a, b));
+  }
+
+  healAll(): void {
+    this.#cut.clear();
+    this.faults = noFaults;
+    this.rowsMax = Number.POSITIVE_INFINITY;
+    this.poisoned.clear();
+    this.intercept = null;
+  }
+
+  heal(a: SiteName, b: SiteName): void {
+    this.#cut.delete(linkName(a, b));
+  }
+
+  /** The way from one process to a site. A process that has ended hears nothing more. */
+  exchange(from: SiteName, to: SiteName, isAlive: () => boolean): Exchange {
+    return {
+      post: (path, json, signal) =>
+        new Promise((resolve, reject) => {
+          const fail = (code: string) => {
+            if (isAlive()) reject(Object.assign(new Error(code), { code }));
+          };
+          const cancelTimeout = this.#scheduler.schedule(timeoutMs, () => fail("ETIMEDOUT"));
+          const onAbort = () => {
+            cancelTimeout();
+            fail("ABORTED");
+          };
+          signal.addEventListener("abort", onAbort);
+          const end = () => {
+            cancelTimeout();
+            signal.removeEventListener("abort", onAbort);
+          };
+          this.#carry({ from, to, path, json }).then(
+            (reply) => {
+              end();
+              if (isAlive()) resolve({ reply, bytes: json.length });
+            },
+            (error: unknown) => {
+              end();
+              fail(error instanceof Error ? error.message : "ECONNRESET");
+            },
+          );
+        }),
+    };
+  }
+
+  /** Resolves with the answer, rejects where the connection is refused, and never settles where something is lost. */
+  async #carry(request: Network["sent"][number]): Promise<Reply> {
+    const { faults } = this;
+    this.sent.push(request);
+    const name = `#${this.sent.length} ${request.from} to ${request.to}`;
+    this.note(`${name} ${summary(request)}`);
+    const own = this.intercept?.(request.path, request.json);
+    if (own) return own;
+    await this.#delay(faults.delayMsMax);
+    if (this.#isCut(request)) throw new Error("ECONNREFUSED");
+    if (this.#draws(faults.dropRequest)) return never();
+    this.note(`${name} arrives`);
+    if (this.#draws(faults.repeat)) this.#repeatLater(request);
+    if (this.#draws(faults.garbage)) return this.#garbage();
+    const reply = await this.#deliver(request);
+    await this.#delay(faults.delayMsMax);
+    this.note(`${name} answered ${reply.status} ${summaryOfReply(reply)}`);
+    if (this.#draws(faults.dropAnswer) || this.#isCut(request)) return never();
+    return reply;
+  }
+
+  async #deliver({ from, to, path, json }: Network["sent"][number]): Promise<Reply> {
+    const body: unknown = JSON.parse(json);
+    if (path === applyPath) {
+      const { rows } = body as { rows: { kind: string; key: Record<string, string>; hash: string }[] };
+      if (rows.length > this.rowsMax) return { status: 413, body: undefined };
+      for (const row of rows) if (this.#isFlipped(row)) row.hash = "0".repeat(64);
+    }
+    try {
+      return await this.#receive(to, path, from, body);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { status: 500, body: { code: error.code } };
+    }
+  }
+
+  #isFlipped(row: { kind: string; key: Record<string, string> }): boolean {
+    const id = row.key["entry_id"] ?? row.key["access_id"] ?? row.key["vault_id"] ?? "";
+    return this.poisoned.has(id) || this.#draws(this.faults.flipRow);
+  }
+
+  #repeatLater(request: Network["sent"][number]): void {
+    this.#scheduler.schedule(this.#random.fraction() * this.faults.lateMsMax, () => {
+      this.note(`late repetition of ${summary(request)}`);
+      if (this.#isCut(request)) return;
+      this.#deliver(request).then(
+        ({ status }) => status === 200 && this.onLateApply(request.from, request.to),
+        () => undefined,
+      );
+    });
+  }
+
+  #garbage(): Reply {
+    const replies: readonly Reply[] = [
+      { status: 500, body: undefined },
+      { status: 200, body: undefined },
+      { status: 200, body: { site: "calgary" } },
+      { status: 302, body: undefined },
+      { status: 401, body: { code: "unauthorized" } },
+    ];
+    return replies[Math.floor(this.#random.fraction() * replies.length)] ?? { status: 500, body: undefined };
+  }
+
+  #isCut({ from, to }: { readonly from: SiteName; readonly to: SiteName }): boolean {
+    return this.#cut.has(linkName(from, to));
+  }
+
+  #draws(likelihood: number): boolean {
+    return likelihood > 0 && this.#random.fraction() < likelihood;
+  }
+
+  #delay(msMax: number): Promise<void> {
+    const ms = 1 + Math.floor(this.#random.fraction() * msMax);
+    return new Promise((resolve) => this.#scheduler.schedule(ms, resolve));
+  }
+}
+
+function summary({ path, json }: Network["sent"][number]): string {
+  const { after, through, applied, rows } = JSON.parse(json) as Record<string, string> & { rows?: object[] };
+  return path === applyPath ? `push ${after} to ${through}, ${rows?.length} rows` : `hello at ${applied}`;
+}
+
+function summaryOfReply({ body }: Reply): string {
+  const { applied, code, rejected } = (body ?? {}) as Record<string, string> & { rejected?: object[] };
+  return [code ?? "", applied ?? "", rejected?.length ? `${rejected.length} rejected` : ""].join(" ");
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+function linkName(a: SiteName, b: SiteName): string {
+  return [a, b].sort().join("-");
+}

@@ -1,0 +1,55 @@
+import { parseArgs } from "node:util";
+import { runSeed } from "./scenario.ts";
+
+const usage = `The simulator: real stores, workers and handlers in virtual time, driven by one seed.
+
+  npm run test:sim -- --seed 17          replays one seed
+  npm run test:sim -- --seeds 5000       runs seeds 1 to 5000
+  npm run test:sim -- --minutes 30       runs seeds until the time is over
+  npm run test:sim -- --from 100000 ...  begins at another seed
+`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string" },
+    seeds: { type: "string" },
+    minutes: { type: "string" },
+    from: { type: "string", default: "1" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+function count(text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`${text} is no whole number`);
+  return number;
+}
+
+async function runMany(from: number, end: number, deadlineMs: number): Promise<number> {
+  let failures = 0;
+  let fenced = 0;
+  let seed = from;
+  for (; seed < end && Date.now() < deadlineMs; seed += 1) {
+    try {
+      if ((await runSeed(seed)).isFenced) fenced += 1;
+    } catch (error) {
+      failures += 1;
+      process.stderr.write(`${error instanceof Error ? error.message.split("\n")[0] : String(error)}\n`);
+    }
+  }
+  process.stdout.write(`${seed - from} seeds, ${failures} failed, ${fenced} ended with a fenced primary\n`);
+  return failures;
+}
+
+if (values.help) {
+  process.stdout.write(usage);
+} else if (values.seed !== undefined) {
+  const report = await runSeed(count(values.seed, 1));
+  process.stdout.write(`seed ${values.seed} holds: ${JSON.stringify(report)}\n`);
+} else {
+  const from = count(values.from, 1);
+  const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : count(values.minutes, 1);
+  const end = from + count(values.seeds, values.minutes === undefined ? 2_000 : Number.MAX_SAFE_INTEGER / 2);
+  process.exitCode = (await runMany(from, end, Date.now() + minutes * 60_000)) === 0 ? 0 : 1;
+}

@@ -1,0 +1,148 @@
+import { defaultBackoff } from "../../src/core/backoff.ts";
+import type { Alerts } from "../../src/core/edition.ts";
+import { Refusal } from "../../src/core/errors.ts";
+import type { SiteName } from "../../src/core/ids.ts";
+import type { Clock, Random } from "../../src/core/ports.ts";
+import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
+import { CommercialEdition } from "../../src/editions/commercial.ts";
+import { makeTransport, type Reply } from "../../src/replication/transport.ts";
+import { openMemoryStore } from "../../src/store/sqlite/open.ts";
+import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { sha256Hash } from "../support/ports.ts";
+import type { Network } from "./network.ts";
+import { processClock, type Scheduler } from "./scheduler.ts";
+
+export type ProcessOptions = {
+  readonly site: SiteName;
+  readonly peers: readonly SiteName[];
+  readonly image: Buffer;
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly random: Random;
+  readonly limit: BatchLimit;
+  readonly lagAfterMs: number;
+  /** Asked before and after every call of the store: true ends the process there. */
+  readonly crashes: () => boolean;
+  readonly onCrash: () => void;
+  /** Called with every fault that a site would log. */
+  readonly onFault: (site: SiteName, error: unknown) => void;
+};
+
+/**
+ * One process of a site: the real store over a copy of the disk, the real edition, workers and handlers; only clock,
+ * randomness and network are simulated. Once it has crashed, nothing that it was waiting for goes on.
+ */
+export class SiteProcess {
+  readonly clock: Clock;
+  readonly edition: CommercialEdition;
+  readonly #store: SqliteStore;
+  readonly #guarded: Store;
+  readonly #options: ProcessOptions;
+  #isAlive = true;
+
+  constructor(options: ProcessOptions) {
+    const { site, scheduler, network, random } = options;
+    this.#options = options;
+    const isAlive = () => this.#isAlive;
+    this.clock = processClock(scheduler, isAlive);
+    this.#store = openMemoryStore({ image: options.image, clock: this.clock, random, hash: sha256Hash });
+    this.#guarded = this.#guard(this.#store);
+    this.edition = new CommercialEdition({
+      store: this.#guarded,
+      publicUrl: `https://${site}.example`,
+      peers: options.peers.map((peer) => ({
+        site: peer,
+        url: `https://${peer}.example`,
+        transport: makeTransport(network.exchange(site, peer, isAlive)),
+      })),
+      peerOf: () => undefined,
+      clock: this.clock,
+      random,
+      limit: options.limit,
+      backoff: defaultBackoff,
+      lagAfterMs: options.lagAfterMs,
+      alerts: storedAlerts(this.#guarded),
+      onFault: (error) => options.onFault(site, error),
+    });
+  }
+
+  /** The store as it is, for checks that must not disturb it. */
+  get store(): Store {
+    return this.#store;
+  }
+
+  /** A client's write, in the steps of the real handler: guard, commit, signal, answer. */
+  async write(write: Write): ReturnType<Store["write"]> {
+    const refusal = await this.edition.writeGuard();
+    if (refusal) throw new Refusal(refusal.code);
+    const rows = await this.#guarded.write(write);
+    this.edition.signalReplication();
+    return rows;
+  }
+
+  /** What the HTTP layer does with a peer's request. */
+  async receive(path: string, peer: SiteName, body: unknown): Promise<Reply> {
+    const route = this.edition.routes.find((candidate) => candidate.path === path);
+    if (!route) return { status: 404, body: undefined };
+    return route.handle({ peer, body });
+  }
+
+  /** The disk as it is now: what a crash at this moment leaves. */
+  image(): Buffer {
+    return this.#store.serialize();
+  }
+
+  /** Puts the disk back under the running process. */
+  revert(image: Buffer): void {
+    this.#store.replaceDatabase(image);
+  }
+
+  /** Ends at once, as kill -9 does. Returns what is on the disk. */
+  kill(): Buffer {
+    this.#isAlive = false;
+    const image = this.#store.serialize();
+    this.#store.abandon();
+    return image;
+  }
+
+  /** Ends in order, as SIGTERM does. Returns what is on the disk. */
+  async stop(): Promise<Buffer> {
+    await this.edition.stop();
+    return this.kill();
+  }
+
+  /** Wraps every call of the store in two moments at which the process may crash. */
+  #guard(store: SqliteStore): Store {
+    return new Proxy<Store>(store, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== "function") return member;
+        return async (...args: unknown[]): Promise<unknown> => {
+          if (this.#crashesHere()) return never();
+          const [outcome] = await Promise.allSettled([Reflect.apply(member, target, args)]);
+          if (this.#crashesHere()) return never();
+          if (outcome?.status === "rejected") throw outcome.reason;
+          return outcome?.value;
+        };
+      },
+    });
+  }
+
+  #crashesHere(): boolean {
+    if (this.#isAlive && this.#options.crashes()) this.#options.onCrash();
+    return !this.#isAlive;
+  }
+}
+
+/** Alerts as the site's own: stored once for each incident. Delivery has tests of its own. */
+function storedAlerts(store: Store): Alerts {
+  return {
+    raise: async (event, subject, message, details) => {
+      await store.addAlert(event, subject, message, details);
+    },
+  };
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}

@@ -1,0 +1,274 @@
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/core/bytes.ts";
+import type { RealmId } from "../../src/core/ids.ts";
+import { hashRow, type Row, rowBodyBytesMax } from "../../src/core/row.ts";
+import type { Store } from "../../src/core/store.ts";
+import { sha256Hash, VirtualClock } from "../support/ports.ts";
+import {
+  allRows,
+  batch,
+  calgary,
+  drain,
+  expectApplied,
+  fill,
+  newEntry,
+  newVault,
+  pushOf,
+  type StoreUnderTest,
+  set,
+  shared,
+  zurich,
+} from "./store-harness.ts";
+
+const start = { epoch: 0, seq: 0 };
+
+/** What a backup does with a push. */
+export function backupContract({ open, reopen }: StoreUnderTest): void {
+  const pair = async (): Promise<{ primary: Store; backup: Store; clock: VirtualClock }> => {
+    const clock = new VirtualClock();
+    const primary = await open({ site: calgary, role: "primary", clock });
+    await primary.configurePeers([zurich]);
+    return { primary, backup: await open({ site: zurich, role: "backup", clock }), clock };
+  };
+
+  describe("a push", () => {
+    it("fills an empty backup, which takes over realm, epoch, timeline and the primary's address", async () => {
+      const { primary, backup, clock } = await pair();
+      await fill(primary, 3);
+      expect(await drain(primary, backup)).toBe(1);
+      const [from, to] = [await primary.site(), await backup.site()];
+      expect(to).toMatchObject({
+        realm: from.realm,
+        epoch: from.epoch,
+        epochSeen: from.epoch,
+        head: from.head,
+      });
+      expect(to.primary).toEqual({ site: calgary, url: "https://calgary.example", lastPushAt: clock.now() });
+      expect(await backup.timeline()).toEqual(await primary.timeline());
+      expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
+    });
+
+    it("is counted: what was new, what was here already", async () => {
+      const { primary, backup } = await pair();
+      const { keys } = await fill(primary, 3);
+      await drain(primary, backup);
+      await set(primary, keys[0] ?? newVault(), "changed");
+      const { head } = await backup.site();
+      const push = await pushOf(primary, await primary.listAbove(head.position, batch));
+      expect(expectApplied(await backup.applyPush(push))).toMatchObject({
+        accepted: 1,
+        ignored: 1,
+        rejected: [],
+      });
+    });
+
+    it("marks nothing dirty on a backup", async () => {
+      const { primary, backup } = await pair();
+      await fill(primary, 2);
+      await drain(primary, backup);
+      const rows = await allRows(backup);
+      expect(rows.map(({ dirty, dirtySince }) => [dirty, dirtySince])).toEqual(rows.map(() => [false, null]));
+    });
+
+    it("is still applied when the store is opened again", async () => {
+      const { primary, backup } = await pair();
+      await fill(primary, 2);
+      await drain(primary, backup);
+      const site = await backup.site();
+      const again = await reopen(backup);
+      expect(await again.site()).toEqual(site);
+      expect(shared(await allRows(again))).toEqual(shared(await allRows(primary)));
+    });
+
+    it("of hundreds of rows in one request is applied whole", async () => {
+      const { primary, backup } = await pair();
+      await fill(primary, 450);
+      expect(await drain(primary, backup, { rows: 1_000, bytes: 2 ** 30 })).toBe(1);
+      expect((await backup.vaults())[0]?.entries).toBe(450);
+    });
+
+    it("may hold a row above its end, which a later push does not apply twice", async () => {
+      const { primary, backup } = await pair();
+      const { vault } = await fill(primary, 4);
+      await set(primary, vault, "renamed");
+      const first = await primary.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      await backup.applyPush(await pushOf(primary, first));
+      expect((await backup.row(vault))?.body).toEqual(utf8("renamed"));
+      expect((await backup.site()).head).toEqual(first.through);
+      await drain(primary, backup);
+      expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
+    });
+
+    it("without rows moves the watermark", async () => {
+      const { primary, backup } = await pair();
+      await fill(primary, 1);
+      const listing = await primary.listAbove(start, batch);
+      await backup.applyPush(await pushOf(primary, { ...listing, rows: [] }));
+      expect((await backup.site()).head).toEqual(listing.through);
+    });
+
+    it("carries tombstones, also of rows that were never pushed", async () => {
+      const { primary, backup } = await pair();
+      const { vault } = await fill(primary, 1);
+      const purged = newEntry(vault.vaultId);
+      await set(primary, purged, "secret");
+      await set(primary, purged, null);
+      await drain(primary, backup);
+      expect((await backup.row(purged))?.body).toBeNull();
+    });
+  });
+
+  describe("one bad row", () => {
+    const outcomeWith = async (spoil: (row: Row) => Row) => {
+      const { primary, backup } = await pair();
+      const { keys } = await fill(primary, 99);
+      const listing = await primary.listAbove(start, batch);
+      const push = await pushOf(primary, listing);
+      const bad = keys[50];
+      const rows = listing.rows.map((row) => ({
+        kind: "row" as const,
+        row:
+          bad?.kind === "entry" && row.key.kind === "entry" && row.key.entryId === bad.entryId
+            ? spoil(row)
+            : row,
+      }));
+      return { backup, bad, listing, outcome: expectApplied(await backup.applyPush({ ...push, rows })) };
+    };
+
+    it("whose hash is wrong is refused alone", async () => {
+      const { backup, bad, listing, outcome } = await outcomeWith((row) => ({
+        ...row,
+        body: utf8("forged"),
+      }));
+      const position = { epoch: 1, seq: 52 };
+      const key = bad?.kind === "entry" ? { vault_id: bad.vaultId, entry_id: bad.entryId } : {};
+      expect(outcome.rejected).toEqual([{ key: { kind: "entry", key }, position, code: "row_hash_wrong" }]);
+      expect(outcome.accepted).toBe(99);
+      expect(bad && (await backup.row(bad))).toBeUndefined();
+      expect((await backup.site()).head).toEqual(listing.through);
+    });
+
+    it("whose live body passes for a tombstone's is refused alone", async () => {
+      const { outcome } = await outcomeWith((row) => ({ ...row, body: null }));
+      expect(outcome.rejected.map(({ code }) => code)).toEqual(["row_hash_wrong"]);
+    });
+
+    it("that is too large is refused alone, and one of the largest size is taken", async () => {
+      const sized = (length: number) => (row: Row) => {
+        const body = new Uint8Array(length);
+        return { ...row, body, hash: hashRow(sha256Hash, body) };
+      };
+      const { outcome } = await outcomeWith(sized(rowBodyBytesMax + 1));
+      expect(outcome.rejected.map(({ code }) => code)).toEqual(["row_too_large"]);
+      expect((await outcomeWith(sized(rowBodyBytesMax))).outcome.rejected).toEqual([]);
+    });
+
+    it("that could not be read is named as it was sent", async () => {
+      const { primary, backup } = await pair();
+      await fill(primary, 1);
+      const push = await pushOf(primary, await primary.listAbove(start, batch));
+      const key = { kind: "hologram", key: { vault_id: "v", frame: "7" } };
+      const rejection = { key, position: { epoch: 1, seq: 2 }, code: "row_kind_unknown" as const };
+      const unreadable = { kind: "unreadable" as const, ...rejection };
+      const outcome = expectApplied(await backup.applyPush({ ...push, rows: [...push.rows, unreadable] }));
+      expect(outcome).toMatchObject({ accepted: 2, rejected: [rejection] });
+    });
+  });
+
+  describe("a refused push", () => {
+    const filled = async () => {
+      const { primary, backup, clock } = await pair();
+      const { keys } = await fill(primary, 2);
+      await drain(primary, backup);
+      await set(primary, keys[0] ?? newVault(), "changed");
+      const { head } = await backup.site();
+      const push = await pushOf(primary, await primary.listAbove(head.position, batch));
+      return { primary, backup, push, clock };
+    };
+
+    it.each([
+      ["of another realm", "other_realm", { realm: "7e0a0000-0000-4000-8000-000000000000" as RealmId }],
+      ["of an older epoch", "stale_epoch", { epoch: { number: 0, id: "z" } }],
+      ["in a protocol to come", "protocol_unsupported", { protocol: 99 }],
+      [
+        "that continues from elsewhere",
+        "resume",
+        { after: { position: { epoch: 1, seq: 1 }, chain: new Uint8Array(32) } },
+      ],
+      [
+        "that continues from another history",
+        "resume",
+        { after: { position: { epoch: 1, seq: 3 }, chain: new Uint8Array(32) } },
+      ],
+      [
+        "that would move the watermark back",
+        "resume",
+        { through: { position: { epoch: 1, seq: 2 }, chain: new Uint8Array(32) } },
+      ],
+      [
+        "of a history that parted below",
+        "forked",
+        {
+          epoch: { number: 2, id: "b" },
+          timeline: [
+            {
+              epoch: { number: 2, id: "b" },
+              site: calgary,
+              from: { position: { epoch: 0, seq: 0 }, chain: new Uint8Array(32) },
+            },
+          ],
+        },
+      ],
+    ] as const)("%s changes nothing and says where this backup stands", async (_, code, changes) => {
+      const { backup, push } = await filled();
+      const [site, rows] = [await backup.site(), shared(await allRows(backup))];
+      const outcome = await backup.applyPush({ ...push, ...changes });
+      expect(outcome).toMatchObject({
+        kind: "refused",
+        code,
+        receiver: { site: zurich, role: "backup", applied: site.head },
+      });
+      const after = await backup.site();
+      expect({ ...after, epochSeen: site.epochSeen }).toEqual(site);
+      expect(shared(await allRows(backup))).toEqual(rows);
+    });
+
+    it("leaves a higher epoch behind, after which the older primary is refused", async () => {
+      const { backup, push } = await filled();
+      const epoch = { number: 2, id: "b" };
+      await backup.applyPush({ ...push, epoch, protocol: 99 });
+      expect((await backup.site()).epochSeen).toEqual(epoch);
+      const outcome = await backup.applyPush(push);
+      expect(outcome).toMatchObject({ kind: "refused", code: "stale_epoch", receiver: { epoch } });
+    });
+
+    it("of another realm leaves nothing behind at all", async () => {
+      const { backup, push } = await filled();
+      const site = await backup.site();
+      const realm = "7e0a0000-0000-4000-8000-000000000000" as RealmId;
+      await backup.applyPush({ ...push, realm, epoch: { number: 9, id: "b" } });
+      expect(await backup.site()).toEqual(site);
+    });
+
+    it("is what a primary answers, and a push of a higher epoch fences it", async () => {
+      const { primary, push } = await filled();
+      const same = await primary.applyPush(push);
+      expect(same).toMatchObject({ kind: "refused", code: "not_a_backup" });
+      expect((await primary.site()).fenced).toBeNull();
+      const higher = await primary.applyPush({ ...push, epoch: { number: 2, id: "b" } });
+      expect(higher).toMatchObject({ kind: "refused", code: "not_a_backup" });
+      expect((await primary.site()).fenced).toBe("primary_superseded");
+    });
+  });
+
+  describe("a site whose disk was put back", () => {
+    it("is filled again from where it stands, when it is the backup", async () => {
+      const { primary, backup } = await pair();
+      await fill(primary, 5);
+      await drain(primary, backup, { rows: 2, bytes: 2 ** 20 });
+      const empty = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
+      await drain(primary, empty, { rows: 2, bytes: 2 ** 20 });
+      expect(shared(await allRows(empty))).toEqual(shared(await allRows(primary)));
+    });
+  });
+}

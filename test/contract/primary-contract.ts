@@ -1,0 +1,408 @@
+import { describe, expect, it } from "vitest";
+import type { Position } from "../../src/core/position.ts";
+import type { StoredRow } from "../../src/core/row.ts";
+import type { Store } from "../../src/core/store.ts";
+import { VirtualClock } from "../support/ports.ts";
+import {
+  batch,
+  calgary,
+  fill,
+  geneva,
+  newEntry,
+  newVault,
+  putAll,
+  type StoreUnderTest,
+  set,
+  zurich,
+} from "./store-harness.ts";
+
+const start: Position = { epoch: 0, seq: 0 };
+
+/** What a primary keeps of its backups: marks, acked, listing, quarantine, history. */
+export function primaryContract({ open, reopen }: StoreUnderTest): void {
+  const primary = async (...peers: (typeof zurich)[]): Promise<{ store: Store; clock: VirtualClock }> => {
+    const clock = new VirtualClock();
+    const store = await open({ site: calgary, role: "primary", clock });
+    await store.configurePeers(peers);
+    return { store, clock };
+  };
+
+  const acknowledgeAll = async (store: Store, peer = zurich): Promise<void> => {
+    const { rows, through } = await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 });
+    await store.acknowledge(peer, { through, rows, rejected: [] });
+  };
+
+  const dirtyRows = async (store: Store): Promise<StoredRow[]> =>
+    (await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 })).rows.filter(({ dirty }) => dirty);
+
+  describe("a mark", () => {
+    it("is made with the change, and not at all without a peer", async () => {
+      const { store } = await primary();
+      expect((await set(store, newVault(), "x")).dirty).toBe(false);
+      await store.configurePeers([zurich]);
+      expect(await set(store, newVault(), "x")).toMatchObject({ dirty: true, replicatedAt: null });
+    });
+
+    it("keeps the time of the first change through later ones", async () => {
+      const { store, clock } = await primary(zurich);
+      const key = newVault();
+      const since = (await set(store, key, "a")).dirtySince;
+      await clock.advance(5_000);
+      const row = await set(store, key, "b");
+      expect(row.dirtySince).toBe(since);
+      expect(await store.row(key)).toEqual(row);
+    });
+
+    it("is cleared by an acknowledgement that covers the row, with the time of it", async () => {
+      const { store, clock } = await primary(zurich);
+      const { keys } = await fill(store, 2);
+      await clock.advance(1_000);
+      await acknowledgeAll(store);
+      expect(await dirtyRows(store)).toEqual([]);
+      const row = await store.row(keys[0] ?? newVault());
+      expect(row).toMatchObject({ dirty: false, dirtySince: null, replicatedAt: clock.now() });
+    });
+
+    it("stays on a row that was changed while its push was on the way", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 2);
+      const pushed = await store.listAbove(start, batch);
+      const changed = await set(store, keys[0] ?? newVault(), "changed");
+      await store.acknowledge(zurich, { through: pushed.through, rows: pushed.rows, rejected: [] });
+      expect((await dirtyRows(store)).map(({ position }) => position)).toEqual([changed.position]);
+    });
+
+    it("is cleared only when the last of several peers has acknowledged", async () => {
+      const { store } = await primary(zurich, geneva);
+      await fill(store, 2);
+      await acknowledgeAll(store, zurich);
+      expect(await dirtyRows(store)).toHaveLength(3);
+      await acknowledgeAll(store, geneva);
+      expect(await dirtyRows(store)).toEqual([]);
+    });
+
+    it("that waited only for a peer that is gone is cleared with it", async () => {
+      const { store } = await primary(zurich, geneva);
+      await fill(store, 2);
+      await acknowledgeAll(store, zurich);
+      await store.configurePeers([zurich]);
+      expect(await dirtyRows(store)).toEqual([]);
+      await fill(store, 1);
+      await store.configurePeers([]);
+      expect(await dirtyRows(store)).toEqual([]);
+      expect(await store.peers()).toEqual([]);
+    });
+
+    it("is set on what a new peer lacks, piece by piece, until nothing lacks one", async () => {
+      const { store } = await primary();
+      await fill(store, 4);
+      await store.configurePeers([zurich]);
+      expect(await dirtyRows(store)).toEqual([]);
+      expect([
+        await store.markDirtyAbove(3),
+        await store.markDirtyAbove(3),
+        await store.markDirtyAbove(3),
+      ]).toEqual([3, 2, 0]);
+      expect(await dirtyRows(store)).toHaveLength(5);
+    });
+
+    it("comes back on what a backup has lost", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 4);
+      const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      await store.acknowledge(zurich, { through: half.through, rows: half.rows, rejected: [] });
+      await acknowledgeAll(store);
+      expect(await store.resumeFrom(zurich, half.through, [])).toBe("known");
+      expect(await store.markDirtyAbove(100)).toBe(3);
+      expect((await store.backlog(zurich)).dirty).toBe(3);
+    });
+  });
+
+  describe("a backlog", () => {
+    it("is everything for a peer of whom nothing is known, also without marks", async () => {
+      const { store } = await primary();
+      await fill(store, 4);
+      await store.configurePeers([zurich]);
+      const expected = { dirty: 5, oldestDirtySince: null, quarantined: 0 };
+      expect(await store.backlog(zurich)).toEqual(expected);
+      expect(await store.backlogOfAll()).toEqual(expected);
+    });
+
+    it("has the age of its oldest mark", async () => {
+      const { store, clock } = await primary(zurich);
+      const first = await set(store, newVault(), "a");
+      await clock.advance(9_000);
+      await set(store, newVault(), "b");
+      expect((await store.backlog(zurich)).oldestDirtySince).toBe(first.dirtySince);
+      await store.acknowledge(zurich, {
+        through: (await store.listAbove(start, { rows: 1, bytes: 100 })).through,
+        rows: [],
+        rejected: [],
+      });
+      expect(await store.backlog(zurich)).toEqual({
+        dirty: 1,
+        oldestDirtySince: clock.now(),
+        quarantined: 0,
+      });
+    });
+
+    it("is counted for each peer, and once for all", async () => {
+      const { store } = await primary(zurich, geneva);
+      await fill(store, 3);
+      await acknowledgeAll(store, zurich);
+      expect((await store.backlog(zurich)).dirty).toBe(0);
+      expect((await store.backlog(geneva)).dirty).toBe(4);
+      expect((await store.backlogOfAll()).dirty).toBe(4);
+    });
+
+    it("of a stranger is nothing", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 1);
+      expect(await store.backlog(geneva)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 0 });
+    });
+  });
+
+  describe("a listing", () => {
+    it("goes up in position order to the limit of rows, and says where it ends", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 5);
+      const listing = await store.listAbove({ epoch: 1, seq: 1 }, { rows: 3, bytes: 2 ** 20 });
+      expect(listing.rows.slice(1).map(({ key }) => key)).toEqual(keys.slice(0, 3));
+      expect(listing).toMatchObject({ isLast: false, through: { position: { epoch: 1, seq: 4 } } });
+    });
+
+    it("stops before the limit of bytes, but never without a row", async () => {
+      const { store } = await primary(zurich);
+      const vaults = [newVault(), newVault(), newVault()];
+      for (const vault of vaults) await set(store, vault, "x".repeat(600));
+      const seqs = async (bytes: number): Promise<number[]> =>
+        (await store.listAbove(start, { rows: 100, bytes })).rows.map(({ position }) => position.seq);
+      expect(await seqs(1)).toEqual([1]);
+      expect(await seqs(1_199)).toEqual([1]);
+      expect(await seqs(1_200)).toEqual([1, 2]);
+      expect(await seqs(10_000)).toEqual([1, 2, 3]);
+    });
+
+    it("reaches the head where everything fits, also where nothing is left", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 2);
+      const { head } = await store.site();
+      expect(await store.listAbove(start, batch)).toMatchObject({ isLast: true, through: head });
+      const none = await store.listAbove(head.position, batch);
+      expect(none).toMatchObject({ isLast: true, through: head, after: head, rows: [] });
+    });
+
+    it("ends at the last position even where later changes moved the rows between", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 3);
+      await set(store, keys[0] ?? newVault(), "changed");
+      const seqs: number[] = [];
+      for (let after = start, isLast = false; !isLast; ) {
+        const listing = await store.listAbove(after, { rows: 1, bytes: 2 ** 20 });
+        ({ isLast } = listing);
+        after = listing.through.position;
+        seqs.push(after.seq);
+      }
+      expect(seqs).toEqual([1, 3, 4, 5]);
+    });
+
+    it("puts the vaults of its rows in front, even those renamed after everything listed", async () => {
+      const { store } = await primary(zurich);
+      const { vault, keys } = await fill(store, 150);
+      const renamed = await set(store, vault, "renamed");
+      const { rows, through } = await store.listAbove(start, batch);
+      expect(rows[0]).toEqual(renamed);
+      expect(rows.slice(1).map(({ key }) => key)).toEqual(keys.slice(0, 100));
+      expect(through.position.seq).toBe(101);
+    });
+
+    it("names no vault twice, and every vault once", async () => {
+      const { store } = await primary(zurich);
+      const [first, second] = [await fill(store, 2), await fill(store, 2)];
+      const { rows } = await store.listAbove(start, batch);
+      expect(rows.map(({ key }) => key)).toEqual([first.vault, second.vault, ...first.keys, ...second.keys]);
+    });
+
+    it("names the chain that this history has where it continues from", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 3);
+      const first = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      const second = await store.listAbove(first.through.position, batch);
+      expect(second.after).toEqual(first.through);
+      const { head } = await store.site();
+      expect((await store.listAbove({ epoch: 1, seq: 99 }, batch)).after).toEqual(head);
+    });
+  });
+
+  describe("an acknowledgement", () => {
+    it("moves acked up, never down, and keeps the time", async () => {
+      const { store, clock } = await primary(zurich);
+      await fill(store, 3);
+      const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      expect(await store.peers()).toEqual([{ site: zurich, acked: null, lastAckAt: null }]);
+      await acknowledgeAll(store);
+      await clock.advance(500);
+      await store.acknowledge(zurich, { through: half.through, rows: half.rows, rejected: [] });
+      const { head } = await store.site();
+      expect(await store.peers()).toEqual([{ site: zurich, acked: head, lastAckAt: clock.now() }]);
+    });
+
+    it("of a point of another history, or by a stranger, changes nothing", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 1);
+      const { head } = await store.site();
+      const other = { position: head.position, chain: new Uint8Array(32).fill(7) };
+      expect(await store.acknowledge(zurich, { through: other, rows: [], rejected: [] })).toBe("unknown");
+      expect(await store.acknowledge(geneva, { through: head, rows: [], rejected: [] })).toBe("unknown");
+      expect(await store.peers()).toEqual([{ site: zurich, acked: null, lastAckAt: null }]);
+      expect(await dirtyRows(store)).toHaveLength(2);
+    });
+
+    it("is kept when the store is opened again", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 1);
+      await acknowledgeAll(store);
+      const peers = await store.peers();
+      expect(await (await reopen(store)).peers()).toEqual(peers);
+    });
+
+    it("of thousands of rows clears every mark", async () => {
+      const { store } = await primary(zurich);
+      const vault = newVault();
+      await set(store, vault, "v");
+      await store.write(
+        putAll(
+          Array.from({ length: 2_500 }, () => newEntry(vault.vaultId)),
+          "e",
+        ),
+      );
+      await acknowledgeAll(store);
+      expect(await dirtyRows(store)).toEqual([]);
+    });
+  });
+
+  describe("quarantine", () => {
+    const refuse = async (store: Store, row: StoredRow, peer = zurich): Promise<void> => {
+      const { rows, through } = await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 });
+      const { key, position } = row;
+      await store.acknowledge(peer, { through, rows, rejected: [{ key, position, code: "row_too_large" }] });
+    };
+
+    it("holds a row that a peer refused, dirty but counted apart", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 3);
+      const row = await set(store, keys[1] ?? newVault(), "bad");
+      await refuse(store, row);
+      expect(await store.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
+      expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
+      expect(await dirtyRows(store)).toEqual([row]);
+      expect(await store.listQuarantined(zurich, 10)).toEqual([row]);
+    });
+
+    it("lets go of a row that changes, which is then dirty like any other", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 1);
+      const key = keys[0] ?? newVault();
+      await refuse(store, await set(store, key, "bad"));
+      await set(store, key, "better");
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 0 });
+      await acknowledgeAll(store);
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 0 });
+      expect(await dirtyRows(store)).toEqual([]);
+    });
+
+    it("lets go of a row that is taken after all, and its mark with it", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 1);
+      const row = await set(store, keys[0] ?? newVault(), "bad");
+      await refuse(store, row);
+      const { head } = await store.site();
+      await store.acknowledge(zurich, { through: head, rows: [row], rejected: [] });
+      expect(await store.listQuarantined(zurich, 10)).toEqual([]);
+      expect(await dirtyRows(store)).toEqual([]);
+    });
+
+    it("does not take in a row that changed while its push was on the way", async () => {
+      const { store } = await primary(zurich);
+      const key = newVault();
+      const pushed = await set(store, key, "bad");
+      const { through } = await store.listAbove(start, batch);
+      await set(store, key, "better");
+      await store.acknowledge(zurich, {
+        through,
+        rows: [pushed],
+        rejected: [{ ...pushed, code: "row_malformed" }],
+      });
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 0 });
+    });
+
+    it("is not left by a late answer about the row as it was before", async () => {
+      const { store } = await primary(zurich);
+      const key = newVault();
+      const older = await set(store, key, "fine");
+      const { through } = await store.listAbove(start, batch);
+      await refuse(store, await set(store, key, "bad"));
+      await store.acknowledge(zurich, { through, rows: [older], rejected: [] });
+      expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
+    });
+
+    it("of one peer leaves the row dirty for another", async () => {
+      const { store } = await primary(zurich, geneva);
+      const row = await set(store, newVault(), "bad");
+      await refuse(store, row, zurich);
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 1 });
+      expect(await store.backlog(geneva)).toMatchObject({ dirty: 1, quarantined: 0 });
+      expect(await store.backlogOfAll()).toMatchObject({ dirty: 1, quarantined: 1 });
+      await acknowledgeAll(store, geneva);
+      expect(await dirtyRows(store)).toHaveLength(1);
+      await store.configurePeers([geneva]);
+      expect(await dirtyRows(store)).toEqual([]);
+    });
+
+    it("does not count a vault twice that was refused in front of its entries", async () => {
+      const { store } = await primary(zurich);
+      const { vault } = await fill(store, 3);
+      const renamed = await set(store, vault, "renamed");
+      const { rows, through } = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      await store.acknowledge(zurich, { through, rows, rejected: [{ ...renamed, code: "row_malformed" }] });
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 1 });
+      expect(await store.backlogOfAll()).toMatchObject({ dirty: 1, quarantined: 1 });
+    });
+  });
+
+  describe("a point that a backup names", () => {
+    it("is known along this history: the origin, any point passed, the head", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 3);
+      const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      const { head } = await store.site();
+      const origin = { position: start, chain: new Uint8Array(32) };
+      for (const point of [half.through, head, origin]) {
+        expect(await store.resumeFrom(zurich, point, [])).toBe("known");
+        expect((await store.peers())[0]?.acked).toEqual(point);
+      }
+      expect((await store.site()).fenced).toBeNull();
+    });
+
+    it.each([
+      ["above the head", { epoch: 1, seq: 9 }],
+      ["under another chain", { epoch: 1, seq: 2 }],
+      ["of an epoch unheard of", { epoch: 0, seq: 2 }],
+    ])("fences the site when it is %s", async (_, position) => {
+      const { store } = await primary(zurich);
+      await fill(store, 3);
+      const point = { position, chain: new Uint8Array(32).fill(1) };
+      expect(await store.resumeFrom(zurich, point, [])).toBe("unknown");
+      expect((await store.site()).fenced).toBe("primary_behind");
+      expect((await store.peers())[0]?.acked).toBeNull();
+      await expect(set(store, newVault(), "x")).rejects.toMatchObject({ code: "site_fenced" });
+    });
+
+    it("leaves a site superseded that was so before", async () => {
+      const { store } = await primary(zurich);
+      await store.recordEpoch({ number: 2, id: "x" });
+      await store.resumeFrom(zurich, { position: { epoch: 1, seq: 9 }, chain: new Uint8Array(32) }, []);
+      expect((await store.site()).fenced).toBe("primary_superseded");
+    });
+  });
+}

@@ -1,0 +1,18 @@
+import { describe } from "vitest";
+import { alertContract } from "./alert-contract.ts";
+import { backupContract } from "./backup-contract.ts";
+import { primaryContract } from "./primary-contract.ts";
+import { replicationProperties } from "./replication-properties.ts";
+import type { StoreUnderTest } from "./store-harness.ts";
+import { vaultContract } from "./vault-contract.ts";
+
+/** Everything that the core's Store port promises, for any store that claims to keep it. */
+export function storeContract(name: string, store: StoreUnderTest): void {
+  describe(name, () => {
+    vaultContract(store);
+    primaryContract(store);
+    backupContract(store);
+    alertContract(store);
+    replicationProperties(store);
+  });
+}

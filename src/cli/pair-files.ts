@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { access, chmod, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
+import { Refusal } from "../core/errors.ts";
 import type { Config } from "../ops/config/config.ts";
 
 /** One site of the pair that `npm start` runs. */
@@ -37,13 +38,21 @@ async function prepareSite(
 ): Promise<PairSite> {
   const configPath = join(folder, `${site}.yaml`);
   const operatorTokenPath = join(folder, `${site}.operator.token`);
-  if (!(await exists(join(folder, site, "dormouse.db")))) {
-    const { init } = await import("../app/init.ts");
-    const { operatorToken } = await init({ configPath, role });
-    await writeNew(operatorTokenPath, `${operatorToken}\n`);
+  const operatorToken = await initWhereMissing(configPath, role);
+  if (operatorToken !== undefined) await writeNew(operatorTokenPath, `${operatorToken}\n`);
+  const { readSiteConfig } = await import("../app/site-config.ts");
+  return { site, configPath, operatorTokenPath, config: await readSiteConfig(configPath) };
+}
+
+/** The operator token of a new site; undefined where there is a site already. */
+async function initWhereMissing(configPath: string, role: "primary" | "backup"): Promise<string | undefined> {
+  const { init } = await import("../app/init.ts");
+  try {
+    return (await init({ configPath, role })).operatorToken;
+  } catch (error) {
+    if (error instanceof Refusal && error.code === "data_exists") return undefined;
+    throw error;
   }
-  const { readConfig } = await import("../ops/config/read-config.ts");
-  return { site, configPath, operatorTokenPath, config: await readConfig(configPath) };
 }
 
 function configText(site: string, port: number, peer: string, peerPort: number): string {

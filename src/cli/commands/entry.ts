@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { entryTypes } from "../../core/entry.ts";
 import { addConnectionOptions } from "../connection.ts";
 import { addContentOptions, collect } from "../entry-options.ts";
 import { entryExamples } from "./entry-examples.ts";
@@ -15,7 +16,7 @@ export function defineEntry(entry: Command): void {
     .addOption(new Option("--limit <number>", "at most so many").default(100).argParser(parseCount))
     .option("--all", "all of them")
     .option("--cursor <cursor>", "go on where a list ended")
-    .option("--type <type>", "of this type only")
+    .addOption(new Option("--type <type>", "of this type only").choices(entryTypes))
     .option("--tag <tag>", "with this tag only")
     .option("--trash", "what is in the trash")
     .option("--reveal", "with --json: concealed values too")

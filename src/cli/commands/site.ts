@@ -54,7 +54,7 @@ function configPathOf({ config }: SiteOptions): string {
 
 async function initSite(
   options: SiteOptions & { readonly role: "primary" | "backup"; readonly json?: boolean },
-) {
+): Promise<void> {
   const configPath = configPathOf(options);
   const { init } = await import("../../app/init.ts");
   const made = await init({ configPath, role: options.role });
@@ -64,7 +64,9 @@ async function initSite(
     printLine(`site            ${made.site}`);
     printLine(`role            ${made.role}`);
     printLine(`operator token  ${made.operatorToken}`);
-    printNote("Keep the token: it is shown this once.");
+    printNote("Keep the operator token: it is shown this once.");
+    const [, ...tokenFiles] = made.createdFiles;
+    for (const path of tokenFiles) printNote(`Copy ${path} to the peer, mode 0600: it is the pair's secret.`);
   }
 }
 

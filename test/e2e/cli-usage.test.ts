@@ -1,0 +1,233 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dormouse } from "../support/processes.ts";
+
+/** Nothing here reaches a site: port 1 is one that nobody listens on. */
+const nowhere = ["--url", "http://127.0.0.1:1"];
+const token = `dmv_${"0a".repeat(16)}_${"x".repeat(49)}`;
+const uuid = "0199a0a0-0000-7000-8000-000000000000";
+
+let folder: string;
+let tokenFile: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "dormouse-usage-"));
+  tokenFile = join(folder, "token");
+  await writeFile(tokenFile, `${token}\n`, { mode: 0o600 });
+  await writeFile(join(folder, "entry.json"), "{");
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function site(...args: readonly string[]): string[] {
+  return [...args, ...nowhere, "--token-file", tokenFile];
+}
+
+describe("wrong usage ends with status 2, one line and nothing on stdout", () => {
+  it.each<[string, () => readonly string[], RegExp]>([
+    [
+      "an unknown command",
+      () => ["statsu"],
+      /unknown command 'statsu' \(Did you mean status\?\) — see dormouse --help/,
+    ],
+    ["an unknown command of a group", () => ["vault", "craete"], /see dormouse vault --help/],
+    [
+      "an unknown option",
+      () => ["status", "--jsn"],
+      /unknown option '--jsn' \(Did you mean --json\?\) — see dormouse status/,
+    ],
+    [
+      "a missing argument",
+      () => ["vault", "rename", "x"],
+      /missing required argument 'name' — see dormouse vault rename/,
+    ],
+    ["an argument too many", () => site("status", "x"), /too many arguments/],
+    ["no vault", () => site("entry", "list"), /required option '--vault/],
+    ["an unknown role", () => ["init", "--config", "x", "--role", "king"], /primary, backup/],
+    ["an unknown form of log", () => ["serve", "--config", "x", "--log", "xml"], /auto, json, pretty/],
+    [
+      "no configuration: init",
+      () => ["init"],
+      /no configuration file is named — give --config or set DORMOUSE_CONFIG/,
+    ],
+    ["no configuration: serve", () => ["serve"], /no configuration file is named/],
+    ["no configuration: doctor", () => ["doctor"], /no configuration file is named/],
+    ["no site", () => ["status"], /no site is named — give --url or set DORMOUSE_URL/],
+    ["an address that is none", () => ["status", "--url", "calgary"], /--url is not the address of a site/],
+    [
+      "an address of another kind",
+      () => ["status", "--url", "ftp://calgary"],
+      /--url is not the address of a site/,
+    ],
+    [
+      "a password in the address",
+      () => ["status", "--url", "http://a:hunter2@b"],
+      /leave out user, password/,
+    ],
+    [
+      "no token",
+      () => ["status", ...nowhere],
+      /no token is given — name its file with --token-file, or set DORMOUSE_TOKEN/,
+    ],
+    ["no token file there", () => ["status", ...nowhere, "--token-file", "/none"], /there is no such file/],
+    ["a token as an option", () => ["status", ...nowhere, "--token", token], /unknown option '--token'/],
+    ["a token as an argument", () => site("status", token), /too many arguments/],
+    ["a limit that is none", () => site("entry", "list", "--vault", uuid, "--limit", "0"), /a number from 1/],
+    [
+      "an unknown type",
+      () => site("entry", "list", "--vault", uuid, "--type", "car"),
+      /Allowed choices are login/,
+    ],
+    ["an entry without a title", () => site("entry", "add", "--vault", uuid), /no title/],
+    [
+      "a concealed value as an argument",
+      () => site("entry", "add", "--vault", uuid, "--title", "x", "--field", "pw:concealed=hunter2"),
+      /not taken from the command line — use --secret/,
+    ],
+    [
+      "a value beside --secret",
+      () => site("entry", "add", "--vault", uuid, "--title", "x", "--secret", "pw=hunter2"),
+      /takes a label and no value/,
+    ],
+    [
+      "no line of stdin for --secret",
+      () => site("entry", "add", "--vault", uuid, "--title", "x", "--secret", "pw"),
+      /holds 0 lines for 1 --secret/,
+    ],
+    [
+      "two readers of stdin",
+      () => site("entry", "add", "--vault", uuid, "--title", "x", "--secret", "pw", "--notes-file", "-"),
+      /for one option only/,
+    ],
+    [
+      "a whole entry and parts of it",
+      () => site("entry", "add", "--vault", uuid, "--json-file", "-", "--title", "x"),
+      /holds the whole entry/,
+    ],
+    [
+      "an entry that is not JSON",
+      () => site("entry", "add", "--vault", uuid, "--json-file", join(folder, "entry.json")),
+      /entry\.json is not JSON/,
+    ],
+    ["an edit of nothing", () => site("entry", "edit", uuid, "--vault", uuid), /nothing to change/],
+    [
+      "a purge that nobody can confirm",
+      () => site("entry", "rm", uuid, "--vault", uuid, "--purge"),
+      /give --yes/,
+    ],
+    [
+      "a file of lines that is missing",
+      () => site("import", "/none", "--vault", uuid),
+      /there is no such file/,
+    ],
+    ["a folder of lines", () => site("import", folder, "--vault", uuid), /it is a folder/],
+    [
+      "a line number that is none",
+      () => site("import", "-", "--vault", uuid, "--from-line", "x"),
+      /number of a line/,
+    ],
+    [
+      "a token that would be lost",
+      () => site("vault", "create", "x", "--id-only"),
+      /would lose the owner token/,
+    ],
+    [
+      "a token file where none can be",
+      () => site("vault", "create", "x", "--token-out", "/none/x"),
+      /cannot be written/,
+    ],
+  ])("%s", async (_name, args, line) => {
+    const { status, stdout, stderr } = await dormouse(args());
+    expect(stderr).toMatch(line);
+    expect(stderr).toMatch(/^dormouse: [^\n]* — [^\n]+\n$/);
+    expect(stderr).not.toMatch(/hunter2|x{20}| at /);
+    expect(stdout).toBe("");
+    expect(status).toBe(2);
+  });
+
+  it("a group of commands called without one shows its help", async () => {
+    for (const args of [[], ["vault"], ["entry"]]) {
+      const { status, stderr } = await dormouse(args);
+      expect(stderr).toMatch(/^Usage: dormouse/);
+      expect(status).toBe(2);
+    }
+  });
+});
+
+describe("help", () => {
+  it("has examples for every command, and ends with status 0", async () => {
+    const { stdout } = await dormouse(["--help"]);
+    const names = ["init", "serve", "doctor", "status", "alerts", "vault", "entry", "import"];
+    for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
+    const commands = [
+      "",
+      "alerts list",
+      "alerts test",
+      ...names.filter((name) => name !== "vault" && name !== "entry"),
+      ...["create", "list", "rename", "delete"].map((name) => `vault ${name}`),
+      ...["add", "get", "list", "edit", "rm", "restore"].map((name) => `entry ${name}`),
+    ];
+    const helps = await Promise.all(
+      commands.map((command) => dormouse([...command.split(" ").filter(Boolean), "--help"])),
+    );
+    for (const [index, { status, stdout: help }] of helps.entries()) {
+      expect([commands[index], status]).toEqual([commands[index], 0]);
+      expect(help).toContain("Examples:\n  dormouse ");
+    }
+  });
+
+  it("tells the version of the package", async () => {
+    const { status, stdout } = await dormouse(["--version"]);
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(status).toBe(0);
+  });
+});
+
+describe("without a site", () => {
+  it("every command that needs one is unreachable: status 4", async () => {
+    const entry = ["--vault", uuid];
+    const calls = [
+      ["status"],
+      ["alerts"],
+      ["alerts", "test"],
+      ["vault", "create", "x"],
+      ["vault", "list"],
+      ["vault", "rename", uuid, "x"],
+      ["vault", "delete", uuid, "--yes"],
+      ["entry", "add", ...entry, "--title", "x"],
+      ["entry", "get", uuid, ...entry],
+      ["entry", "list", ...entry],
+      ["entry", "edit", uuid, ...entry, "--title", "x"],
+      ["entry", "rm", uuid, ...entry],
+      ["entry", "restore", uuid, ...entry],
+    ];
+    const results = await Promise.all(calls.map((args) => dormouse(site(...args))));
+    for (const [index, { status, stderr }] of results.entries()) {
+      expect(stderr).toMatch(/^dormouse: http:\/\/127\.0\.0\.1:1: nothing listens there — [^\n]+\n$/);
+      expect([calls[index], status]).toEqual([calls[index], 4]);
+    }
+  });
+
+  it("a token file that others can read is refused before anything is sent: status 3", async () => {
+    const exposed = join(folder, "exposed");
+    await writeFile(exposed, token);
+    await chmod(exposed, 0o644);
+    const { status, stderr } = await dormouse(["status", ...nowhere, "--token-file", exposed]);
+    expect(stderr).toBe(`dormouse: ${exposed} can be read by others (mode 0644) — chmod 600 ${exposed}\n`);
+    expect(status).toBe(3);
+  });
+
+  it("a vault that could not be created leaves no token file", async () => {
+    const out = join(folder, "team.token");
+    expect((await dormouse(site("vault", "create", "x", "--token-out", out))).status).toBe(4);
+    expect((await dormouse(site("vault", "create", "x", "--token-out", out))).status).toBe(4);
+  });
+
+  it("address and token may come from the environment", async () => {
+    const env = { DORMOUSE_URL: "http://127.0.0.1:1", DORMOUSE_TOKEN: token };
+    expect((await dormouse(["status"], { env })).status).toBe(4);
+    const { status, stderr } = await dormouse(["status"], { env: { ...env, DORMOUSE_TOKEN: "two words" } });
+    expect(stderr).toContain("DORMOUSE_TOKEN does not hold one token");
+    expect(status).toBe(2);
+  });
+});

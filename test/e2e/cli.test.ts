@@ -1,0 +1,447 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type CommandResult, dormouse, initPair, type Pair, Sites } from "../support/processes.ts";
+
+/** The command against a real pair. Every test has a vault of its own. */
+
+const command = resolve(import.meta.dirname, "../../bin/dormouse");
+let sites: Sites;
+let pair: Pair;
+let operatorFile: string;
+
+beforeAll(async () => {
+  sites = await Sites.inTemporaryFolder();
+  pair = await initPair(sites);
+  await Promise.all([pair.calgary.start(), pair.zurich.start()]);
+  operatorFile = await secretFile("calgary.operator.token", pair.calgary.operatorToken);
+});
+afterAll(() => sites[Symbol.asyncDispose]());
+
+let folder: string;
+let vault: string;
+let tokenFile: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(sites.folder, "test-"));
+  tokenFile = join(folder, "vault.token");
+  const args = ["vault", "create", "team", "--token-out", tokenFile, "--id-only"];
+  vault = done(await asOperator(args)).stdout.trim();
+});
+
+async function secretFile(name: string, text: string): Promise<string> {
+  const path = join(sites.folder, name);
+  await writeFile(path, `${text}\n`, { mode: 0o600 });
+  return path;
+}
+
+function asOperator(args: readonly string[], site = pair.calgary): Promise<CommandResult> {
+  return dormouse([...args, "--url", site.url, "--token-file", operatorFile]);
+}
+
+function asOwner(args: readonly string[], stdin = "", site = pair.calgary): Promise<CommandResult> {
+  return dormouse([...args, "--url", site.url, "--token-file", tokenFile], { stdin });
+}
+
+function entry(args: readonly string[], stdin = "", site = pair.calgary): Promise<CommandResult> {
+  return asOwner(["entry", ...args, "--vault", vault], stdin, site);
+}
+
+/** The result of a command that must have gone well. */
+function done(result: CommandResult): CommandResult {
+  expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: "" });
+  return result;
+}
+
+function json(result: CommandResult): Record<string, unknown> {
+  return JSON.parse(done(result).stdout) as Record<string, unknown>;
+}
+
+function refused(result: CommandResult, status: number, line: RegExp): void {
+  expect(result.stderr).toMatch(line);
+  expect(result.stderr).toMatch(/^dormouse: [^\n]* — [^\n]+\n/);
+  expect(result.stderr).not.toMatch(/\n {4}at |dm[vos]_[0-9a-f]/);
+  expect(result.status).toBe(status);
+}
+
+async function addEntry(...args: readonly string[]): Promise<string> {
+  return json(await entry(["add", "--title", "Mail", "--field", "username=joe", ...args, "--json"]))
+    .entry_id as string;
+}
+
+describe("dormouse vault", () => {
+  it("create shows the owner token once, or keeps it in a new file that only its owner can read", async () => {
+    const created = json(await asOperator(["vault", "create", "ops", "--json"]));
+    expect(Object.keys(created).toSorted()).toEqual(["name", "token", "vault_id"]);
+    expect(created.token).toMatch(/^dmv_.{82}$/);
+    expect((await stat(tokenFile)).mode & 0o777).toBe(0o600);
+    expect(await readFile(tokenFile, "utf8")).toMatch(/^dmv_.{82}\n$/);
+    refused(await asOperator(["vault", "create", "x", "--token-out", tokenFile]), 2, /exists already/);
+  });
+
+  it("list names every vault with its number of entries", async () => {
+    await addEntry();
+    const { vaults } = json(await asOperator(["vault", "list", "--json"])) as {
+      vaults: Record<string, unknown>[];
+    };
+    expect(vaults.find(({ vault_id }) => vault_id === vault)).toMatchObject({ name: "team", entries: 1 });
+    const { stdout } = done(await asOperator(["vault", "list"]));
+    expect(stdout).toMatch(/^VAULT +NAME +ENTRIES +CREATED\n/);
+    expect(stdout).toMatch(new RegExp(`^${vault} +team +1 `, "m"));
+  });
+
+  it("rename renames it", async () => {
+    done(await asOwner(["vault", "rename", vault, "Team keys"]));
+    const { stdout } = done(await asOperator(["vault", "list"]));
+    expect(stdout).toMatch(new RegExp(`^${vault} +Team keys `, "m"));
+  });
+
+  it("delete asks first, and leaves nothing", async () => {
+    await addEntry();
+    refused(await asOwner(["vault", "delete", vault]), 2, /nobody can be asked — give --yes/);
+    expect(json(await asOwner(["vault", "delete", vault, "--yes", "--json"]))).toMatchObject({
+      vault_id: vault,
+    });
+    const left = json(await asOperator(["vault", "list", "--json"])) as { vaults: { vault_id: string }[] };
+    expect(left.vaults.map(({ vault_id }) => vault_id)).not.toContain(vault);
+    expect((await entry(["list"])).status).toBe(5);
+  });
+
+  it("is refused with a token that may not: status 5; with an unknown vault: status 6", async () => {
+    refused(await asOwner(["vault", "list"]), 5, /^dormouse: /);
+    refused(await asOperator(["vault", "rename", vault, "x"]), 5, /^dormouse: /);
+    const other = join(folder, "other.token");
+    const otherId = done(
+      await asOperator(["vault", "create", "b", "--token-out", other, "--id-only"]),
+    ).stdout.trim();
+    refused(await asOwner(["entry", "list", "--vault", otherId]), 5, /another vault/);
+  });
+
+  it("is refused with a mistyped token: status 5", async () => {
+    const wrong = await secretFile("wrong.token", `dmo_${"0a".repeat(16)}_${"x".repeat(49)}`);
+    refused(
+      await dormouse(["vault", "list", "--url", pair.calgary.url, "--token-file", wrong]),
+      5,
+      /^dormouse: /,
+    );
+  });
+});
+
+describe("dormouse entry", () => {
+  it("add takes the open parts as arguments and secrets from stdin; get hides them until asked", async () => {
+    const args = ["add", "--title", "Mail", "--website", "https://m.example", "--tag", "a", "--tag", "b"];
+    const fields = ["--field", "username=joe", "--field", "mail:email=j@m.example", "--secret", "password"];
+    const added = json(
+      await entry([...args, ...fields, "--secret", "otp:totp", "--json"], "s3cret\nJBSWY3DP\n"),
+    );
+    const id = added.entry_id as string;
+    expect(JSON.stringify(added)).not.toMatch(/s3cret|JBSWY/);
+
+    const hidden = done(await entry(["get", id])).stdout;
+    expect(hidden).toMatch(/^title +Mail$/m);
+    expect(hidden).toMatch(/^username +joe$/m);
+    expect(hidden).toMatch(/^password +•+$/m);
+    expect(hidden).not.toMatch(/s3cret|JBSWY/);
+    expect(done(await entry(["get", id, "--json"])).stdout).not.toMatch(/s3cret|JBSWY/);
+    expect(done(await entry(["get", id, "--reveal"])).stdout).toMatch(/^password +s3cret$/m);
+    expect(done(await entry(["get", id, "--field", "password"])).stdout).toBe("s3cret\n");
+    expect(json(await entry(["get", id, "--json", "--reveal"]))).toMatchObject({
+      type: "login",
+      urls: ["https://m.example"],
+      tags: ["a", "b"],
+      fields: [
+        { label: "username", kind: "text", value: "joe" },
+        { label: "mail", kind: "email", value: "j@m.example" },
+        { label: "password", kind: "concealed", value: "s3cret" },
+        { label: "otp", kind: "totp", value: "JBSWY3DP" },
+      ],
+    });
+    refused(await entry(["get", id, "--field", "pin"]), 2, /no such field/);
+  });
+
+  it("add keeps a file of several lines as it is, and gives it back so", async () => {
+    const key = "-----BEGIN KEY-----\nabc\n-----END KEY-----\n";
+    const file = join(folder, "id");
+    await writeFile(file, key);
+    const added = await entry([
+      "add",
+      "--type",
+      "ssh_key",
+      "--title",
+      "deploy",
+      "--secret-file",
+      `key=${file}`,
+      "--json",
+    ]);
+    expect(done(await entry(["get", json(added).entry_id as string, "--field", "key"])).stdout).toBe(key);
+  });
+
+  it("edit changes what is named and nothing else", async () => {
+    const id = await addEntry("--tag", "a", "--field", "pin=1");
+    done(
+      await entry(["edit", id, "--title", "Post", "--secret", "password", "--remove-field", "pin"], "new\n"),
+    );
+    done(await entry(["edit", id, "--favourite"]));
+    expect(json(await entry(["get", id, "--json", "--reveal"]))).toMatchObject({
+      title: "Post",
+      version: 3,
+      favourite: true,
+      tags: ["a"],
+      fields: [
+        { label: "username", value: "joe", kind: "text" },
+        { label: "password", value: "new", kind: "concealed" },
+      ],
+    });
+    refused(await entry(["edit", id, "--remove-field", "pin"]), 2, /no field pin/);
+  });
+
+  it("edit is refused with status 7 when the entry was changed since", async () => {
+    const id = await addEntry();
+    const { position } = json(await entry(["get", id, "--json"]));
+    done(await entry(["edit", id, "--title", "B", "--if-match", String(position)]));
+    refused(await entry(["edit", id, "--title", "C", "--if-match", String(position)]), 7, /changed since/);
+    expect(json(await entry(["get", id, "--json"]))).toMatchObject({ title: "B" });
+  });
+
+  it("what get prints as JSON can be edited and sent back", async () => {
+    const id = await addEntry("--secret-file", `password=${tokenFile}`);
+    const hidden = done(await entry(["get", id, "--json"])).stdout;
+    refused(await entry(["edit", id, "--json-file", "-"], hidden), 2, /--reveal/);
+    const shown = done(await entry(["get", id, "--json", "--reveal"])).stdout;
+    done(await entry(["edit", id, "--json-file", "-"], shown.replace("Mail", "Post")));
+    const before = JSON.parse(shown) as { fields: unknown };
+    expect(json(await entry(["get", id, "--json", "--reveal"]))).toMatchObject({
+      title: "Post",
+      fields: before.fields,
+    });
+  });
+
+  it("add with an id that is there: the same content is done, other content is refused with 7", async () => {
+    const whole = { entry_id: "0199a0a0-0000-7000-8000-000000000001", type: "note", title: "A" };
+    const add = (content: object) => entry(["add", "--json-file", "-", "--json"], JSON.stringify(content));
+    done(await add(whole));
+    done(await add(whole));
+    refused(await add({ ...whole, title: "B" }), 7, /exists with other content/);
+  });
+
+  it("names every mistake of an entry by its path, and repeats no value", async () => {
+    const bad = {
+      type: "car",
+      title: "",
+      fields: [{ label: "x", value: 5 }],
+      odd: "hunter2",
+      __proto__: null,
+    };
+    const result = await entry(
+      ["add", "--json-file", "-"],
+      JSON.stringify(bad).replace("{", '{"__proto__":{},'),
+    );
+    refused(result, 1, /\n {2}type: /);
+    for (const path of ["title", "odd", "__proto__", "fields[0].value"])
+      expect(result.stderr).toContain(`\n  ${path}: `);
+    expect(result.stderr).not.toContain("hunter2");
+  });
+
+  it("list pages through everything, and filters", async () => {
+    const lines = Array.from({ length: 620 }, (_, index) =>
+      JSON.stringify({ type: "note", title: `n${index}`, tags: index % 100 === 0 ? ["round"] : [] }),
+    );
+    done(await asOwner(["import", "-", "--vault", vault], lines.join("\n")));
+    const all = json(await entry(["list", "--all", "--json"])) as { entries: unknown[]; next_cursor: null };
+    expect([all.entries.length, all.next_cursor]).toEqual([620, null]);
+    const first = json(await entry(["list", "--limit", "3", "--json"])) as {
+      entries: unknown[];
+      next_cursor: string;
+    };
+    const rest = await entry(["list", "--limit", "999", "--cursor", first.next_cursor, "--json"]);
+    expect([...first.entries, ...(json(rest) as { entries: unknown[] }).entries]).toEqual(all.entries);
+    const tagged = json(await entry(["list", "--tag", "round", "--json"])) as { entries: unknown[] };
+    expect(tagged.entries).toHaveLength(7);
+    const table = await entry(["list", "--limit", "2"]);
+    expect(table.stdout.split("\n")).toHaveLength(4);
+    expect(table.stderr).toMatch(/^There are more: --all, or go on with --cursor /);
+    expect(done(await entry(["list", "--type", "card", "--json"])).stdout).toContain('"entries": []');
+  });
+
+  it("rm moves to the trash, restore takes it out, --purge removes for good", async () => {
+    const id = await addEntry();
+    done(await entry(["rm", id]));
+    expect(done(await entry(["list", "--trash"])).stdout).toContain(id);
+    expect((await entry(["list"])).stdout).toBe("");
+    done(await entry(["restore", id]));
+    expect(done(await entry(["list"])).stdout).toContain(id);
+    refused(await entry(["rm", id, "--purge"]), 2, /give --yes/);
+    done(await entry(["rm", id, "--purge", "--yes"]));
+    refused(await entry(["get", id]), 6, /no such entry/);
+    refused(await entry(["restore", id]), 6, /no such entry/);
+  });
+
+  it("shows control characters of a title instead of obeying them", async () => {
+    const title = "\u001b[2Jred\u009b\u202e\u0007";
+    const added = await entry(["add", "--json-file", "-"], JSON.stringify({ type: "note", title }));
+    if (added.status === 0) {
+      const table = done(await entry(["list"])).stdout;
+      expect(table).toContain("\\x1b[2Jred\\x9b\\u202e\\x07");
+      const text = done(await entry(["list", "--json"])).stdout;
+      expect(text).not.toMatch(/[^\n -~]/);
+      expect((JSON.parse(text) as { entries: { title: string }[] }).entries[0]?.title).toBe(title);
+    } else {
+      refused(added, 1, /title: /);
+    }
+  });
+
+  it("reads from the backup with the same token; a write there ends with 8 and says where to write", async () => {
+    const id = await addEntry();
+    await expect
+      .poll(async () => (await entry(["get", id], "", pair.zurich)).status, { timeout: 10_000 })
+      .toBe(0);
+    refused(await entry(["edit", id, "--title", "x"], "", pair.zurich), 8, /write to http:\/\/127/);
+    refused(await entry(["add", "--title", "x"], "", pair.zurich), 8, /write to http:\/\/127/);
+  });
+
+  it("ends in silence when its reader goes away", async () => {
+    const lines = `${JSON.stringify({ type: "note", title: "n".repeat(400) })}\n`.repeat(1_000);
+    done(await asOwner(["import", "-", "--vault", vault], lines));
+    const pipeline = `"${command}" entry list --all --vault ${vault} --url ${pair.calgary.url} --token-file "${tokenFile}" --json | head -c 5`;
+    const { stdout, stderr } = await promisify(execFile)("/bin/sh", ["-c", pipeline]);
+    expect([stdout.length, stderr]).toEqual([5, ""]);
+  });
+});
+
+describe("dormouse import", () => {
+  const note = (title: string) => JSON.stringify({ type: "note", title });
+  const load = (text: string, ...args: readonly string[]) =>
+    asOwner(["import", "-", "--vault", vault, ...args], text);
+
+  async function titles(): Promise<readonly string[]> {
+    const { entries } = json(await entry(["list", "--all", "--json"])) as { entries: { title: string }[] };
+    return entries.map(({ title }) => title).toSorted();
+  }
+
+  it("takes a file of JSON lines, more than one call can hold", async () => {
+    const file = join(folder, "entries.jsonl");
+    const notes = "n".repeat(100_000);
+    const lines = Array.from({ length: 200 }, (_, index) =>
+      JSON.stringify({ type: "note", title: `t${index}`, notes }),
+    );
+    await writeFile(file, `${lines.join("\n")}\n`);
+    const result = json(await asOwner(["import", file, "--vault", vault, "--json"]));
+    expect(result).toEqual({ imported: 200, kept: 0, calls: 2 });
+    expect(await titles()).toHaveLength(200);
+  });
+
+  it("says how many it imported, and how many were there already", async () => {
+    const line = JSON.stringify({
+      entry_id: "0199a0a0-0000-7000-8000-000000000002",
+      type: "note",
+      title: "A",
+    });
+    expect(done(await load(line)).stdout).toBe("Imported 1 entry.\n");
+    expect(done(await load(`${line}\n${note("B")}`)).stdout).toBe(
+      "Imported 1 entry; 1 were there already.\n",
+    );
+  });
+
+  it("stops at a line that is no JSON, names it, and goes on from where it says", async () => {
+    const text = `${note("A")}\n\n${note("B")}\n{oops\n`;
+    const result = await load(text);
+    refused(
+      result,
+      1,
+      /^dormouse: line 4: it is not JSON; 0 entries imported — correct it and go on with --from-line 1\n$/,
+    );
+    expect(await titles()).toEqual([]);
+    expect(json(await load(text.replace("{oops", note("C")), "--from-line", "3", "--json"))).toMatchObject({
+      imported: 2,
+    });
+    expect(await titles()).toEqual(["B", "C"]);
+  });
+
+  it("names the lines that the site refuses, and imports nothing of their call", async () => {
+    const result = await load(`${note("A")}\n\n{"type":"car","title":"x"}\n{"type":"note"}\n`);
+    refused(result, 1, /; 0 entries imported — correct it and go on with --from-line 1\n/);
+    expect(result.stderr).toMatch(/\n {2}line 3\.type: /);
+    expect(result.stderr).toMatch(/\n {2}line 4\.title: is missing\n/);
+    expect(await titles()).toEqual([]);
+  });
+
+  it("counts what was imported before a mistake, also as JSON", async () => {
+    const lines = `${note("A")}\n`.repeat(10_001);
+    const result = await load(`${lines}x`, "--json");
+    refused(
+      result,
+      1,
+      /^dormouse: line 10002: it is not JSON; 10000 entries imported — correct it and go on with --from-line 10001\n$/,
+    );
+    expect(JSON.parse(result.stdout)).toEqual({ imported: 10_000, kept: 0, calls: 1, next_line: 10_001 });
+  });
+
+  it("refuses an empty file", async () => {
+    refused(await load("\n"), 2, /no entry to import/);
+  });
+});
+
+describe("dormouse status and alerts", () => {
+  it("status shows a primary with its backups, and a backup with its primary", async () => {
+    const operator = await secretFile("zurich.operator.token", pair.zurich.operatorToken);
+    const here = json(await asOperator(["status", "--json"]));
+    expect(here).toMatchObject({ site: "calgary", role: "primary", edition: "commercial", fenced: null });
+    expect(here.peers).toMatchObject([{ site: "zurich", quarantined: 0 }]);
+    expect(done(await asOperator(["status"])).stdout).toMatch(/^zurich +(asleep|shipping) /m);
+    const there = json(
+      await dormouse(["status", "--url", pair.zurich.url, "--token-file", operator, "--json"]),
+    );
+    expect(there).toMatchObject({ site: "zurich", role: "backup", primary: { site: "calgary" } });
+  });
+
+  it("alerts test raises an alert that the list shows", async () => {
+    done(await asOperator(["alerts", "test"]));
+    const { alerts } = json(await asOperator(["alerts", "--json"])) as { alerts: { event: string }[] };
+    expect(alerts.map(({ event }) => event)).toContain("test");
+    expect(done(await asOperator(["alerts", "list", "--limit", "1"])).stdout).toMatch(/ test +/);
+  });
+});
+
+/** `script` gives a command a terminal, as a person has it. */
+describe("at a terminal", () => {
+  async function atTerminal(args: readonly string[], typed: string): Promise<CommandResult> {
+    const quoted = [command, ...args].map((word) => `'${word}'`).join(" ");
+    return await new Promise((done) => {
+      const child = execFile("script", ["-qec", quoted, "/dev/null"], (error, stdout, stderr) => {
+        done({ status: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+      });
+      // The terminal echoes what is typed before the question comes, so type when it is there.
+      child.stdout?.once("data", () => child.stdin?.write(typed));
+    });
+  }
+  const connection = () => ["--url", pair.calgary.url, "--token-file", tokenFile];
+
+  it("a secret is asked for and not echoed", async () => {
+    const args = ["entry", "add", "--vault", vault, "--title", "T", "--secret", "password", ...connection()];
+    const { status, stdout } = await atTerminal(args, "s3cret\r");
+    expect(stdout).toMatch(/password: /);
+    expect(stdout).not.toContain("s3cret");
+    expect(status).toBe(0);
+    const { entries } = json(await entry(["list", "--json", "--reveal"])) as {
+      entries: { fields: unknown }[];
+    };
+    expect(entries[0]?.fields).toEqual([{ label: "password", kind: "concealed", value: "s3cret" }]);
+  });
+
+  it("Ctrl-C at a question leaves everything as it was", async () => {
+    const args = ["entry", "add", "--vault", vault, "--title", "T", "--secret", "password", ...connection()];
+    expect((await atTerminal(args, "s3c\u0003")).status).toBe(130);
+    expect((await entry(["list"])).stdout).toBe("");
+  });
+
+  it("a deletion happens only after yes", async () => {
+    const args = ["vault", "delete", vault, ...connection()];
+    const no = await atTerminal(args, "n\r");
+    expect(no.stdout).toMatch(/Delete the vault "team" and everything in it for good\? \[y\/N\]/);
+    expect(no.status).toBe(2);
+    expect((await atTerminal(args, "y\r")).status).toBe(0);
+    expect((await entry(["list"])).status).toBe(5);
+  });
+});

@@ -2,13 +2,12 @@ import { type ErrorCode, errorCodes, Refusal } from "../core/errors.ts";
 import type { Problem } from "../protocol/answers.ts";
 import { problemStatus } from "./problem-status.ts";
 
-/** The body of a refusal (RFC 9457). */
-export function problemOf(refusal: Refusal, requestId: string): Problem {
+/** The body of a refusal (RFC 9457), but for the request's id. */
+export function problemOf(refusal: Refusal): Omit<Problem, "request_id"> {
   const { code, message, mistakes } = refusal;
   return {
     ...problemHead(code),
     detail: message,
-    request_id: requestId,
     ...(mistakes.length > 0 && { errors: mistakes }),
   };
 }

@@ -8,6 +8,7 @@ import { problemOf, refusalOf } from "./problem.ts";
 import { logFault } from "./request-log.ts";
 import type { RouteSpec } from "./route-table.ts";
 import { securityHeaders } from "./security-headers.ts";
+import { sendJson } from "./send-json.ts";
 
 /** Sends whatever was thrown as a problem. What is no refusal is a bug, and nobody outside learns more of it. */
 export function sendProblem(
@@ -17,10 +18,10 @@ export function sendProblem(
   reply: FastifyReply,
 ): void {
   const refusal = refusalOf(error);
-  const problem = problemOf(refusal ?? new Refusal("internal"), request.id);
+  const problem = problemOf(refusal ?? new Refusal("internal"));
   if (problem.status === 500 || problem.status === 507) logFault(logger, request, error);
   if (problem.status === 401) reply.header("www-authenticate", "Bearer");
-  void reply.code(problem.status).type(problemMediaType).send(problem);
+  void sendJson(reply, problem.status, problem);
 }
 
 /** What no route takes: an address that takes other methods is told from one that is not there. */
@@ -50,7 +51,7 @@ export function refuseMalformedHttp(this: unknown, error: Error & { code?: strin
   const isTooLarge = error.code === "HPE_HEADER_OVERFLOW";
   const detail = isTooLarge ? "The headers are too large." : "The request is not HTTP.";
   const status = isTooLarge ? 431 : 400;
-  const problem = { ...problemOf(new Refusal("invalid_request", detail), "none"), status };
+  const problem = { ...problemOf(new Refusal("invalid_request", detail)), status };
   const body = JSON.stringify(problem);
   const headers = {
     ...securityHeaders,

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
-import { problemMediaType } from "../protocol/answers.ts";
 import type { Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
 import { waitForBackups } from "./replication-wait.ts";
@@ -14,6 +13,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { importRoutes } from "./routes/imports.ts";
 import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
+import { sendJson } from "./send-json.ts";
 
 /** Registers every call of the table and every call of the edition, each behind its gate. Returns what it registered. */
 export function registerRoutes(app: FastifyInstance, context: HttpContext): readonly RouteSpec[] {
@@ -59,7 +59,8 @@ function register(
       const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
       const answer = await handler(callOf(request, spec));
       const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
-      return send(reply, answer, body);
+      if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
+      return sendJson(reply, answer.status, body);
     },
   });
 }
@@ -76,8 +77,7 @@ function callOf(request: FastifyRequest, spec: RouteSpec): Call {
 }
 
 function refuseQuery(query: object): void {
-  const names = Object.keys(query);
-  if (names.length === 0) return;
+  if (Object.keys(query).length === 0) return;
   const message = "this call has no query parameters";
   throw new Refusal("invalid_request", undefined, [{ path: "query", message }]);
 }
@@ -96,12 +96,4 @@ async function finishWrite(
   const replication = await waitForBackups(context, row, waitSeconds);
   reply.header("preference-applied", `wait=${waitSeconds}`);
   return { ...body, replication };
-}
-
-function send(reply: FastifyReply, { status, tagged }: Answer, body: object): FastifyReply {
-  if (tagged !== undefined) reply.header("etag", `"${formatPosition(tagged.position)}"`);
-  return reply
-    .code(status)
-    .type(status >= 400 ? problemMediaType : "application/json; charset=utf-8")
-    .send(body);
 }

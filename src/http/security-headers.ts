@@ -6,5 +6,5 @@ export const securityHeaders = {
   "referrer-policy": "no-referrer",
 } as const;
 
-/** Besides, where the server speaks TLS: a year of never again without (RFC 6797). */
-export const tlsHeaders = { "strict-transport-security": "max-age=31536000" } as const;
+/** Where the server speaks TLS, besides: a year of never again without (RFC 6797). */
+export const tlsHeaders = { ...securityHeaders, "strict-transport-security": "max-age=31536000" } as const;

@@ -24,12 +24,8 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const { logger } = options;
   const closing = new AbortController();
   const app = createApp(options);
-  const headers = options.tls ? { ...securityHeaders, ...tlsHeaders } : securityHeaders;
   app.decorateRequest("principal", undefined as never);
-  app.addHook("onRequest", async (request, reply) => {
-    reply.headers(headers);
-    reply.header("request-id", request.id);
-  });
+  app.addHook("onRequest", async (_, reply) => setCommonHeaders(options, reply));
   app.addHook("onResponse", async (request, reply) => logAnswer(logger, request, reply));
   app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
   acceptJson(app);
@@ -42,6 +38,11 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     deadlines.close();
   });
   return app;
+}
+
+function setCommonHeaders({ tls }: ServerOptions, reply: FastifyReply): void {
+  reply.headers(tls ? tlsHeaders : securityHeaders);
+  reply.header("request-id", reply.request.id);
 }
 
 function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
@@ -62,8 +63,11 @@ function createApp(options: ServerOptions): FastifyInstance {
     // Requests that still arrive are refused in our own form.
     return503OnClosing: false,
     clientErrorHandler: refuseMalformedHttp,
-    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
-      sendProblem(options.logger, error, request, reply),
+    // An address that cannot be decoded passes no hook.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      setCommonHeaders(options, reply);
+      sendProblem(options.logger, error, request, reply);
+    },
   };
   if (options.tls === undefined) return fastify({ ...common, http: node });
   const https = { ...node, ...options.tls, handshakeTimeout: handshakeMs };

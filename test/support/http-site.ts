@@ -2,11 +2,13 @@ import type { LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { systemClock, systemHash, systemRandom } from "../../src/app/system-ports.ts";
 import type { Edition, EditionRoute, WriteRefusal } from "../../src/core/edition.ts";
-import type { SiteName } from "../../src/core/ids.ts";
+import { encodeAccess, type Scope } from "../../src/core/access.ts";
+import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import type { BackupsHolding } from "../../src/core/ports.ts";
 import { formatPosition, type Position } from "../../src/core/position.ts";
 import type { Role } from "../../src/core/push.ts";
 import { formatToken, formatTokenId, newToken, verifierOf } from "../../src/crypto/token.ts";
+import { accessIdOf } from "../../src/http/authentication.ts";
 import { buildServer } from "../../src/http/server.ts";
 import type { ServerOptions } from "../../src/http/server-options.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
@@ -78,10 +80,7 @@ export async function openHttpSite(options: HttpSiteOptions = {}) {
   const logged: string[] = [];
   const logger = pino({ level: "debug" }, { write: (line: string) => void logged.push(line) });
   const app = buildServer({ store, edition, ...ports, logger, site, version: "0.0.0", ...rest });
-  const token = newToken("operator", ports.random);
-  const created = { label: "test", createdAt: 0, expiresAt: null };
-  await store.addOperator({ tokenId: formatTokenId(token), verifier: verifierOf(token), ...created });
-  const operator = formatToken(token);
+  const operator = await addOperator(null);
 
   async function call(route: string, { token, body, headers = {} }: CallOptions = {}): Promise<Answered> {
     const [method = "", url = ""] = route.split(" ");
@@ -106,12 +105,29 @@ export async function openHttpSite(options: HttpSiteOptions = {}) {
     return { path: `/api/vaults/${id}`, token: String(json["token"]), id };
   }
 
+  /** A further token of a vault, as the call that will give them out would store it. */
+  async function addAccess(vaultId: string, scope: Scope, expiresAt: number | null = null): Promise<string> {
+    const made = newToken("vault", ports.random);
+    const verifier = Buffer.from(verifierOf(made)).toString("hex");
+    const access = { kind: "machine", name: scope, scope, verifier, createdAt: 0, expiresAt } as const;
+    const key = { kind: "access", vaultId: vaultId as VaultId, accessId: accessIdOf(made) } as const;
+    await store.write({ keys: [key], decide: () => [{ key, body: encodeAccess(access) }] });
+    return formatToken(made);
+  }
+
+  async function addOperator(expiresAt: number | null): Promise<string> {
+    const made = newToken("operator", ports.random);
+    const record = { label: "test", createdAt: 0, expiresAt };
+    await store.addOperator({ tokenId: formatTokenId(made), verifier: verifierOf(made), ...record });
+    return formatToken(made);
+  }
+
   async function close(): Promise<void> {
     await app.close();
     await store.close();
   }
 
-  return { app, store, edition, operator, logged, call, createVault, close };
+  return { app, store, edition, operator, logged, call, createVault, addAccess, addOperator, close };
 }
 
 export type HttpSite = Awaited<ReturnType<typeof openHttpSite>>;

@@ -1,0 +1,200 @@
+import { connect, type Socket } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { type HttpSite, type HttpSiteOptions, openHttpSite } from "../../test/support/http-site.ts";
+
+/** A request takes far less, and a test should not take long. */
+const deadlineMs = 150;
+const keepAliveMs = 100;
+
+let site: HttpSite;
+afterEach(() => site.close());
+
+async function listen(options: HttpSiteOptions = {}): Promise<number> {
+  site = await openHttpSite({ deadlineMs, keepAliveMs, ...options });
+  await site.app.listen({ host: "127.0.0.1", port: 0 });
+  const address = site.app.server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** A raw connection, and everything that came on it until the server ended it. */
+function open(port: number): {
+  readonly socket: Socket;
+  readonly ended: Promise<string>;
+  read(text: string): Promise<void>;
+} {
+  const socket = connect(port, "127.0.0.1");
+  let received = "";
+  let onData = () => {};
+  socket.on("data", (chunk) => {
+    received += chunk.toString();
+    onData();
+  });
+  // A reset is an end too.
+  socket.on("error", () => {});
+  const ended = new Promise<string>((resolve) => void socket.on("close", () => resolve(received)));
+  const read = (text: string) =>
+    new Promise<void>((resolve) => {
+      onData = () => received.includes(text) && resolve();
+      onData();
+    });
+  return { socket, ended, read };
+}
+
+const post = (token: string, length: number) =>
+  `POST /api/vaults HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+const get = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+
+describe("a peer that owes bytes is cut off", () => {
+  it("when it says nothing at all", async () => {
+    const { ended } = open(await listen());
+    expect(await ended).toBe("");
+  });
+
+  it("in the middle of its headers, even when it sends a little now and then", async () => {
+    const { socket, ended } = open(await listen());
+    socket.write("GET /healthz HTTP/1.1\r\nhost: a\r\n");
+    const trickle = setInterval(() => socket.write("x: y\r\n"), 20);
+    expect(await ended).toBe("");
+    clearInterval(trickle);
+  });
+
+  it("in the middle of its body, even when it sends a little now and then", async () => {
+    const { socket, ended } = open(await listen());
+    socket.write(post(site.operator, 1000));
+    const trickle = setInterval(() => socket.write(" "), 20);
+    expect(await ended).toBe("");
+    clearInterval(trickle);
+    expect((await site.call("GET /api/vaults", { token: site.operator })).json.vaults).toEqual([]);
+  });
+
+  it("in the middle of the headers of its second request", async () => {
+    const { socket, ended, read } = open(await listen());
+    socket.write(get);
+    await read('"status":"ok"');
+    socket.write("GET /healthz HTTP/1.1\r\n");
+    expect((await ended).match(/HTTP\/1\.1 200/g)).toHaveLength(1);
+  });
+
+  it("in the middle of a body that it was refused already", async () => {
+    const { socket, ended, read } = open(await listen());
+    socket.write(post("nobody", 1000));
+    await read('"unauthorized"');
+    expect(await ended).toContain("401");
+  });
+});
+
+describe("a peer that owes nothing is not", () => {
+  it("while it waits for an answer that takes longer than the deadline", async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
+    const port = await listen({ readiness: () => answered });
+    const { socket, ended } = open(port);
+    socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    // Another peer, connected later, is cut off first: the deadline has passed.
+    await open(port).ended;
+    resolve([]);
+    expect(await ended).toContain('"status":"ready"');
+  });
+
+  it("for a refusal with a body that it has sent: the connection goes on", async () => {
+    const { socket, ended, read } = open(await listen());
+    const body = " ".repeat(100_000);
+    for (let round = 0; round < 3; round += 1) socket.write(post("nobody", body.length) + body);
+    socket.write(get);
+    await read('"status":"ok"');
+    expect((await ended).match(/HTTP\/1\.1 401/g)).toHaveLength(3);
+  });
+
+  it("until it has been idle for the keep-alive time", async () => {
+    const { socket, ended, read } = open(await listen());
+    socket.write(get);
+    await read('"status":"ok"');
+    expect((await ended).toLowerCase()).toContain("connection: keep-alive");
+  });
+});
+
+describe("what is not HTTP", () => {
+  it.each([
+    ["garbage", "hunter2 hunter2\r\n\r\n", "400"],
+    ["headers over what Node takes", `GET / HTTP/1.1\r\nx: ${"hunter2".repeat(5_000)}\r\n\r\n`, "431"],
+    [
+      "two lengths",
+      "POST /api/vaults HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+      "400",
+    ],
+  ])("gets a problem and the end of the line: %s", async (_, sent, status) => {
+    const { socket, ended } = open(await listen());
+    socket.write(sent);
+    const received = await ended;
+    expect(received).toContain(`HTTP/1.1 ${status} `);
+    expect(received).toContain("content-type: application/problem+json");
+    expect(received).not.toContain("hunter2");
+    const [head = "", body = ""] = received.split("\r\n\r\n");
+    expect(head).toContain(`content-length: ${body.length}`);
+    expect(JSON.parse(body)).toMatchObject({ code: "invalid_request", status: Number(status) });
+  });
+});
+
+describe("a server that closes", () => {
+  const patient = { deadlineMs: 60_000, keepAliveMs: 60_000 };
+
+  it("ends idle connections at once, used and unused ones, and unfinished headers", async () => {
+    const port = await listen(patient);
+    const [used, unused, unfinished] = [open(port), open(port), open(port)];
+    used.socket.write(get);
+    await used.read('"status":"ok"');
+    unfinished.socket.write("GET /healthz HTTP/1.1\r\n");
+    // A further answer shows that the server has seen what was sent before.
+    const last = open(port);
+    last.socket.write(get);
+    await last.read('"status":"ok"');
+    await site.app.close();
+    await Promise.all([used.ended, unused.ended, unfinished.ended, last.ended]);
+  });
+
+  it("finishes what is in flight, then ends its connection", async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
+    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
+    const readiness = () => {
+      onAsked();
+      return answered;
+    };
+    const { socket, ended } = open(await listen({ ...patient, readiness }));
+    socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
+    await asked;
+    const closed = site.app.close();
+    resolve([]);
+    expect(await ended).toContain('"status":"ready"');
+    await closed;
+  });
+
+  it("refuses a request that still arrives, in the form of any other refusal", async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
+    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
+    const readiness = () => {
+      onAsked();
+      return answered;
+    };
+    const { socket, ended } = open(await listen({ ...patient, readiness }));
+    socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
+    await asked;
+    const closed = site.app.close();
+    socket.write(get);
+    await new Promise((done) => setImmediate(done));
+    resolve([]);
+    const received = await ended;
+    expect(received).toContain('"status":"ready"');
+    await closed;
+  });
+
+  it("does not wait for a body that does not come", async () => {
+    const port = await listen(patient);
+    const { socket, ended } = open(port);
+    socket.write(post(site.operator, 1000));
+    const other = open(port);
+    other.socket.write(get);
+    await other.read('"status":"ok"');
+    await site.app.close();
+    expect(await ended).toBe("");
+    await other.ended;
+  });
+});

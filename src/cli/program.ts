@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { programVersion } from "../app/version.ts";
 
 type CommandEntry = {
   readonly name: string;
@@ -61,7 +61,7 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
     .description(
       "A self-hosted vault for credentials whose off-site backup is current a moment after every write.",
     )
-    .version(readVersion())
+    .version(programVersion)
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", overview);
@@ -83,9 +83,3 @@ Examples:
   dormouse serve --config calgary.yaml
   dormouse status --url http://127.0.0.1:8200 --token-file operator.token
 `;
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  if (typeof manifest !== "object" || manifest === null || !("version" in manifest)) return "unknown";
-  return String(manifest.version);
-}

@@ -23,7 +23,7 @@ function site(...args: readonly string[]): string[] {
   return [...args, ...nowhere, "--token-file", tokenFile];
 }
 
-describe("wrong usage ends with status 2, one line and nothing on stdout", () => {
+describe.concurrent("wrong usage ends with status 2, one line and nothing on stdout", () => {
   it.each<[string, () => readonly string[], RegExp]>([
     [
       "an unknown command",

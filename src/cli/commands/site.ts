@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
+import type { Finding } from "../../app/doctor.ts";
 import { printJson, printLine, printNote } from "../output.ts";
-import { usageRefusal } from "../report.ts";
+import { CommandRefusal, usageRefusal } from "../report.ts";
 
 type SiteOptions = { readonly config?: string };
 
@@ -90,6 +91,16 @@ function stopWithLauncher(): void {
 async function examineSite(options: SiteOptions & { readonly json?: boolean }): Promise<void> {
   const configPath = configPathOf(options);
   const { examine } = await import("../../app/doctor.ts");
-  void configPath;
-  void examine;
+  const findings = await examine({ configPath });
+  const bad = findings.filter(({ ok }) => !ok);
+  if (options.json === true) printJson({ ok: bad.length === 0, findings });
+  else for (const finding of findings) printFinding(finding);
+  if (bad.length === 0) return;
+  const count = bad.length === 1 ? "one thing is" : `${bad.length} things are`;
+  throw new CommandRefusal("config_invalid", `${count} wrong with this site`, "see the findings");
+}
+
+function printFinding({ check, ok, detail, remedy }: Finding): void {
+  printLine(`${ok ? "ok " : "BAD"}  ${check}: ${detail}`);
+  if (remedy !== null) printLine(`     ${remedy}`);
 }

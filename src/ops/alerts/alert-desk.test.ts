@@ -346,6 +346,7 @@ describe("a store that fails", () => {
     const failing = { addAlert: broken, undelivered: broken, markDelivered: broken };
     const desk = openDesk(url, failing);
     for (let i = 0; i < 3; i += 1) await desk.raise("disk_low", "", "full", {});
+    expect(lines.filter((line) => line.includes("could not be stored"))).toHaveLength(1);
     await clock.advance(1_000);
     await receiver.requests(1);
     await desk.raise("disk_recovered", "", "room again", {});

@@ -67,8 +67,8 @@ export class AlertDesk implements Alerts, AsyncDisposable {
       this.#write(alert);
       for (const courier of this.#couriers) courier.wake();
     } catch (error) {
-      this.#options.log.error({ event, err: error }, "the alert that follows could not be stored");
-      this.#carry(told);
+      // Told once: a full disk refuses many writes, and each of them raises this.
+      if (this.#carry(told)) this.#options.log.error({ event, err: error }, "this alert could not be stored");
     }
   }
 
@@ -106,9 +106,10 @@ export class AlertDesk implements Alerts, AsyncDisposable {
     if (ends !== null && this.#unstored.has(keyOf(ends, told.subject))) this.#carry(told);
   }
 
-  #carry({ event, subject, message, details }: Told): void {
+  /** Whether it was news. */
+  #carry({ event, subject, message, details }: Told): boolean {
     const { severity, ends } = alertEvents[event];
-    if (this.#unstored.has(keyOf(event, subject))) return;
+    if (this.#unstored.has(keyOf(event, subject))) return false;
     const opening = ends === null ? undefined : this.#unstored.get(keyOf(ends, subject));
     this.#unstoredCount += 1;
     const alert: Alert = {
@@ -126,6 +127,7 @@ export class AlertDesk implements Alerts, AsyncDisposable {
     else if (event !== "test") this.#unstored.set(keyOf(event, subject), alert);
     this.#write(alert);
     for (const courier of this.#couriers) courier.carry(alert);
+    return true;
   }
 }
 

@@ -10,6 +10,7 @@ import {
 } from "./entry-content.ts";
 import type { Fields } from "./fields.ts";
 import { nameInput, readTextInput } from "./file-input.ts";
+import { printable } from "./printable.ts";
 import { askHidden } from "./prompt.ts";
 import { usageRefusal } from "./report.ts";
 
@@ -111,8 +112,14 @@ async function readSecrets(labels: readonly string[]): Promise<readonly string[]
   if (labels.length === 0) return [];
   if (!process.stdin.isTTY) return await readSecretLines(labels);
   const values: string[] = [];
-  for (const label of labels) values.push(await askHidden(`${label}: `));
+  for (const label of labels) values.push(await askValue(label));
   return values;
+}
+
+async function askValue(label: string): Promise<string> {
+  const value = await askHidden(`${printable(label)}: `);
+  if (value === "") throw usageRefusal(`no value was given for ${label}`, "type it, or leave out --secret");
+  return value;
 }
 
 async function readSecretLines(labels: readonly string[]): Promise<readonly string[]> {

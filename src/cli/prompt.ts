@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
+import { printable } from "./printable.ts";
 import { usageRefusal } from "./report.ts";
 
 /** Ctrl-C at a question. The status is what a shell gives a command that SIGINT ended. */
@@ -20,15 +21,17 @@ export async function askHidden(question: string): Promise<string> {
 export async function confirm(question: string, yes: boolean): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY) throw usageRefusal("this cannot be undone and nobody can be asked", "give --yes");
-  const answer = await ask(`${question} [y/N] `, process.stderr);
+  const answer = await ask(`${printable(question)} [y/N] `, process.stderr);
   if (!/^y(es)?$/i.test(answer.trim())) throw usageRefusal("not confirmed, nothing was changed", "");
 }
 
 async function ask(question: string, echo: NodeJS.WritableStream): Promise<string> {
-  process.stderr.write(question);
+  // The terminal stops echoing here, so the question comes after it: who sees it may type at once.
   const lines = createInterface({ input: process.stdin, output: echo, terminal: true });
+  process.stderr.write(question);
   lines.on("SIGINT", () => {
     process.stderr.write("\n");
+    lines.close();
     process.exit(interruptedStatus);
   });
   try {

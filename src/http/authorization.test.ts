@@ -27,6 +27,7 @@ const allowed: Readonly<Record<RouteName, readonly Asking[]>> = {
   deleteEntry: ["write", "owner"],
   restoreEntry: ["write", "owner"],
   listAlerts: ["operator"],
+  testAlerts: ["operator"],
 };
 
 function editionRoute(caller: EditionRoute["caller"]): EditionRoute {

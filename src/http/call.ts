@@ -5,6 +5,7 @@ import type { Clock, Random } from "../core/ports.ts";
 import type { RowMatch } from "../core/row-match.ts";
 import type { StoredRow } from "../core/row.ts";
 import type { Store } from "../core/store.ts";
+import type { AlertTestAnswer } from "../protocol/answers.ts";
 import type { RouteName, SpecOf } from "./route-table.ts";
 
 /** What handlers are given of the site. */
@@ -17,6 +18,8 @@ export type HttpContext = {
   readonly version: string;
   /** Why the site cannot do its role's work; empty where it can. */
   readonly readiness: () => Promise<readonly string[]>;
+  /** Raises a test alert and tries every channel once. */
+  readonly testAlerts: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
 };

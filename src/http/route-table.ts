@@ -46,6 +46,7 @@ export const routeTable = {
   deleteEntry: { method: "DELETE", path: entry, caller: "write", ...write, takesQuery: true },
   restoreEntry: { method: "POST", path: `${entry}/restore`, caller: "write", ...write },
   listAlerts: { method: "GET", path: "/api/alerts", caller: "operator", ...read, takesQuery: true },
+  testAlerts: { method: "POST", path: "/api/alerts/test", caller: "operator", ...read },
 } as const satisfies Readonly<Record<string, RouteSpec>>;
 
 export type RouteName = keyof typeof routeTable;

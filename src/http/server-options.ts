@@ -3,6 +3,7 @@ import type { Edition } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { Store } from "../core/store.ts";
+import type { AlertTestAnswer } from "../protocol/answers.ts";
 
 export type ServerOptions = {
   readonly store: Store;
@@ -13,6 +14,8 @@ export type ServerOptions = {
   readonly site: SiteName;
   /** The program's version. */
   readonly version: string;
+  /** Raises a test alert and tries every channel once; without it there is no channel. */
+  readonly testAlerts?: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Why the site cannot do its role's work; by default what the store alone tells. */
   readonly readiness?: () => Promise<readonly string[]>;
   /** PEM. Without it the server speaks plain HTTP. */

@@ -48,7 +48,8 @@ function setCommonHeaders({ tls }: ServerOptions, reply: FastifyReply): void {
 function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const { store, edition, clock, random, site, version } = options;
   const readiness = options.readiness ?? siteReadiness(store);
-  return { store, edition, clock, random, site, version, readiness, closing };
+  const testAlerts = options.testAlerts ?? (async () => []);
+  return { store, edition, clock, random, site, version, readiness, testAlerts, closing };
 }
 
 function createApp(options: ServerOptions): FastifyInstance {

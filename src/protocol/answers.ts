@@ -71,6 +71,11 @@ export type AlertAnswer = {
 };
 export type AlertListAnswer = { readonly alerts: readonly AlertAnswer[] };
 
+/** What came of a test alert, channel by channel; `error` says why one did not take it. */
+export type AlertTestAnswer = {
+  readonly deliveries: readonly { readonly channel: string; readonly ok: boolean; readonly error?: string }[];
+};
+
 export type HealthAnswer = {
   readonly status: "ok";
   readonly site: string;

@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
-import { cell, objectsIn } from "../fields.ts";
+import { cell, type Fields, objectsIn } from "../fields.ts";
 import { printJson, printLine, printNote, printTable } from "../output.ts";
+import { CommandRefusal } from "../report.ts";
 
 type Options = ConnectionOptions & { readonly json?: boolean };
 
@@ -51,7 +52,18 @@ async function listAlerts(options: Options & { readonly limit: number }): Promis
 async function testAlerts(options: Options): Promise<void> {
   await withSite(options, async (site) => {
     const { body } = await site.call({ method: "POST", path: "/api/alerts/test" });
+    const deliveries = objectsIn(body, "deliveries");
     if (options.json === true) printJson(body);
-    else printLine("The test alert was taken.");
+    else for (const delivery of deliveries) printLine(describeDelivery(delivery));
+    if (deliveries.length === 1)
+      printNote("There is no channel but the log: see alerts.webhook in the configuration.");
+    const failed = deliveries.filter(({ ok }) => ok !== true).map(({ channel }) => cell(channel));
+    if (failed.length === 0) return;
+    const detail = `the test alert was not taken by ${failed.join(", ")}`;
+    throw new CommandRefusal("unreachable", detail, "see what it answered; the site goes on trying");
   });
+}
+
+function describeDelivery({ channel, ok, error }: Fields): string {
+  return `${cell(channel)}: ${ok === true ? "delivered" : cell(error)}`;
 }

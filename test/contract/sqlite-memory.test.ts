@@ -1,7 +1,7 @@
 import { afterEach } from "vitest";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { openMemoryStore } from "../../src/store/sqlite/open.ts";
-import { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { VirtualClock } from "../support/ports.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
 import { storeContract } from "./store-contract.ts";

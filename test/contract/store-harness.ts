@@ -4,7 +4,7 @@ import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } f
 import { protocolVersion, type Push } from "../../src/core/push.ts";
 import type { RowKey, StoredRow } from "../../src/core/row.ts";
 import type { ApplyOutcome, BatchLimit, Listing, Store, Write } from "../../src/core/store.ts";
-import { SeededRandom, VirtualClock } from "../support/ports.ts";
+import { SeededRandom, type VirtualClock } from "../support/ports.ts";
 
 /** What the contract needs of a store that is to keep it. */
 export type StoreUnderTest = {

@@ -150,7 +150,7 @@ const first: Migration = {
     database.exec(replicatedTable("accesses", "vault_id, access_id"));
     database.exec(replicatedTable("entries", "vault_id, entry_id"));
     database.exec("CREATE INDEX vaults_deleted ON vaults (vault_id) WHERE deleted = 1");
-    database.exec("CREATE INDEX accesses_id ON accesses (access_id)");
+    database.exec("CREATE INDEX accesses_id ON accesses (access_id, vault_id)");
   },
 };
 

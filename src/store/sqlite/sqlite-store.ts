@@ -31,7 +31,7 @@ import { acknowledge, configurePeers, resumeFrom } from "./primary.ts";
 import { readQuarantined } from "./quarantine.ts";
 import { readRow } from "./replicated-tables.ts";
 import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
-import { recordEpoch, type Transaction } from "./transaction.ts";
+import { inOneStep, recordEpoch, type Transaction } from "./transaction.ts";
 import { commitWrite, readAccess, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
 import { WriteQueue } from "./write-queue.ts";
 
@@ -236,12 +236,7 @@ export class SqliteStore implements Store {
   }
 
   #write<T>(work: (tx: Transaction) => T): Promise<T> {
-    return this.#open(() =>
-      // oxlint-disable-next-line require-yield -- one step of work, in the shape of many
-      this.#queue.enqueue(function* (tx) {
-        return work(tx);
-      }),
-    );
+    return this.#open(() => this.#queue.enqueue(inOneStep(work)));
   }
 
   /** All statements of a read run in one turn, and commits are turns of their own: a read sees one state of the data. */

@@ -7,6 +7,14 @@ import { readSite, writeSite } from "./site-record.ts";
 export type Steps<T> = Generator<undefined, T, undefined>;
 export type Work<T> = (tx: Transaction) => Steps<T>;
 
+/** Work that is short enough to have no steps. */
+export function inOneStep<T>(work: (tx: Transaction) => T): Work<T> {
+  // oxlint-disable-next-line require-yield -- one step, in the shape of many
+  return function* (tx) {
+    return work(tx);
+  };
+}
+
 /** What the members of one group commit hand to each other; a savepoint that fails puts it back. */
 type Carried = { readonly site: Site | undefined; readonly hasPeers: boolean | undefined };
 

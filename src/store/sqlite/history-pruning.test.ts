@@ -1,0 +1,192 @@
+import { describe, expect, it } from "vitest";
+import {
+  allRows,
+  batch,
+  drain,
+  fill,
+  newEntry,
+  newVault,
+  set,
+  shared,
+  zurich,
+} from "../../../test/contract/store-harness.ts";
+import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
+import type { RowKey } from "../../core/row.ts";
+import type { Store } from "../../core/store.ts";
+import { type Connection, openImage } from "./connection.ts";
+import { pruneHistory, pruneLeft } from "./history-pruning.ts";
+import { siteImage } from "./new-site.ts";
+import { openMemoryStore } from "./open.ts";
+import type { SqliteStore } from "./sqlite-store.ts";
+import { Transaction } from "./transaction.ts";
+
+const { init, open } = sqliteSite();
+
+function memory(role: "primary" | "backup"): SqliteStore {
+  const site = role === "primary" ? "calgary" : zurich;
+  return openMemoryStore({ image: siteImage({ site: site as typeof zurich, role, ...ports }), ...ports });
+}
+
+/** Works on a memory store's database behind its back, as one transaction. */
+function behind<T>(store: SqliteStore, work: (connection: Connection) => T): T {
+  const { writer } = openImage(store.serialize());
+  const result = work(writer);
+  store.replaceDatabase(writer.database.serialize());
+  writer.close();
+  return result;
+}
+
+function prune(store: SqliteStore, changesKept: number, pointsMax = 1_000): void {
+  behind(store, (connection) => pruneHistory(new Transaction(connection), { changesKept, pointsMax }));
+}
+
+function seqs(store: SqliteStore): number[] {
+  return behind(store, (connection) =>
+    connection.all<{ seq: number }>("SELECT seq FROM history ORDER BY epoch, seq").map(({ seq }) => seq),
+  );
+}
+
+/** The start of the first epoch is at 0; a vault at 1 and one entry, changed so often that the site stands at `last`. */
+async function churn(store: Store, last: number): Promise<RowKey> {
+  const { vault } = await fill(store, 0);
+  const key = newEntry(vault.vaultId);
+  for (let seq = 2; seq <= last; seq += 1) await set(store, key, `version ${seq}`);
+  return key;
+}
+
+describe("the history", () => {
+  it("loses points that no row stands at, but for those of the last changes", async () => {
+    const store = memory("primary");
+    await churn(store, 20);
+    prune(store, 5);
+    expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
+  });
+
+  it("loses nothing above the lowest acked, nor while a peer is unknown", async () => {
+    const store = memory("primary");
+    await store.configurePeers([zurich]);
+    await churn(store, 20);
+    prune(store, 5);
+    expect(seqs(store)).toHaveLength(21);
+    const { head } = await store.site();
+    await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
+    prune(store, 5);
+    expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
+  });
+
+  it("keeps for good every point that a backup stood at, and knows it", async () => {
+    const [store, backup] = [memory("primary"), memory("backup")];
+    await store.configurePeers([zurich]);
+    const key = await churn(store, 8);
+    await drain(store, backup);
+    const old = (await backup.site()).head;
+    for (let seq = 9; seq <= 30; seq += 1) await set(store, key, `version ${seq}`);
+    await drain(store, backup);
+    prune(store, 2);
+    expect(seqs(store)).toEqual([0, 1, 8, 29, 30]);
+    expect(await store.resumeFrom(zurich, old, [])).toBe("known");
+  });
+
+  it("goes on where it stopped, a bounded piece at a time", async () => {
+    const store = memory("primary");
+    await churn(store, 20);
+    prune(store, 5, 4);
+    expect(seqs(store)).toHaveLength(21 - 2);
+    for (let piece = 0; piece < 5; piece += 1) prune(store, 5, 4);
+    expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
+  });
+
+  it("loses the point that was kept for a row when the row leaves it, but none that it was not kept for", async () => {
+    const store = memory("primary");
+    await churn(store, 20);
+    prune(store, 5);
+    const vault = (await store.vaults())[0]?.row.key ?? newVault();
+    await set(store, vault, "renamed");
+    expect(seqs(store)).toEqual([0, 16, 17, 18, 19, 20, 21]);
+    behind(store, (connection) => pruneLeft(connection, { epoch: 1, seq: 16 }));
+    expect(seqs(store)).toEqual([0, 16, 17, 18, 19, 20, 21]);
+  });
+
+  it("is pruned on a site without peers as it writes, two points with each change", async () => {
+    const store = memory("primary");
+    const key = await churn(store, 20);
+    behind(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
+    for (let change = 0; change < 11; change += 1) await set(store, key, "later");
+    expect(seqs(store).filter((seq) => seq <= 20)).toEqual([0, 1]);
+    expect(seqs(store)).toHaveLength(13);
+  });
+});
+
+describe("a listing from a pruned history", () => {
+  it("ends only where the chain is known, and in the end has everything", async () => {
+    const [store, backup] = [memory("primary"), memory("backup")];
+    const { vault, keys } = await fill(store, 30);
+    for (const key of keys.slice(5, 20)) await set(store, key, "changed");
+    prune(store, 3);
+    await store.configurePeers([zurich]);
+    await set(store, vault, "renamed");
+    expect(await drain(store, backup, { rows: 4, bytes: 2 ** 20 })).toBeGreaterThan(7);
+    expect(shared(await allRows(backup))).toEqual(shared(await allRows(store)));
+    expect((await backup.site()).head).toEqual((await store.site()).head);
+  });
+
+  it("of a former backup goes on to a point that it was pushed to, where none lies within the limit", async () => {
+    const [store, former, other] = [memory("primary"), memory("backup"), memory("backup")];
+    await store.configurePeers([zurich]);
+    await fill(store, 29);
+    await drain(store, former, { rows: 10, bytes: 2 ** 20 });
+    behind(former, (connection) => connection.run("UPDATE site SET role = 'primary'"));
+    await former.configurePeers([zurich]);
+    const sizes: number[] = [];
+    for (let after = { epoch: 0, seq: 0 }, isLast = false; !isLast; ) {
+      const listing = await former.listAbove(after, { rows: 4, bytes: 2 ** 20 });
+      ({ isLast } = listing);
+      after = listing.through.position;
+      sizes.push(listing.rows.filter(({ key }) => key.kind === "entry").length);
+    }
+    expect(sizes).toEqual([9, 10, 10]);
+    await drain(former, other, { rows: 4, bytes: 2 ** 20 });
+    expect(shared(await allRows(other))).toEqual(shared(await allRows(store)));
+  });
+});
+
+describe("a database that is put back under a running store", () => {
+  it("is met as it is: head, peers and rows are those of the older copy", async () => {
+    const store = memory("primary");
+    await store.configurePeers([zurich]);
+    const { keys } = await fill(store, 3);
+    const [image, site] = [store.serialize(), await store.site()];
+    const lost = await set(store, keys[0] ?? newVault(), "lost");
+    const { head } = await store.site();
+    await store.acknowledge(zurich, { through: head, rows: [lost], rejected: [] });
+    store.replaceDatabase(image);
+    expect(await store.site()).toEqual(site);
+    expect((await store.peers())[0]?.acked).toBeNull();
+    const again = await set(store, keys[1] ?? newVault(), "another");
+    expect(again.position).toEqual(lost.position);
+    expect((await store.site()).head).not.toEqual(head);
+    expect(await store.acknowledge(zurich, { through: head, rows: [], rejected: [] })).toBe("unknown");
+    expect(await store.resumeFrom(zurich, head, [])).toBe("unknown");
+    expect((await store.site()).fenced).toBe("primary_behind");
+  });
+
+  it("is never pushed from as if it were the newer one: the listing names its own chain", async () => {
+    const [store, backup] = [memory("primary"), memory("backup")];
+    await store.configurePeers([zurich]);
+    const { keys } = await fill(store, 3);
+    const image = store.serialize();
+    await set(store, keys[0] ?? newVault(), "lost");
+    await drain(store, backup);
+    const { head } = await backup.site();
+    store.replaceDatabase(image);
+    for (const key of keys) await set(store, key, "another history");
+    const listing = await store.listAbove(head.position, batch);
+    expect(listing.after.position).toEqual(head.position);
+    expect(listing.after.chain).not.toEqual(head.chain);
+  });
+
+  it("is refused by a store on a file, where a transaction may be open", () => {
+    const { store } = open(init());
+    expect(() => store.replaceDatabase(Buffer.alloc(0))).toThrow("only a memory store");
+  });
+});

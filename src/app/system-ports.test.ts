@@ -1,5 +1,5 @@
 import { getActiveResourcesInfo } from "node:process";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { utf8 } from "../core/bytes.ts";
 import { newUuidV7 } from "../core/ids.ts";
 import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
@@ -33,6 +33,19 @@ test("a sleep longer than a timer can be does not end at once", async () => {
   await systemClock.sleep(20, never);
   expect(ended).toBe(false);
   stop.abort();
+  await sleep;
+});
+
+test("a sleep longer than a timer can be ends when its whole time is over", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  let ended = false;
+  const sleep = systemClock.sleep(2 ** 31 + 1_000, never).then(() => {
+    ended = true;
+  });
+  await vi.advanceTimersByTimeAsync(2 ** 31);
+  expect(ended).toBe(false);
+  await vi.advanceTimersByTimeAsync(1_000);
+  vi.useRealTimers();
   await sleep;
 });
 

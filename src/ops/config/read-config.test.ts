@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Refusal } from "../../core/errors.ts";
 import type { Config } from "./config.ts";
@@ -178,6 +180,31 @@ disk_free_min: 5
       expect.stringMatching(/^line 16, alerts\.lag_after_ms: must be a whole number of milliseconds/),
       expect.stringMatching(/^line 17, alerts\.email: is not supported: .* use alerts\.webhook/),
       "line 18, disk_free_min: is unknown; the keys here are edition, site, data, listen, public_url, replication, alerts, disk_free_min_bytes",
+    ]);
+  });
+
+  test("what is wrong in itself is not looked at again together with other keys", async () => {
+    const mistakes = await mistakesOf(`edition: commercial
+site: 5
+data: x
+listen: { host: 5, behind_proxy: x }
+public_url: [x]
+replication: { peers: [5, { site: {}, url: 7, token_file: [] }], backoff: { cap_ms: x, base_ms: 700000 } }
+alerts: { webhook: 5, webhook_file: [] }
+`);
+    expect(mistakes.map((mistake) => mistake.split(": ")[0])).toEqual([
+      "line 2, site",
+      "line 4, listen.host",
+      "line 4, listen.behind_proxy",
+      "line 5, public_url",
+      "line 6, replication.peers[0]",
+      "line 6, replication.peers[1].site",
+      "line 6, replication.peers[1].url",
+      "line 6, replication.peers[1].token_file",
+      "line 6, replication.backoff.cap_ms",
+      "line 6, replication.backoff.base_ms",
+      "line 7, alerts.webhook",
+      "line 7, alerts.webhook_file",
     ]);
   });
 
@@ -379,6 +406,11 @@ describe("files with secrets", () => {
     ]);
   });
 
+  test("a pipe in place of a token file is refused, and nobody waits for its writer", async () => {
+    await promisify(execFile)("mkfifo", ["-m", "600", join(folder, "zurich.token")]);
+    expect(await mistakesOf(commercial)).toEqual([expect.stringMatching(/^line 8,.*is not a file/)]);
+  });
+
   test("a webhook file is held to the same rules", async () => {
     const text = `${community}alerts: { webhook_file: hook }\n`;
     await put("hook", "https://hooks.example/secret", 0o644);
@@ -414,6 +446,10 @@ describe("what is not one plain YAML document", () => {
   ];
   test.each(cases)("%s is refused with its line", async (_, text, expected) => {
     expect((await mistakesOf(text)).join("\n")).toMatch(expected);
+  });
+
+  test("one slip draws one mistake for its line, not all that the parser has to say of it", async () => {
+    expect(await mistakesOf(`${community}alerts: { webhook: "x" "y" "z" ] }\n`)).toHaveLength(1);
   });
 
   test("a bomb of aliases is refused at once", async () => {

@@ -71,3 +71,10 @@ export function isVerifiedBy(token: Token, verifier: Uint8Array | undefined): bo
 function checksum(text: string): string {
   return createHash("sha256").update(text, "ascii").digest("base64url").slice(0, 6);
 }
+
+/** Whether two tokens are the same, in constant time: for bearers that a site can derive itself. */
+export function isSameToken(a: Token, b: Token): boolean {
+  const isSameId = timingSafeEqual(a.id, b.id);
+  const isSameSecret = timingSafeEqual(a.secret, b.secret);
+  return a.kind === b.kind && isSameId && isSameSecret;
+}

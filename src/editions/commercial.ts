@@ -10,7 +10,8 @@ import { receivePush } from "../replication/backup/apply.ts";
 import { receiveHello, sayHello } from "../replication/hello.ts";
 import { Workers } from "../replication/primary/workers.ts";
 import { describeReplication } from "../replication/status.ts";
-import { applyPath, helloPath } from "../replication/transport.ts";
+import { httpExchange, type HttpExchangeOptions } from "../replication/http-exchange.ts";
+import { applyPath, helloPath, makeTransport } from "../replication/transport.ts";
 
 export type CommercialPeer = {
   readonly site: SiteName;
@@ -33,6 +34,15 @@ export type CommercialOptions = {
   /** A fault of this site that no caller hears of: for the log. */
   readonly onFault: (error: unknown) => void;
 };
+
+/** The way to a peer over HTTP; its owner closes it once the edition has stopped. */
+export function httpTransport(options: HttpExchangeOptions): {
+  readonly transport: Transport;
+  readonly close: () => Promise<void>;
+} {
+  const exchange = httpExchange(options);
+  return { transport: makeTransport(exchange), close: () => exchange.close() };
+}
 
 /** Larger than any batch: 1 MiB of rows in base64 with their keys, hashes and positions. */
 const pushBytesMax = 8 * 1024 * 1024;

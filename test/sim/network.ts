@@ -4,6 +4,10 @@ import type { Random } from "../../src/core/ports.ts";
 import { applyPath, type Exchange, type Reply } from "../../src/replication/transport.ts";
 import type { Scheduler } from "./scheduler.ts";
 
+type Request = { readonly from: SiteName; readonly to: SiteName; readonly path: string; readonly json: string };
+/** A request that has left, with how often its sender's disk had been put back by then. */
+type Sent = Request & { readonly era: number };
+
 /** Answers a request at the receiving site; rejects where nobody listens. */
 export type Receive = (to: SiteName, path: string, from: SiteName, body: unknown) => Promise<Reply>;
 
@@ -50,8 +54,10 @@ export class Network {
   intercept: ((path: string, json: string) => Reply | undefined) | null = null;
   /** Told of everything that happens to a request. */
   note: (text: string) => void = () => undefined;
-  /** Told when a late repetition was taken. */
-  onLateApply: (from: SiteName, to: SiteName) => void = () => undefined;
+  /** How often a site's disk was put back so far. */
+  eraOf: (site: SiteName) => number = () => 0;
+  /** Told of a site that took a push which had left before its sender's disk was put back. */
+  onStaleApply: (to: SiteName) => void = () => undefined;
   readonly #cut = new Set<string>();
   readonly #random: Random;
   readonly #scheduler: Scheduler;
@@ -112,9 +118,10 @@ export class Network {
   }
 
   /** Resolves with the answer, rejects where the connection is refused, and never settles where something is lost. */
-  async #carry(request: Network["sent"][number]): Promise<Reply> {
+  async #carry(request: Request): Promise<Reply> {
     const { faults } = this;
-    this.sent.push(request);
+    const sent = { ...request, era: this.eraOf(request.from) };
+    this.sent.push(sent);
     const name = `#${this.sent.length} ${request.from} to ${request.to}`;
     this.note(`${name} ${summary(request)}`);
     const own = this.intercept?.(request.path, request.json);
@@ -123,16 +130,16 @@ export class Network {
     if (this.#isCut(request)) throw new Error("ECONNREFUSED");
     if (this.#draws(faults.dropRequest)) return never();
     this.note(`${name} arrives`);
-    if (this.#draws(faults.repeat)) this.#repeatLater(request);
+    if (this.#draws(faults.repeat)) this.#repeatLater(sent);
     if (this.#draws(faults.garbage)) return this.#garbage();
-    const reply = await this.#deliver(request);
+    const reply = await this.#deliver(sent);
     await this.#delay(faults.delayMsMax);
     this.note(`${name} answered ${reply.status} ${summaryOfReply(reply)}`);
     if (this.#draws(faults.dropAnswer) || this.#isCut(request)) return never();
     return reply;
   }
 
-  async #deliver({ from, to, path, json }: Network["sent"][number]): Promise<Reply> {
+  async #deliver({ from, to, path, json, era }: Sent): Promise<Reply> {
     const body: unknown = JSON.parse(json);
     if (path === applyPath) {
       const { rows } = body as { rows: { kind: string; key: Record<string, string>; hash: string }[] };
@@ -140,7 +147,9 @@ export class Network {
       for (const row of rows) if (this.#isFlipped(row)) row.hash = "0".repeat(64);
     }
     try {
-      return await this.#receive(to, path, from, body);
+      const reply = await this.#receive(to, path, from, body);
+      if (path === applyPath && reply.status === 200 && era !== this.eraOf(from)) this.onStaleApply(to);
+      return reply;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return { status: 500, body: { code: error.code } };
@@ -152,14 +161,11 @@ export class Network {
     return this.poisoned.has(id) || this.#draws(this.faults.flipRow);
   }
 
-  #repeatLater(request: Network["sent"][number]): void {
+  #repeatLater(request: Sent): void {
     this.#scheduler.schedule(this.#random.fraction() * this.faults.lateMsMax, () => {
       this.note(`late repetition of ${summary(request)}`);
       if (this.#isCut(request)) return;
-      this.#deliver(request).then(
-        ({ status }) => status === 200 && this.onLateApply(request.from, request.to),
-        () => undefined,
-      );
+      this.#deliver(request).catch(() => undefined);
     });
   }
 
@@ -188,7 +194,7 @@ export class Network {
   }
 }
 
-function summary({ path, json }: Network["sent"][number]): string {
+function summary({ path, json }: Request): string {
   const { after, through, applied, rows } = JSON.parse(json) as Record<string, string> & { rows?: object[] };
   return path === applyPath ? `push ${after} to ${through}, ${rows?.length} rows` : `hello at ${applied}`;
 }

@@ -59,8 +59,8 @@ export class World {
   /** How often a site's disk was put back, running or not. */
   readonly putBacks = new Map<SiteName, number>();
   /**
-   * Sites whose disk was put back under the running process, until they start anew; and those that took a late repetition from
-   * before their primary was put back. Nobody can notice either without a write.
+   * Sites whose disk was put back under the running process, until they start anew; and those that took a push from before
+   * their primary was put back. Nobody can notice either without a write.
    */
   readonly silentlyPutBack = new Set<SiteName>();
   readonly #options: WorldOptions;
@@ -72,9 +72,8 @@ export class World {
     this.scheduler = new Scheduler(this.random);
     this.network = new Network(this.random, this.scheduler, (...request) => this.#receive(...request));
     this.network.note = (text) => this.note(text);
-    this.network.onLateApply = (from, to) => {
-      if (this.putBacks.has(from)) this.silentlyPutBack.add(to);
-    };
+    this.network.eraOf = (site) => this.putBacks.get(site) ?? 0;
+    this.network.onStaleApply = (to) => this.silentlyPutBack.add(to);
   }
 
   /** A primary in calgary and its backups, all stopped, all empty. */
@@ -301,7 +300,7 @@ const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
 
 /**
  * The writes that a row stands for. A tombstone has no body: the purge that left it is found by its position, or is one that
- * was never answered.
+ * was never answered. Where several purges left the same tombstone in histories that parted, it stands for all of them.
  */
 function lineageOf(row: StoredRow | undefined, writes: readonly TrackedWrite[]): readonly number[] {
   if (!row) return [];
@@ -309,6 +308,7 @@ function lineageOf(row: StoredRow | undefined, writes: readonly TrackedWrite[]):
   const key = formatKey(row.key);
   const purges = writes.filter((write) => write.isPurge && formatKey(write.key) === key);
   const isHere = ({ position }: TrackedWrite) => position && comparePositions(position, row.position) === 0;
-  const purge = purges.find(isHere) ?? purges.findLast(({ position }) => position === null);
-  return purge ? [...purge.lineage, purge.id] : [];
+  const here = purges.filter(isHere);
+  const possible = here.length > 0 ? here : purges.filter(({ position }) => position === null);
+  return [...new Set(possible.flatMap((purge) => [...purge.lineage, purge.id]))];
 }

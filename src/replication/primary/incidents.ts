@@ -1,6 +1,7 @@
 import type { AlertDetails, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
+import type { AlertStore } from "../../core/store.ts";
 
 /** What can be wrong with one backup, with the notice that ends it. */
 const endings = {
@@ -14,49 +15,35 @@ const endings = {
 export type BackupIncident = keyof typeof endings;
 
 /**
- * The incidents of one backup. Whether one is open is the store's knowledge, so that a restart neither repeats an alert nor
- * forgets to end it; what is kept here only saves asking.
+ * The incidents of one backup. Which are open is the store's knowledge alone, so that neither a restart nor a disk put back
+ * repeats an alert or forgets to end it.
  */
 export class Incidents {
   readonly #backup: SiteName;
   readonly #alerts: Alerts;
-  readonly #open: Set<BackupIncident>;
+  readonly #store: Pick<AlertStore, "openIncidents">;
 
-  /** @param open the incidents of this backup that the store holds open */
-  constructor(backup: SiteName, alerts: Alerts, open: Iterable<BackupIncident>) {
+  constructor(backup: SiteName, alerts: Alerts, store: Pick<AlertStore, "openIncidents">) {
     this.#backup = backup;
     this.#alerts = alerts;
-    this.#open = new Set(open);
-  }
-
-  has(incident: BackupIncident): boolean {
-    return this.#open.has(incident);
+    this.#store = store;
   }
 
   /** Tells the operator, once until the incident ends. */
   async open(incident: BackupIncident, message: string, details: AlertDetails): Promise<void> {
-    if (this.#open.has(incident)) return;
     await this.#alerts.raise(incident, this.#backup, message, { backup: this.#backup, ...details });
-    this.#open.add(incident);
   }
 
-  /** Tells the operator that it is over; nothing where it was not open. */
-  async end(incident: BackupIncident): Promise<void> {
-    if (!this.#open.has(incident)) return;
-    const [event, message] = endings[incident];
-    await this.#alerts.raise(event, this.#backup, message, { backup: this.#backup });
-    this.#open.delete(incident);
-  }
-
-  /** Ends everything that a finished drain disproves. */
-  async endAfterDrain(): Promise<void> {
-    await this.end("replication_failed");
-    await this.end("replication_unauthorized");
-    await this.end("replication_refused");
-    await this.end("replication_lagging");
+  /** Tells the operator what is over. Costs one look at the store while nothing is open. */
+  async end(isOver: (incident: BackupIncident) => boolean): Promise<void> {
+    for (const { event, details } of await this.#store.openIncidents()) {
+      if (details["backup"] !== this.#backup || !isBackupIncident(event) || !isOver(event)) continue;
+      const [ending, message] = endings[event];
+      await this.#alerts.raise(ending, this.#backup, message, { backup: this.#backup });
+    }
   }
 }
 
-export function isBackupIncident(event: AlertEvent): event is BackupIncident {
+function isBackupIncident(event: AlertEvent): event is BackupIncident {
   return Object.hasOwn(endings, event);
 }

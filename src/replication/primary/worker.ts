@@ -79,6 +79,8 @@ export class Worker {
   #lastContactAt: number | null = null;
   #lastError: string | null = null;
   #lagWatch: AbortController | null = null;
+  /** Whether the operator knows of the lag since the last finished drain: then no timer need watch it. */
+  #lagIsTold = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
@@ -267,16 +269,15 @@ export class Worker {
     this.#lastError = null;
     this.#lagWatch?.abort();
     this.#lagWatch = null;
+    this.#lagIsTold = false;
     await this.#guard(() => this.#endIncidents());
     if (!this.#isEnded) this.#become("drained");
   }
 
   async #endIncidents(): Promise<void> {
     const { incidents, store } = this.#options;
-    await incidents.endAfterDrain();
-    if (!incidents.has("replication_quarantined")) return;
     const { quarantined } = await store.backlog(this.peer);
-    if (quarantined === 0) await incidents.end("replication_quarantined");
+    await incidents.end((incident) => incident !== "replication_quarantined" || quarantined === 0);
   }
 
   #fenced(): void {
@@ -339,7 +340,7 @@ export class Worker {
 
   /** One timer while attempts fail and a row is dirty: for the moment at which the oldest is too old. */
   #watchLag(): void {
-    if (this.#lagWatch || this.#options.incidents.has("replication_lagging")) return;
+    if (this.#lagWatch || this.#lagIsTold) return;
     const watch = new AbortController();
     this.#lagWatch = watch;
     void this.#guard(() => this.#tellLag(watch.signal)).finally(() => {
@@ -356,6 +357,7 @@ export class Worker {
       if (abort.aborted) return;
       if (lagMs >= lagAfterMs) {
         const details = { count: dirty, lag_ms: lagMs, last_error: this.#lastError };
+        this.#lagIsTold = true;
         return incidents.open("replication_lagging", "Backup is behind", details);
       }
       await clock.sleep(lagAfterMs - lagMs, abort);

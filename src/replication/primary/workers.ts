@@ -3,7 +3,7 @@ import type { SiteName } from "../../core/ids.ts";
 import type { BackupsHolding } from "../../core/ports.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
 import type { AlertStore } from "../../core/store.ts";
-import { Incidents, isBackupIncident } from "./incidents.ts";
+import { Incidents } from "./incidents.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
 export type WorkersOptions = Omit<WorkerOptions, "peer" | "transport" | "incidents" | "onFenced"> & {
@@ -28,10 +28,8 @@ export class Workers {
     const { fenced } = await this.#options.store.site();
     if (fenced !== null) return this.fence();
     const { peers, store, alerts, ...options } = this.#options;
-    const open = await store.openIncidents();
     for (const { site: peer, transport } of peers) {
-      const own = open.filter((alert) => alert.details["backup"] === peer).map((alert) => alert.event);
-      const incidents = new Incidents(peer, alerts, own.filter(isBackupIncident));
+      const incidents = new Incidents(peer, alerts, store);
       const onFenced = () => void this.fence();
       const worker = new Worker({
         ...options,

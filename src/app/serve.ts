@@ -1,0 +1,32 @@
+import { once } from "node:events";
+import { Refusal } from "../core/errors.ts";
+import { createLogger } from "../ops/logging.ts";
+import { listenForShutdown } from "./shutdown.ts";
+import { openSite } from "./site.ts";
+import { readSiteConfig } from "./site-config.ts";
+
+export type ServeOptions = {
+  readonly configPath: string;
+  /** `auto`: readable where a terminal watches, JSON everywhere else. */
+  readonly log: "auto" | "json" | "pretty";
+};
+
+/** Type stripping, `AsyncDisposableStack` and SQLite's binding need it. */
+const nodeMajorMin = 24;
+
+/**
+ * Runs a site until SIGINT or SIGTERM, then stops it in order.
+ * @throws Refusal for everything that keeps it from starting; nothing is left open then
+ */
+export async function serve({ configPath, log: form }: ServeOptions): Promise<void> {
+  if (Number.parseInt(process.versions.node, 10) < nodeMajorMin) {
+    throw new Refusal("runtime_unsupported", `this is Node ${process.versions.node}`);
+  }
+  using shutdown = listenForShutdown();
+  const config = await readSiteConfig(configPath);
+  const log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
+  await using site = await openSite({ config, log });
+  if (!shutdown.signal.aborted) await once(shutdown.signal, "abort");
+  log.info("stopping");
+  void site;
+}

@@ -1,0 +1,152 @@
+import { readFile } from "node:fs/promises";
+import type { Edition } from "../core/edition.ts";
+import { Refusal } from "../core/errors.ts";
+import type { Store } from "../core/store.ts";
+import { siteReadiness } from "../http/readiness.ts";
+import { buildServer } from "../http/server.ts";
+import { finishDeletions } from "../http/vault-deletion.ts";
+import { AlertDesk } from "../ops/alerts/alert-desk.ts";
+import { WebhookChannel } from "../ops/alerts/webhook-channel.ts";
+import type { Config, ListenConfig } from "../ops/config/config.ts";
+import { diskRoom } from "../ops/disk.ts";
+import type { Logger } from "../ops/logging.ts";
+import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
+import { openSqliteStore } from "../store/sqlite/open.ts";
+import { databasePath } from "./data-folder.ts";
+import { openCommercial, openCommunity } from "./edition.ts";
+import { tellFaults } from "./store-faults.ts";
+import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
+import { programVersion } from "./version.ts";
+
+export type SiteOptions = {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Puts something between the store and everything that uses it: a benchmark's stopwatch. */
+  readonly wrapStore?: (store: Store) => Store;
+};
+
+/** A running site. Disposing it stops it in order: no new requests, those in flight, replication, alerts, the database. */
+export type RunningSite = AsyncDisposable & { readonly store: Store; readonly edition: Edition };
+
+/**
+ * Opens a site and starts it: everything is wired together here and nowhere else. What is opened is closed in the opposite
+ * order, also where a later step fails.
+ * @throws Refusal `data_missing`, `data_in_use`, `data_of_other_site`, `database_corrupt`, `database_newer`, `port_in_use`,
+ *   `config_invalid`
+ */
+export async function openSite({ config, log, wrapStore }: SiteOptions): Promise<RunningSite> {
+  await using closing = new AsyncDisposableStack();
+  closing.use(lockDataFolder(config.dataFolder));
+  const opened = wrap(openStore(config, log, closing), wrapStore);
+  const alerts = openAlerts(config, opened, log);
+  const afterEdition = closing.use(new AsyncDisposableStack());
+  const edition =
+    config.edition === "commercial"
+      ? await openCommercial({ config, store: opened, alerts, log }, afterEdition)
+      : await openCommunity(config, opened, log);
+  // Closed after the edition: the incidents that end while it stops are still to be stored.
+  closing.defer(() => alerts.stop());
+  closing.defer(() => edition.stop());
+  const store = tellFaults(opened, edition);
+  await listen({ config, log, store, edition, alerts }, closing);
+  alerts.start();
+  await edition.start();
+  continueDeletions({ store, edition, log }, closing);
+  const owned = closing.move();
+  return { store, edition, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+function wrap(store: Store, wrapStore: SiteOptions["wrapStore"]): Store {
+  return wrapStore ? wrapStore(store) : store;
+}
+
+function openStore(config: Config, log: Logger, closing: AsyncDisposableStack): Store {
+  const { store, upgrade } = openSqliteStore({
+    path: databasePath(config.dataFolder),
+    expectedSite: config.site,
+    diskFreeMinBytes: config.diskFreeMinBytes,
+    clock: systemClock,
+    random: systemRandom,
+    hash: systemHash,
+  });
+  closing.defer(() => store.close());
+  if (upgrade) log.warn({ upgrade }, "the database was upgraded; a checked copy of the old one is beside it");
+  return store;
+}
+
+function openAlerts({ alerts, site }: Config, store: Store, log: Logger): AlertDesk {
+  const channels = alerts.webhookUrl === null ? [] : [new WebhookChannel({ url: alerts.webhookUrl, site })];
+  return new AlertDesk({ store, clock: systemClock, random: systemRandom, log, channels });
+}
+
+type Parts = {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly edition: Edition;
+  readonly alerts: AlertDesk;
+};
+
+async function listen(
+  { config, log, store, edition, alerts }: Parts,
+  closing: AsyncDisposableStack,
+): Promise<void> {
+  const { dataFolder, diskFreeMinBytes } = config;
+  const server = buildServer({
+    store,
+    edition,
+    clock: systemClock,
+    random: systemRandom,
+    logger: log,
+    site: config.site,
+    version: programVersion,
+    testAlerts: () => alerts.deliverTest(),
+    readiness: siteReadiness(store, async () => {
+      const { isEnough } = await diskRoom(dataFolder, diskFreeMinBytes);
+      return isEnough ? [] : ["disk_low"];
+    }),
+    ...(config.listen.tls && { tls: await readTls(config.listen.tls) }),
+  });
+  closing.defer(() => server.close());
+  const { host, port } = config.listen;
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    throw isInUse(error)
+      ? new Refusal("port_in_use", `another process listens on ${host} port ${port}`)
+      : error;
+  }
+  log.info({ role: (await store.site()).role, edition: edition.name, url: config.publicUrl }, "listening");
+}
+
+async function readTls({
+  certFile,
+  keyFile,
+}: NonNullable<ListenConfig["tls"]>): Promise<{ key: Buffer; cert: Buffer }> {
+  const [key, cert] = await Promise.all([readFile(keyFile), readFile(certFile)]);
+  return { key, cert };
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+}
+
+/** What a crash left of a vault's deletion goes on beside everything else. */
+function continueDeletions(
+  { store, edition, log }: Omit<Parts, "config" | "alerts">,
+  closing: AsyncDisposableStack,
+): void {
+  const stop = new AbortController();
+  const running = deleteOrphans(store, edition, stop.signal).catch((error: unknown) => {
+    log.error({ err: error }, "what is left of a deleted vault could not be deleted");
+  });
+  closing.defer(async () => {
+    stop.abort();
+    await running;
+  });
+}
+
+async function deleteOrphans(store: Store, edition: Edition, signal: AbortSignal): Promise<void> {
+  if ((await edition.writeGuard()) !== undefined) return;
+  await finishDeletions({ store, clock: systemClock, onCommit: () => edition.signalReplication(), signal });
+}

@@ -7,7 +7,7 @@ import type { AlertChannel } from "./alert-channel.ts";
 
 const dayMs = 86_400_000;
 /** After this an alert is history and no longer news. */
-export const alertAgeMsMax = 7 * dayMs;
+const alertAgeMsMax = 7 * dayMs;
 
 export type CourierOptions = {
   readonly channel: AlertChannel;

@@ -9,7 +9,7 @@ import { listenUrl, originOf } from "./network.ts";
 export type Secrets = { readonly webhookUrl: string | null; readonly tokens: readonly string[] };
 
 export const defaultHost = "127.0.0.1";
-export const defaultPort = 8200;
+const defaultPort = 8200;
 
 /** A path of the file as a path of the machine: relative ones are relative to the file. */
 export function pathBeside(configPath: string, path: string): string {

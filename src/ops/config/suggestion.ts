@@ -21,7 +21,7 @@ export function describeUnknownKey(parent: Path, key: string): string {
 }
 
 /** The closest of the candidates, where it is close enough to be a slip of the fingers. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+function nearest(word: string, candidates: readonly string[]): string | undefined {
   const slipsMax = word.length <= 4 ? 1 : word.length <= 8 ? 2 : 3;
   let best: { readonly candidate: string; readonly distance: number } | undefined;
   for (const candidate of candidates) {

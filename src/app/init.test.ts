@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ErrorCode } from "../core/errors.ts";
-import { formatTokenId, isVerifiedBy, parseToken } from "../crypto/token.ts";
+import { formatTokenId, isSameVerifier, parseToken, verifierOf } from "../crypto/token.ts";
 import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
 import { openSqliteStore } from "../store/sqlite/open.ts";
 import { init } from "./init.ts";
@@ -70,7 +70,7 @@ test("the operator token is one that the site knows, and the site keeps no more 
   const { role, site } = await store.site();
   await store.close();
   expect([site, role]).toEqual(["calgary", "primary"]);
-  expect(isVerifiedBy(token, stored?.verifier)).toBe(true);
+  expect(isSameVerifier(verifierOf(token), stored?.verifier)).toBe(true);
   const bytes = await readFile(file);
   expect(bytes.includes(Buffer.from(token.secret))).toBe(false);
   expect(bytes.includes(operatorToken)).toBe(false);

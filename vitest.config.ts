@@ -1,4 +1,13 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Files that wait for real time or real processes begin first: begun last, they would run alone at the end. */
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => (/\/test\/(e2e|sim)\//.test(moduleId) ? 0 : 1);
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -6,12 +15,12 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     // Processes, not threads: the database driver is native code, and a leaked handle then stays in one file's process.
     pool: "forks",
-    // A process that a test leaves running fails its file.
+    // What a test leaves behind fails its file.
     setupFiles: ["test/support/leak-guard.ts"],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     // A test that only passes in the order of the file is broken.
-    sequence: { shuffle: { files: false, tests: true } },
+    sequence: { sequencer: SlowFirst, shuffle: { files: false, tests: true } },
     // Nothing may be left over from the test before.
     restoreMocks: true,
     unstubEnvs: true,

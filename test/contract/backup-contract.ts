@@ -175,6 +175,57 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     });
   });
 
+  describe("a rejection", () => {
+    /** A backup that took a push of a vault and two entries, but for the entry at 1:2, whose hash was wrong. */
+    const lacking = async () => {
+      const { primary, backup } = await pair();
+      const { keys } = await fill(primary, 2);
+      const listing = await primary.listAbove(start, batch);
+      const push = await pushOf(primary, listing);
+      const rows = push.rows.map((pushed) =>
+        pushed.kind === "row" && pushed.row.position.seq === 2
+          ? { ...pushed, row: { ...pushed.row, body: utf8("forged") } }
+          : pushed,
+      );
+      const { rejected } = expectApplied(await backup.applyPush({ ...push, rows }));
+      return { primary, backup, key: keys[0] ?? newVault(), listing, push, rejected };
+    };
+
+    it("is named by every answer until the row is taken, also by a refusal", async () => {
+      const { primary, backup, listing, push, rejected } = await lacking();
+      expect(rejected).toMatchObject([{ position: { epoch: 1, seq: 2 }, code: "row_hash_wrong" }]);
+      expect(await backup.applyPush(push)).toMatchObject({ kind: "refused", code: "resume", rejected });
+      const { head } = await backup.site();
+      const next = await primary.listAbove(head.position, batch);
+      expect(expectApplied(await backup.applyPush(await pushOf(primary, next))).rejected).toEqual(rejected);
+      const again = { ...listing, after: head, through: head };
+      expect(expectApplied(await backup.applyPush(await pushOf(primary, again))).rejected).toEqual([]);
+    });
+
+    it("is still named when the store is opened again", async () => {
+      const { backup, push, rejected } = await lacking();
+      expect(await (await reopen(backup)).applyPush(push)).toMatchObject({ kind: "refused", rejected });
+    });
+
+    it("ends when the row comes changed", async () => {
+      const { primary, backup, key } = await lacking();
+      await set(primary, key, "changed");
+      const { head } = await backup.site();
+      const push = await pushOf(primary, await primary.listAbove(head.position, batch));
+      expect(expectApplied(await backup.applyPush(push)).rejected).toEqual([]);
+      expect((await backup.row(key))?.body).toEqual(utf8("changed"));
+    });
+
+    it("puts its row into quarantine also where the answer that named it first was lost", async () => {
+      const { primary, backup, key, rejected } = await lacking();
+      const { head } = await backup.site();
+      const refused = rejected.map(({ position, code }) => ({ key, position, code }));
+      expect(await primary.resumeFrom(zurich, head, refused)).toBe("known");
+      expect(await primary.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
+      expect((await primary.row(key))?.dirty).toBe(true);
+    });
+  });
+
   describe("a refused push", () => {
     const filled = async () => {
       const { primary, backup, clock } = await pair();

@@ -3,6 +3,9 @@ import Sqlite from "better-sqlite3";
 /** What SQLite takes as a parameter. */
 export type SqlValue = string | number | Uint8Array | null;
 
+/** FULL flushes at every commit; NORMAL leaves a commit to the flush of a later one. */
+export type Synchronous = "FULL" | "NORMAL";
+
 type Statement = Sqlite.Statement<SqlValue[], unknown>;
 
 /**
@@ -12,6 +15,7 @@ type Statement = Sqlite.Statement<SqlValue[], unknown>;
 export class Connection {
   readonly database: Sqlite.Database;
   readonly #statements = new Map<string, Statement>();
+  #synchronous: Synchronous | undefined;
 
   constructor(database: Sqlite.Database) {
     this.database = database;
@@ -29,6 +33,17 @@ export class Connection {
   /** Returns how many records changed. */
   run(sql: string, ...values: SqlValue[]): number {
     return this.#prepared(sql).run(...values).changes;
+  }
+
+  /**
+   * Whether commits wait for the disk from now on. Never a prepared statement: SQLite sets this while it compiles the pragma,
+   * and a cached one that is run again may do nothing, so that a durable commit would be left without its flush.
+   * Must be called outside a transaction.
+   */
+  setSynchronous(synchronous: Synchronous): void {
+    if (synchronous === this.#synchronous) return;
+    this.database.pragma(`synchronous = ${synchronous}`);
+    this.#synchronous = synchronous;
   }
 
   /** Every statement prepared so far, for the test that reads their plans. */
@@ -56,12 +71,16 @@ export type Connections = {
   readonly reader: Connection;
 };
 
+/** A log that a large write has made longer than this is cut back when it is used up. */
+const logBytesKept = 64 * 1024 * 1024;
+
 /** Opens a database file for the store's own use: durable at every commit, and deleted content overwritten. */
 export function openFile(path: string): Connections {
   const database = new Sqlite(path, { fileMustExist: true });
   try {
     database.pragma("journal_mode = WAL");
     database.pragma("synchronous = FULL");
+    database.pragma(`journal_size_limit = ${logBytesKept}`);
     settle(database);
     const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
     reader.pragma("cache_size = -16000");

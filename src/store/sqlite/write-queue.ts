@@ -104,7 +104,7 @@ export class WriteQueue {
 /** A commit that nobody's promise depends on need not wait for the disk; the next one that does carries it along. */
 function begin(connection: Connection, members: readonly Member[]): void {
   const durable = members.some((member) => member.durability === "at_commit");
-  connection.run(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+  connection.setSynchronous(durable ? "FULL" : "NORMAL");
   connection.run("BEGIN IMMEDIATE");
 }
 

@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
  */
 
 /** The command of this checkout. */
-export const checkoutCommand = resolve(import.meta.dirname, "../../bin/dormouse");
+const checkoutCommand = resolve(import.meta.dirname, "../../bin/dormouse");
 
 const startDeadlineMs = 20_000;
 const stopDeadlineMs = 10_000;

@@ -34,7 +34,9 @@ const inputBytesMax = 2 * 1024 * 1024;
 export function addContentOptions(command: Command): Command {
   return command
     .option("--json-file <file>", "the whole entry as JSON, from a file or - for stdin; alone")
-    .addOption(new Option("--type <type>", "what it is").choices(entryTypes))
+    .addOption(
+      new Option("--type <type>", "what it is; login where a new entry names none").choices(entryTypes),
+    )
     .option("--title <title>", "what it is called")
     .option("--website <url>", "where it is used; may be repeated", collect)
     .option("--tag <tag>", "may be repeated", collect)

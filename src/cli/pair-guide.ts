@@ -20,7 +20,7 @@ Try it from another terminal in this folder:
   # an entry on calgary, then read it from zurich with the same token
   printf 'correct horse\\n' | ${command} entry add --vault $VAULT --title Mail --field username=joe --secret password --url ${here} --token-file ${token}
   ${command} entry list --vault $VAULT --url ${there} --token-file ${token}
-  curl -s -H "Authorization: Bearer $(cat ${token})" ${there}/api/vaults/$VAULT/entries
+  curl -s -H "Authorization: Bearer $(cat ${token})" ${there}/api/vaults/$VAULT/entries; echo
 
   # how replication stands
   ${command} status --url ${here} --token-file ${operator}

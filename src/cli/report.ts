@@ -20,16 +20,20 @@ export function usageRefusal(detail: string, remedy: string): CommandRefusal {
   return new CommandRefusal("usage", detail, remedy);
 }
 
+/** What would be right after a refusal. */
+export function remedyOf(refusal: Refusal): string {
+  return refusal instanceof CommandRefusal ? refusal.remedy : errorCodes[refusal.code].remedy;
+}
+
 /** One readable line for anything that was thrown, and one more for each mistake; never a stack trace, never a token. */
 export function reportOf(error: unknown): Report {
   if (!(error instanceof Refusal)) {
     return { lines: [line(describe(error), errorCodes.internal.remedy)], status: exitStatus.failed };
   }
-  const remedy = error instanceof CommandRefusal ? error.remedy : errorCodes[error.code].remedy;
   const mistakes = error.mistakes.map((mistake) =>
     clean(`  ${mistake.path || "(whole)"}: ${mistake.message}`),
   );
-  return { lines: [line(error.message, remedy), ...mistakes], status: exitStatusOf(error.code) };
+  return { lines: [line(error.message, remedyOf(error)), ...mistakes], status: exitStatusOf(error.code) };
 }
 
 function line(what: string, remedy: string): string {

@@ -15,6 +15,17 @@ export type Call = {
 
 export type Answer = { readonly status: number; readonly etag: string | undefined; readonly body: Fields };
 
+/** No site of ours answered. */
+export class UnreachableRefusal extends CommandRefusal {
+  /** Whether the call may have been taken all the same, and only its answer was lost. */
+  readonly mayHaveArrived: boolean;
+
+  constructor(detail: string, mayHaveArrived: boolean) {
+    super("unreachable", detail, errorCodes.unreachable.remedy);
+    this.mayHaveArrived = mayHaveArrived;
+  }
+}
+
 /** How long a site may be silent before it counts as unreachable. An import of 16 MiB is answered well within. */
 const silenceMsUsual = 60_000;
 const answerBytesMax = 64 * 1024 * 1024;
@@ -58,7 +69,7 @@ export class SiteClient {
       return await readAnswer(this.#send(call));
     } catch (error) {
       if (error instanceof Refusal) throw error;
-      throw this.#unreachable(reasonOf(error));
+      throw this.#unreachable(reasonOf(error), !isNeverSent(error));
     }
   }
 
@@ -82,7 +93,7 @@ export class SiteClient {
     if (status >= 300 && status < 400) return this.#unreachable(`it answered with a redirect (${status})`);
     const code = body?.code;
     if (body === undefined || typeof code !== "string") {
-      return this.#unreachable(`what answered there is no Dormouse (HTTP ${status})`);
+      return this.#unreachable(`what answered there is no Dormouse (HTTP ${status})`, true);
     }
     const detail = textOr(body, "detail", textOr(body, "title", `HTTP ${status}`));
     if (!(code in errorCodes))
@@ -93,12 +104,8 @@ export class SiteClient {
     return new Refusal(known, detail, mistakesOf(body.errors));
   }
 
-  #unreachable(reason: string): CommandRefusal {
-    return new CommandRefusal(
-      "unreachable",
-      `${this.#base.origin}: ${reason}`,
-      errorCodes.unreachable.remedy,
-    );
+  #unreachable(reason: string, mayHaveArrived = false): UnreachableRefusal {
+    return new UnreachableRefusal(`${this.#base.origin}: ${reason}`, mayHaveArrived);
   }
 }
 
@@ -160,6 +167,18 @@ const reasons: Readonly<Record<string, string>> = {
   ENETUNREACH: "the network cannot be reached",
   ETIMEDOUT: "the connection timed out",
 };
+
+const neverSent: readonly string[] = [
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+];
+
+function isNeverSent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && neverSent.includes(String(error.code));
+}
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return "the call failed";

@@ -373,6 +373,24 @@ describe("dormouse import", () => {
     expect(JSON.parse(result.stdout)).toEqual({ imported: 10_000, kept: 0, calls: 1, next_line: 10_001 });
   });
 
+  it("is refused by a backup with 8, however large, and nothing is sent twice", async () => {
+    const line = `${JSON.stringify({ type: "note", title: "A", notes: "n".repeat(100_000) })}\n`;
+    for (const count of [1, 150]) {
+      const result = await asOwner(["import", "-", "--vault", vault], line.repeat(count), pair.zurich);
+      refused(
+        result,
+        8,
+        /; 0 entries imported — write to http:\/\/127[^ ]*, then go on with --from-line 1\n$/,
+      );
+    }
+  });
+
+  it("says that nothing was sent when nobody listens", async () => {
+    const args = ["import", "-", "--vault", vault, "--url", "http://127.0.0.1:1", "--token-file", tokenFile];
+    const result = await dormouse(args, { stdin: note("A") });
+    refused(result, 4, /nothing listens there; 0 entries imported — .*, then go on with --from-line 1\n$/);
+  });
+
   it("refuses an empty file", async () => {
     refused(await load("\n"), 2, /no entry to import/);
   });

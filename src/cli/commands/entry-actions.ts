@@ -55,6 +55,7 @@ function printField(entry: Fields, label: string, json: boolean): void {
 
 async function printEntry(entry: Fields): Promise<void> {
   const names = ["entry_id", "type", "title", "version", "created_at", "updated_at"];
+  if (typeof entry.trashed_at === "string") names.push("trashed_at");
   const pairs = names.map((name) => [name, cell(entry[name])] as const);
   const lists = ["urls", "tags"].map((name) => [name, cell(textsIn(entry, name).join(", "))] as const);
   const fields = Array.isArray(entry.fields) ? objectsIn(entry, "fields") : [];

@@ -1,13 +1,12 @@
 import { createReadStream } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Mistake } from "../../core/errors.ts";
-import { Refusal } from "../../core/errors.ts";
+import { type Mistake, Refusal } from "../../core/errors.ts";
 import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
 import { unreadable } from "../file-input.ts";
 import { type GroupLimit, groupLines, type ImportGroup, LineRefusal } from "../import-lines.ts";
 import { printJson, printLine } from "../output.ts";
-import { CommandRefusal, usageRefusal } from "../report.ts";
-import type { SiteClient } from "../site-client.ts";
+import { CommandRefusal, remedyOf, usageRefusal } from "../report.ts";
+import { type SiteClient, UnreachableRefusal } from "../site-client.ts";
 
 type Options = ConnectionOptions & {
   readonly json?: boolean;
@@ -49,10 +48,10 @@ async function importFile(file: string, options: Options): Promise<void> {
   await withSite(options, async (site) => {
     try {
       for await (const group of groupLines(readChunks(file), groupLimit, options.fromLine)) {
+        showProgress(progress, group);
         progress.kept += await sendGroup(site, options.vault, group);
         progress.entries += group.lineNumbers.length;
         progress.calls += 1;
-        showProgress(progress);
       }
     } catch (error) {
       endProgress();
@@ -85,19 +84,19 @@ async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** What a site refused, with the lines that it refused. */
-class GroupRefusal extends Refusal {
+/** A call that went wrong, with its lines. */
+class GroupRefusal extends CommandRefusal {
   readonly firstLine: number;
   readonly lastLine: number;
+  /** The site may have committed the group and its answer may have been lost. */
+  readonly isUnsure: boolean;
 
   constructor(refusal: Refusal, group: ImportGroup) {
-    super(
-      refusal.code,
-      refusal.message,
-      refusal.mistakes.map((mistake) => atLine(mistake, group)),
-    );
+    const mistakes = refusal.mistakes.map((mistake) => atLine(mistake, group));
+    super(refusal.code, refusal.message, remedyOf(refusal), mistakes);
     this.firstLine = group.lineNumbers[0] ?? 0;
     this.lastLine = group.lineNumbers.at(-1) ?? 0;
+    this.isUnsure = refusal instanceof UnreachableRefusal && refusal.mayHaveArrived;
   }
 }
 
@@ -126,18 +125,22 @@ function atLine({ path, message }: Mistake, group: ImportGroup): Mistake {
 function stopped(error: unknown, progress: Progress, options: Options): unknown {
   if (!(error instanceof LineRefusal || error instanceof GroupRefusal)) return error;
   const next = error instanceof LineRefusal ? error.groupStart : error.firstLine;
-  if (options.json === true) printJson({ ...countsOf(progress), next_line: next });
-  // The site may have committed the group and its answer may have been lost.
-  const unsure = error instanceof GroupRefusal && error.code === "unreachable";
-  const remedy = unsure
-    ? `lines ${next} to ${error.lastLine} may have been imported: look before going on with --from-line ${next}`
-    : `correct it and go on with --from-line ${next}`;
-  const detail = `${error.message.replace(/\.$/, "")}; ${progress.entries} entries imported`;
-  return new CommandRefusal(error.code, detail, remedy, error.mistakes);
+  const counts = countsOf(progress);
+  if (options.json === true) printJson({ ...counts, next_line: next });
+  const detail = `${error.message.replace(/\.$/, "")}; ${counts.imported} entries imported`;
+  return new CommandRefusal(error.code, detail, howToGoOn(error, next), error.mistakes);
 }
 
-function showProgress({ entries }: Progress): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${entries} imported`);
+function howToGoOn(error: LineRefusal | GroupRefusal, next: number): string {
+  const go = `go on with --from-line ${next}`;
+  if (error instanceof LineRefusal || error.mistakes.length > 0) return `correct it and ${go}`;
+  if (!error.isUnsure) return `${error.remedy.replace(/\.$/, "")}, then ${go}`;
+  return `lines ${next} to ${error.lastLine} may have arrived: look before you ${go}`;
+}
+
+function showProgress({ entries }: Progress, { lineNumbers }: ImportGroup): void {
+  if (!process.stderr.isTTY) return;
+  process.stderr.write(`\r${entries} imported, sending lines ${lineNumbers[0]} to ${lineNumbers.at(-1)} …`);
 }
 
 function endProgress(): void {

@@ -3,7 +3,8 @@ import { systemRandom } from "../app/system-ports.ts";
 import {
   formatToken,
   formatTokenId,
-  isVerifiedBy,
+  isSameToken,
+  isSameVerifier,
   newToken,
   parseToken,
   type Token,
@@ -68,18 +69,28 @@ describe("a verifier", () => {
     expect(Buffer.from(verifierOf(vector.token)).toString("hex")).toBe(vector.verifier);
   });
 
-  it("verifies its own token and no other", () => {
+  it("is its own token's and no other's", () => {
     const token = newToken("operator", systemRandom);
-    expect(isVerifiedBy(token, verifierOf(token))).toBe(true);
-    expect(isVerifiedBy({ ...token, secret: systemRandom.bytes(32) }, verifierOf(token))).toBe(false);
-    expect(isVerifiedBy({ ...token, id: systemRandom.bytes(16) }, verifierOf(token))).toBe(false);
+    const stored = verifierOf(token);
+    expect(isSameVerifier(verifierOf(token), stored)).toBe(true);
+    expect(isSameVerifier(verifierOf({ ...token, secret: systemRandom.bytes(32) }), stored)).toBe(false);
+    expect(isSameVerifier(verifierOf({ ...token, id: systemRandom.bytes(16) }), stored)).toBe(false);
   });
 
-  it("that is not there, or is too short, verifies nothing", () => {
-    const token = newToken("operator", systemRandom);
-    expect(isVerifiedBy(token, undefined)).toBe(false);
-    expect(isVerifiedBy(token, new Uint8Array())).toBe(false);
-    expect(isVerifiedBy(token, verifierOf(token).slice(0, 31))).toBe(false);
-    expect(isVerifiedBy(token, new Uint8Array(32))).toBe(false);
+  it("is not the same as none, one too short or one of zeros", () => {
+    const verifier = verifierOf(newToken("operator", systemRandom));
+    expect(isSameVerifier(verifier, undefined)).toBe(false);
+    expect(isSameVerifier(verifier, new Uint8Array())).toBe(false);
+    expect(isSameVerifier(verifier, verifier.slice(0, 31))).toBe(false);
+    expect(isSameVerifier(verifier, new Uint8Array(32))).toBe(false);
+    expect(isSameVerifier(new Uint8Array(32), undefined)).toBe(false);
   });
+});
+
+it("two tokens are the same where kind, id and secret are", () => {
+  const token = newToken("peer", systemRandom);
+  expect(isSameToken(token, parseToken(formatToken(token)) ?? newToken("peer", systemRandom))).toBe(true);
+  expect(isSameToken(token, { ...token, kind: "operator" })).toBe(false);
+  expect(isSameToken(token, { ...token, id: systemRandom.bytes(16) })).toBe(false);
+  expect(isSameToken(token, { ...token, secret: systemRandom.bytes(32) })).toBe(false);
 });

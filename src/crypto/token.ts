@@ -60,12 +60,12 @@ export function verifierOf(token: Token): Uint8Array {
 const noVerifier = new Uint8Array(verifierBytes);
 
 /**
- * Whether a verifier is this token's, in constant time. Without a verifier the answer is no, and costs the same: an unknown
- * id must not be told from a wrong secret by the time it takes.
+ * Whether a token's verifier is the stored one, in constant time. Where none is stored the answer is no, and costs the same:
+ * an unknown id must not be told from a wrong secret by the time it takes.
  */
-export function isVerifiedBy(token: Token, verifier: Uint8Array | undefined): boolean {
-  const expected = verifier?.length === verifierBytes ? verifier : noVerifier;
-  return timingSafeEqual(verifierOf(token), expected) && expected === verifier;
+export function isSameVerifier(verifier: Uint8Array, stored: Uint8Array | undefined): boolean {
+  const expected = stored?.length === verifierBytes ? stored : noVerifier;
+  return timingSafeEqual(verifier, expected) && expected === stored;
 }
 
 function checksum(text: string): string {

@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
 import { systemRandom } from "../app/system-ports.ts";
 import type { EditionRoute } from "../core/edition.ts";
-import type { SiteName } from "../core/ids.ts";
+import type { SiteName, VaultId } from "../core/ids.ts";
+import { buryRows, vaultKey } from "../core/vault.ts";
 import { formatToken, newToken, parseToken } from "../crypto/token.ts";
+import { accessIdOf } from "./authentication.ts";
 import { type RouteName, type RouteSpec, routeTable } from "./route-table.ts";
 
 const everybody = ["nobody", "operator", "read", "write", "owner", "peer"] as const;
@@ -157,4 +159,36 @@ describe("a token", () => {
       expect((await site.call("GET /api/vaults", { headers })).status).toBe(scheme === "Basic" ? 401 : 200);
     },
   );
+});
+
+describe("a token that was taken before", () => {
+  const listOf = (path: string, token: string) => site.call(`GET ${path}/entries`, { token });
+
+  it("is refused at once when its access is revoked", async () => {
+    const vault = await site.createVault();
+    const reader = await site.addAccess(vault.id, "read");
+    expect((await listOf(vault.path, reader)).status).toBe(200);
+    const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
+    await site.store.write(buryRows([{ kind: "access", vaultId: vault.id as VaultId, accessId }]));
+    expect((await listOf(vault.path, reader)).status).toBe(401);
+  });
+
+  it("is refused at once when its vault is deleted or its time is up", async () => {
+    const vault = await site.createVault();
+    const expiresAt = Date.now() + 60_000;
+    const reader = await site.addAccess(vault.id, "read", expiresAt);
+    expect((await listOf(vault.path, reader)).status).toBe(200);
+    vi.spyOn(Date, "now").mockReturnValue(expiresAt);
+    expect((await listOf(vault.path, reader)).status).toBe(401);
+    vi.restoreAllMocks();
+    await site.store.write(buryRows([vaultKey(vault.id as VaultId)]));
+    expect((await listOf(vault.path, vault.token)).status).toBe(401);
+  });
+
+  it("does not make a mistyped one pass", async () => {
+    const vault = await site.createVault();
+    expect((await listOf(vault.path, vault.token)).status).toBe(200);
+    expect((await listOf(vault.path, vault.token.slice(0, -1))).status).toBe(401);
+    expect((await listOf(vault.path, vault.token.toUpperCase())).status).toBe(401);
+  });
 });

@@ -238,7 +238,7 @@ describe("a list", () => {
     do {
       const { json } = await call(`GET /entries?limit=70${cursor}`);
       seen.push(...(json.entries as { title: string }[]).map(({ title }) => title));
-      cursor = json.next_cursor === null ? "" : `&cursor=${json.next_cursor}`;
+      cursor = json.next_cursor === null ? "" : `&cursor=${json.next_cursor as string}`;
     } while (cursor !== "");
     expect(seen).toEqual(Array.from({ length: 250 }, (_, index) => String(249 - index)));
   });

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
-import { authenticate } from "./authentication.ts";
+import type { Authentication } from "./authentication.ts";
 import type { HttpContext } from "./call.ts";
 import type { RouteSpec } from "./route-table.ts";
 
@@ -11,6 +11,7 @@ import type { RouteSpec } from "./route-table.ts";
  */
 export function gateOf(
   context: HttpContext,
+  authentication: Authentication,
   spec: RouteSpec,
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
@@ -18,7 +19,7 @@ export function gateOf(
     if (spec.isClientWrite) await guardWrite(context, reply);
     const { vaultId } = request.params as { readonly vaultId?: string };
     const requirement = { caller: spec.caller, vaultId };
-    request.principal = await authenticate(context, request.headers.authorization, requirement);
+    request.principal = await authentication.authenticate(request.headers.authorization, requirement);
     if (spec.method === "GET" && spec.caller !== "anyone") await markRole(context, reply);
   };
 }

@@ -87,7 +87,7 @@ describe("bad input is refused by name and changes nothing", () => {
     ["an address that is no address", "GET /entries/%ff", undefined, {}, 404, "route_unknown"],
   ];
 
-  it.each(cases)("%s", async (_, route, body, headers, status, code) => {
+  it.each(cases)("%s", async (...[, route, body, headers, status, code]) => {
     const [method, path] = route.split(" ");
     const answered = await site.call(`${method} ${vault.path}${path}`, { token: vault.token, body, headers });
     expect([answered.status, answered.json.code]).toEqual([status, code]);

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
+import { Authentication } from "./authentication.ts";
 import type { Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
 import { waitForBackups } from "./replication-wait.ts";
@@ -15,8 +16,25 @@ import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
 import { sendJson } from "./send-json.ts";
 
+type AnyHandler = (call: Call) => Promise<Answer | WriteAnswer>;
+
 /** Registers every call of the table and every call of the edition, each behind its gate. Returns what it registered. */
 export function registerRoutes(app: FastifyInstance, context: HttpContext): readonly RouteSpec[] {
+  const authentication = new Authentication(context);
+  const routes = [...ownRoutes(context), ...editionRoutes(context)];
+  for (const { spec, handler } of routes) {
+    app.route({
+      ...optionsOf(spec),
+      onRequest: gateOf(context, authentication, spec),
+      handler: (request, reply) => answerCall(context, { spec, handler }, request, reply),
+    });
+  }
+  return routes.map(({ spec }) => spec);
+}
+
+type Route = { readonly spec: RouteSpec; readonly handler: AnyHandler };
+
+function ownRoutes(context: HttpContext): readonly Route[] {
   const handlers: Handlers = {
     ...healthRoutes(context),
     ...vaultRoutes(context),
@@ -24,28 +42,21 @@ export function registerRoutes(app: FastifyInstance, context: HttpContext): read
     ...importRoutes(context),
     ...alertRoutes(context),
   };
-  const specs: RouteSpec[] = [];
-  for (const [name, spec] of Object.entries(routeTable)) {
+  return Object.entries(routeTable).map(([name, spec]) => {
     // The table's type ties each name to the calls and answers of its handler; a loop over names cannot say so.
-    const handler = handlers[name as RouteName] as (call: Call) => Promise<Answer | WriteAnswer>;
-    register(app, context, spec, handler);
-    specs.push(spec);
-  }
-  for (const route of context.edition.routes) {
-    const spec = specOfEditionRoute(route);
-    register(app, context, spec, editionHandler(route));
-    specs.push(spec);
-  }
-  return specs;
+    return { spec, handler: handlers[name as RouteName] as AnyHandler };
+  });
 }
 
-function register(
-  app: FastifyInstance,
-  context: HttpContext,
-  spec: RouteSpec,
-  handler: (call: Call) => Promise<Answer | WriteAnswer>,
-): void {
-  app.route({
+function editionRoutes({ edition }: HttpContext): readonly Route[] {
+  return edition.routes.map((route) => ({
+    spec: specOfEditionRoute(route),
+    handler: editionHandler(route),
+  }));
+}
+
+function optionsOf(spec: RouteSpec) {
+  return {
     method: spec.method,
     url: spec.path,
     bodyLimit: spec.bodyBytesMax,
@@ -54,15 +65,20 @@ function register(
       isImport: spec === routeTable.importEntries,
       isCompressible: spec.caller === "peer",
     },
-    onRequest: gateOf(context, spec),
-    handler: async (request, reply) => {
-      const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
-      const answer = await handler(callOf(request, spec));
-      const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
-      if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
-      return sendJson(reply, answer.status, body);
-    },
-  });
+  };
+}
+
+async function answerCall(
+  context: HttpContext,
+  { spec, handler }: Route,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
+  const answer = await handler(callOf(request, spec));
+  const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
+  if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
+  return sendJson(reply, answer.status, body);
 }
 
 function callOf(request: FastifyRequest, spec: RouteSpec): Call {

@@ -283,7 +283,7 @@ describe("a call from another site", () => {
     ["no JSON", "{", { "content-type": "application/json" }, 400, "malformed_json"],
     ["__proto__", '{"__proto__":1}', { "content-type": "application/json" }, 400, "invalid_request"],
     ["too large", " ".repeat(10_001), { "content-type": "application/json" }, 413, "body_too_large"],
-  ])("that is %s is refused", async (_, body, headers, status, code) => {
+  ])("that is %s is refused", async (...[, body, headers, status, code]) => {
     const answered = await push(body, headers);
     expect([answered.status, answered.json.code]).toEqual([status, code]);
     expect(received).toEqual([]);

@@ -20,7 +20,7 @@ async function listen(options: HttpSiteOptions = {}): Promise<number> {
 function open(port: number): {
   readonly socket: Socket;
   readonly ended: Promise<string>;
-  read(text: string): Promise<void>;
+  readonly read: (text: string) => Promise<void>;
 } {
   const socket = connect(port, "127.0.0.1");
   let received = "";

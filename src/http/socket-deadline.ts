@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { importBytesMax } from "../protocol/limits.ts";
 
 export type SocketDeadlineOptions = {
   /** How long a peer may owe us the rest of its headers or of its body. */
@@ -57,11 +58,11 @@ function isTls(server: Server): boolean {
 class WatchedSocket {
   readonly #socket: Socket;
   readonly #options: SocketDeadlineOptions;
-  #answersDue = 0;
-  #bodiesDue = 0;
+  /** Those whose answer is not out yet. */
+  readonly #requests = new Set<IncomingMessage>();
   #isClosing = false;
-  /** Monotonic ms; null while the peer owes nothing. */
-  #owedUntil: number | null = null;
+  /** When the peer's debt falls due, where it has one; monotonic ms. */
+  #dueAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, options: SocketDeadlineOptions) {
@@ -72,43 +73,36 @@ class WatchedSocket {
 
   /** A request's headers are here. */
   begin(request: IncomingMessage, response: ServerResponse): void {
-    this.#answersDue += 1;
-    this.#bodiesDue += 1;
-    const length = Number(request.headers["content-length"] ?? 0);
+    this.#requests.add(request);
+    const length = Math.min(Number(request.headers["content-length"] ?? 0), importBytesMax);
     this.#owe(this.#isClosing ? closingMs : this.#options.deadlineMs + length / bodyBytesPerMsMin);
-    request.once("end", () => {
-      this.#bodiesDue -= 1;
-      this.#settle();
-    });
     response.once("close", () => {
-      this.#answersDue -= 1;
-      this.#settle();
+      this.#requests.delete(request);
+      if (this.#requests.size > 0) return;
+      if (this.#isClosing) this.#socket.destroySoon();
+      else this.#owe(this.#options.keepAliveMs + this.#options.deadlineMs);
     });
   }
 
   close(): void {
     this.#isClosing = true;
-    if (this.#answersDue === 0) this.#socket.destroy();
-    else if (this.#bodiesDue > 0) this.#owe(closingMs);
+    if (this.#requests.size === 0) this.#socket.destroy();
+    else this.#owe(closingMs);
   }
 
   stop(): void {
-    this.#owedUntil = null;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  #settle(): void {
-    if (this.#bodiesDue > 0) return;
-    this.#owedUntil = null;
-    if (this.#answersDue > 0) return;
-    if (this.#isClosing) this.#socket.destroySoon();
-    else this.#owe(this.#options.keepAliveMs + this.#options.deadlineMs);
+  /** Headers are owed where no request is here, bodies where one is not complete; else it is for us to answer. */
+  #isOwing(): boolean {
+    return this.#requests.size === 0 || [...this.#requests].some((request) => !request.complete);
   }
 
   #owe(ms: number): void {
     if (this.#socket.destroyed) return;
-    this.#owedUntil = performance.now() + ms;
+    this.#dueAt = performance.now() + ms;
     if (this.#timer !== undefined && !this.#isClosing) return;
     clearTimeout(this.#timer);
     this.#wait(ms);
@@ -121,8 +115,8 @@ class WatchedSocket {
 
   #look(): void {
     this.#timer = undefined;
-    if (this.#owedUntil === null) return;
-    const restMs = this.#owedUntil - performance.now();
+    if (!this.#isOwing()) return;
+    const restMs = this.#dueAt - performance.now();
     if (restMs > 0) this.#wait(restMs);
     else this.#socket.destroy();
   }

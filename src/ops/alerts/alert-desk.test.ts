@@ -360,6 +360,25 @@ describe("a store that fails", () => {
     expect(receiver.bodies[0]?.["incident"]).toBe(receiver.bodies[1]?.["incident"]);
   });
 
+  test("an end that cannot be stored is told once, however often it is raised, and again when the incident comes back", async () => {
+    const failing = { ...pick(store), addAlert: broken };
+    await store.addAlert("replication_failed", "zurich", "zurich fails", {});
+    const desk = openDesk(url, failing);
+    await receiver.requests(1);
+    for (let i = 0; i < 3; i += 1) await recover(desk, "zurich");
+    await receiver.requests(2);
+    await fail(desk, "zurich");
+    await recover(desk, "zurich");
+    await receiver.requests(4);
+    await settle();
+    expect(receiver.taken).toEqual([
+      "replication_failed zurich fails",
+      "replication_recovered zurich is back",
+      "replication_failed zurich fails",
+      "replication_recovered zurich is back",
+    ]);
+  });
+
   test("the end of an incident that could not be stored is told when the store works again", async () => {
     const failing = { ...pick(store), addAlert: broken };
     const desk = openDesk(url, failing);

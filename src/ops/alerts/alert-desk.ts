@@ -27,6 +27,7 @@ export type AlertDeskOptions = {
 /** What came of a test alert on one channel. `error` says why not, without the channel's address. */
 export type DeliveryReport = { readonly channel: string; readonly ok: boolean; readonly error?: string };
 
+const alertEventNames = Object.keys(alertEvents) as AlertEvent[];
 const levels = { info: "info", warning: "warn", critical: "error" } as const satisfies Record<
   Severity,
   string
@@ -39,7 +40,7 @@ const levels = { info: "info", warning: "warn", critical: "error" } as const sat
 export class AlertDesk implements Alerts, AsyncDisposable {
   readonly #options: AlertDeskOptions;
   readonly #couriers: readonly Courier[];
-  /** Incidents that the store could not take, so that they too are told once. */
+  /** What the store could not take last of each incident, its opening or its end, so that it too is told once. */
   readonly #unstored = new Map<string, Alert>();
   #unstoredCount = 0;
 
@@ -63,7 +64,7 @@ export class AlertDesk implements Alerts, AsyncDisposable {
     try {
       const alert = await this.#options.store.addAlert(event, subject, message, details);
       if (alert === undefined) return this.#endUnstored(told);
-      this.#unstored.delete(keyOf(event, subject));
+      this.#forget(event, subject);
       this.#write(alert);
       for (const courier of this.#couriers) courier.wake();
     } catch (error) {
@@ -123,12 +124,23 @@ export class AlertDesk implements Alerts, AsyncDisposable {
       incident: opening?.incident ?? newUuidV4(this.#options.random),
       endedAt: null,
     };
-    if (ends !== null) this.#unstored.delete(keyOf(ends, subject));
-    else if (event !== "test") this.#unstored.set(keyOf(event, subject), alert);
+    this.#forget(event, subject);
+    if (event !== "test") this.#unstored.set(keyOf(event, subject), alert);
     this.#write(alert);
     for (const courier of this.#couriers) courier.carry(alert);
     return true;
   }
+
+  #forget(event: AlertEvent, subject: string): void {
+    this.#unstored.delete(keyOf(event, subject));
+    const counterpart = counterpartOf(event);
+    if (counterpart !== undefined) this.#unstored.delete(keyOf(counterpart, subject));
+  }
+}
+
+/** The event that ends this one, or that this one ends; undefined for one that stands alone. */
+function counterpartOf(event: AlertEvent): AlertEvent | undefined {
+  return alertEvents[event].ends ?? alertEventNames.find((other) => alertEvents[other].ends === event);
 }
 
 type Told = {

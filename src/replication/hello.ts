@@ -29,7 +29,7 @@ export async function sayHello(options: HelloOptions): Promise<void> {
     const identity = identityOf(await store.site());
     const answer = await transport.hello(identity, publicUrl, abort);
     if (answer.kind === "answered") {
-      await store.recordEpoch(answer.identity.epoch);
+      if (answer.identity.realm === identity.realm) await store.recordEpoch(answer.identity.epoch);
       return;
     }
     await clock.sleep(waitMs(backoff, failures, random), abort);
@@ -50,11 +50,13 @@ export async function receiveHello(
   const hello = await readFrame(store, decodeHello(body));
   if ("status" in hello) return hello;
   if (hello.identity.site !== peer) throw new Refusal("unauthorized");
-  const { realm } = await store.site();
-  if (hello.identity.realm !== null && realm !== null && hello.identity.realm !== realm) {
-    return { status: 409, body: encodeRefused("other_realm", identityOf(await store.site())) };
+  const site = await store.site();
+  const theirs = hello.identity.realm;
+  if (theirs !== null && site.realm !== null && theirs !== site.realm) {
+    return { status: 409, body: encodeRefused("other_realm", identityOf(site)) };
   }
-  await store.recordEpoch(hello.identity.epoch);
+  // An empty backup has no realm yet, and the epochs of one that it may never join are no measure for it.
+  if (theirs !== null && theirs === site.realm) await store.recordEpoch(hello.identity.epoch);
   onHello();
   return { status: 200, body: encodeIdentity(identityOf(await store.site())) };
 }

@@ -18,7 +18,7 @@ export async function describeReplication(ports: StatusPorts): Promise<Replicati
   const { store, clock } = ports;
   const site = await store.site();
   const nowMs = clock.now();
-  const all = await store.backlogOfAll();
+  const all = site.role === "primary" ? await store.backlogOfAll() : nothingDirty;
   const base = {
     site: site.site,
     realm: site.realm,
@@ -36,6 +36,9 @@ export async function describeReplication(ports: StatusPorts): Promise<Replicati
   const peers = ports.peers.map((peer) => describePeer(ports, peer, stored, nowMs));
   return { ...base, peers: await Promise.all(peers) };
 }
+
+/** A backup owes nobody anything: whatever its rows' positions, it has acknowledged them itself. */
+const nothingDirty: Backlog = { dirty: 0, oldestDirtySince: null, quarantined: 0 };
 
 function describeBackup(site: Site): Pick<ReplicationStatus, "applied" | "primary" | "verified"> {
   const { primary, head } = site;

@@ -4,7 +4,12 @@ import type { Random } from "../../src/core/ports.ts";
 import { applyPath, type Exchange, type Reply } from "../../src/replication/transport.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-type Request = { readonly from: SiteName; readonly to: SiteName; readonly path: string; readonly json: string };
+type Request = {
+  readonly from: SiteName;
+  readonly to: SiteName;
+  readonly path: string;
+  readonly json: string;
+};
 /** A request that has left, with how often its sender's disk had been put back by then. */
 type Sent = Request & { readonly era: number };
 

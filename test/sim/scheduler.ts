@@ -34,7 +34,7 @@ export class Scheduler {
     return () => this.#events.delete(event);
   }
 
-  /** Runs what is due within `ms`, and no further. Returns early once nothing is left to come. */
+  /** Lets `ms` pass and runs what is due within them. */
   async run(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     await settle();
@@ -44,6 +44,7 @@ export class Scheduler {
       next.run();
       await settle();
     }
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
   }
 
   #next(): Event | undefined {

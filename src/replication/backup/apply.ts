@@ -3,12 +3,7 @@ import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Identity, PushRefusal, Rejection } from "../../core/push.ts";
 import type { BackupStore, SiteStore } from "../../core/store.ts";
-import {
-  type Decoded,
-  decodePush,
-  encodeApplied,
-  encodeRefused,
-} from "../../protocol/replication-frames.ts";
+import { type Decoded, decodePush, encodeApplied, encodeRefused } from "../../protocol/replication-frames.ts";
 import { identityOf } from "../identity.ts";
 
 /**

@@ -4,7 +4,14 @@ import type { PushAnswer, Transport } from "../../core/ports.ts";
 import { comparePositions, type Point, type Position } from "../../core/position.ts";
 import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
 import type { StoredRow } from "../../core/row.ts";
-import type { Acknowledgement, BatchLimit, Listing, PrimaryStore, RefusedRow, SiteStore } from "../../core/store.ts";
+import type {
+  Acknowledgement,
+  BatchLimit,
+  Listing,
+  PrimaryStore,
+  RefusedRow,
+  SiteStore,
+} from "../../core/store.ts";
 import { decodeKey } from "../../protocol/replication-frames.ts";
 
 /** Why an attempt came to nothing. `error` is for people and holds no address and no secret. */
@@ -137,8 +144,10 @@ export class Drain {
     if (answer.kind === "unauthorized")
       return { kind: "unauthorized", error: "the credential was not taken" };
     if (answer.kind === "too_large") return this.#shrink(push, listing);
-    const { site } = answer.identity;
+    const { site, realm } = answer.identity;
     if (site !== this.#ports.peer) return { kind: "refused", error: `${site} answered in its place` };
+    // Epochs of another realm are no measure for this one's: a stranger must not fence anybody.
+    if (realm !== null && realm !== push.realm) return { kind: "refused", error: "other_realm" };
     this.#ports.onContact(owed);
     if (compareEpochs(answer.identity.epoch, push.epoch) > 0) return this.#meetHigherEpoch(answer.identity);
     if (answer.kind === "applied") return this.#acknowledge(answer, push, listing);

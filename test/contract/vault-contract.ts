@@ -122,6 +122,27 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       expect((await store.site()).head).toEqual(head);
     });
 
+    it("that fails after some of its changes gives back their positions and chain to the next of its turn", async () => {
+      const [store, other] = [await primary(), await primary()];
+      const [first, second, third] = [newVault(), newVault(), newVault()];
+      const half = {
+        keys: [second],
+        decide: () => [
+          { key: second, body: utf8("x") },
+          { key: second, body: 5 as unknown as Uint8Array },
+        ],
+      };
+      const outcomes = await Promise.allSettled([
+        store.write(put(first, "1")),
+        store.write(half),
+        store.write(put(third, "3")),
+      ]);
+      expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+      await set(other, first, "1");
+      await set(other, third, "3");
+      expect((await store.site()).head).toEqual((await other.site()).head);
+    });
+
     it("of one row twice keeps both changes in the chain and the last in the row", async () => {
       const store = await primary();
       const key = newVault();

@@ -1,13 +1,13 @@
 import { type ErrorCode, Refusal } from "../../core/errors.ts";
 
 /**
- * What a failed disk means to whoever asked: SQLite's result codes (sqlite.org/rescode.html) as refusals. Anything that is
+ * What a failed disk means to whoever asked: SQLite's result codes (sqlite.org/rescode.html) and the system's as refusals. Anything that is
  * no fault of the machine passes as it is: a refusal, or a bug.
  */
 export function refusalOf(error: unknown): unknown {
   if (error instanceof Refusal || !(error instanceof Error)) return error;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  const refusal = refusalCode(code);
+  const refusal = refusalCode(code) ?? ("syscall" in error ? "storage_failed" : undefined);
   return refusal === undefined ? error : new Refusal(refusal, `the database could not be used: ${code}`);
 }
 

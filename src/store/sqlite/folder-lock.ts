@@ -15,15 +15,17 @@ export type FolderLock = Disposable;
 export function lockDataFolder(folder: string): FolderLock {
   if (!existsSync(folder)) throw new Refusal("data_missing", `there is no folder ${folder}`);
   const path = join(folder, "site.lock");
-  createPrivate(path);
-  const database = new Sqlite(path, { timeout: 0 });
+  let database: Sqlite.Database | undefined;
   try {
+    createPrivate(path);
+    database = new Sqlite(path, { timeout: 0 });
     database.exec("BEGIN EXCLUSIVE");
   } catch (error) {
-    database.close();
+    database?.close();
     throw isBusy(error) ? new Refusal("data_in_use", `another process uses ${folder}`) : refusalOf(error);
   }
-  return { [Symbol.dispose]: () => database.close() };
+  const held = database;
+  return { [Symbol.dispose]: () => held.close() };
 }
 
 /** Only where it is missing: closing a file that is locked would drop the lock (POSIX, fcntl). */

@@ -125,6 +125,10 @@ describe("opening", () => {
     expect(() => open(path)).toThrow(refusal("database_corrupt", /./));
   });
 
+  it("refuses what it cannot read", () => {
+    expect(() => open(folder())).toThrow(refusal("storage_failed", /EISDIR/));
+  });
+
   it("refuses the database of another program", () => {
     const path = join(folder(), "dormouse.db");
     new Sqlite(path).exec("CREATE TABLE notes (text)").close();

@@ -34,7 +34,7 @@ export type OpenedStore = {
  */
 export function openSqliteStore(options: OpenOptions): OpenedStore {
   const { path, clock, random, hash } = options;
-  checkFile(path);
+  attempt(() => checkFile(path));
   const connections = attempt(() => openFile(path));
   try {
     const upgraded = attempt(() => prepare(connections, options));

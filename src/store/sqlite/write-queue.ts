@@ -92,8 +92,8 @@ export class WriteQueue {
       }
       connection.run("COMMIT");
     } catch (error) {
-      undo(connection);
       for (const member of members) member.reject(refusalOf(error));
+      undo(connection);
       return [];
     }
     for (const [member, outcome] of outcomes) settle(member, outcome);
@@ -131,6 +131,11 @@ function settle(member: Member, outcome: Outcome): void {
   else member.reject(outcome.error);
 }
 
+/** The members have the fault that led here; should the ROLLBACK meet another, the next group's begin fails and tries again. */
 function undo(connection: Connection): void {
-  if (connection.database.inTransaction) connection.database.exec("ROLLBACK");
+  try {
+    if (connection.database.inTransaction) connection.database.exec("ROLLBACK");
+  } catch (error) {
+    if (!(refusalOf(error) instanceof Refusal)) throw error;
+  }
 }

@@ -28,7 +28,7 @@ export async function withSite<T>(
 }
 
 /** The address of a site as a base URL. @throws Refusal `usage` */
-export function parseSiteUrl(text: string | undefined): URL {
+function parseSiteUrl(text: string | undefined): URL {
   if (text === undefined || text === "") {
     throw usageRefusal("no site is named", "give --url or set DORMOUSE_URL, such as http://127.0.0.1:8200");
   }

@@ -89,7 +89,7 @@ export function fieldsOf(entry: Fields): readonly EntryField[] {
   }));
 }
 
-export function isConcealed(field: EntryField): boolean {
+function isConcealed(field: EntryField): boolean {
   return !openKinds.includes(field.kind);
 }
 

@@ -3,7 +3,7 @@ import { readSecretFile } from "../ops/config/secret-files.ts";
 import { CommandRefusal, usageRefusal } from "./report.ts";
 
 /** Reads a file that the person named, or standard input for `-`. What cannot be read is a mistake of usage. */
-export async function readInput(path: string, bytesMax: number): Promise<Uint8Array> {
+async function readInput(path: string, bytesMax: number): Promise<Uint8Array> {
   const bytes = path === "-" ? await readStandardInput(bytesMax) : await readNamed(path);
   if (bytes.length > bytesMax) throw tooLarge(path, bytesMax);
   return bytes;

@@ -1,0 +1,51 @@
+import type { RowKey } from "../../src/core/row.ts";
+import type { PeerStatus } from "../../src/protocol/replication-status.ts";
+import { applyPath } from "../../src/replication/transport.ts";
+import { checkAtRest } from "./checks.ts";
+import { calgary, World, type WorldOptions, zurich } from "./world.ts";
+
+export const secondMs = 1_000;
+export const minuteMs = 60 * secondMs;
+export const hourMs = 60 * minuteMs;
+
+export type Scene = { readonly world: World; readonly vault: RowKey & { kind: "vault" } };
+
+/** A pair that runs and is equal, with one vault. */
+export async function pair(options: Partial<WorldOptions> = {}): Promise<Scene> {
+  const world = await World.create({ seed: 1, backups: [zurich], ...options });
+  for (const site of world.sites.keys()) await world.start(site);
+  const vault = world.newVaultKey();
+  void world.write(vault);
+  await world.scheduler.run(secondMs);
+  return { world, vault };
+}
+
+/** Sends writes to new entries of the vault all at once and lets them commit, but nothing travel far. */
+export async function writeEntries({ world, vault }: Scene, count: number): Promise<RowKey[]> {
+  const keys = Array.from({ length: count }, () => world.newEntryKey(vault.vaultId));
+  for (const key of keys) void world.write(key);
+  await world.scheduler.run(0);
+  return keys;
+}
+
+export async function atRest(world: World, exceptQuarantine = false): Promise<void> {
+  await world.scheduler.run(24 * hourMs);
+  await checkAtRest(world, { exceptQuarantine });
+}
+
+export async function statusOf(world: World): Promise<PeerStatus> {
+  const { body } = await world.primary.receive("/api/replication", calgary, undefined);
+  const [peer] = (body as { peers: PeerStatus[] }).peers;
+  if (!peer) throw new Error("calgary names no peer");
+  return peer;
+}
+
+export function pushes(
+  world: World,
+): { readonly through: string; readonly rows: readonly { kind: string }[] }[] {
+  return world.network.sent.filter(({ path }) => path === applyPath).map(({ json }) => JSON.parse(json));
+}
+
+export async function alertsOf(world: World): Promise<string[]> {
+  return (await world.primary.store.alerts(100)).map(({ event }) => event).toReversed();
+}

@@ -1,0 +1,137 @@
+import { expect, test } from "vitest";
+import type { Refusal } from "../../src/core/errors.ts";
+import { atRest, hourMs, minuteMs, pair, pushes, secondMs, statusOf, writeEntries } from "./scene.ts";
+import { World, calgary, zurich } from "./world.ts";
+
+/** Disks put back to older copies: the schedules that lost a write or spread an old one, each brought about on purpose. */
+
+test("a late repetition of an old batch changes nothing, nor one from before a backup was put back", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.faults = { ...world.network.faults, repeat: 1, lateMsMax: 6 * hourMs };
+  await writeEntries(scene, 3);
+  await world.scheduler.run(minuteMs);
+  const image = world.image(zurich);
+  await writeEntries(scene, 3);
+  await world.scheduler.run(minuteMs);
+  world.crash(zurich);
+  await world.putBack(zurich, image);
+  await world.start(zurich);
+  world.network.healAll();
+  await atRest(world);
+});
+
+test("a backup put back to an older copy is filled again from where that copy stands", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  await writeEntries(scene, 3);
+  await world.scheduler.run(minuteMs);
+  const image = world.image(zurich);
+  await writeEntries(scene, 4);
+  await world.scheduler.run(minuteMs);
+  world.crash(zurich);
+  await world.putBack(zurich, image);
+  const before = pushes(world).length;
+  await world.start(zurich);
+  await atRest(world);
+  expect(
+    pushes(world)
+      .slice(before)
+      .map(({ rows }) => rows.length),
+  ).toEqual([0, 5]);
+});
+
+test("an empty backup is filled by the same resume, from the origin", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const empty = (await World.create({ seed: 1, backups: [zurich] })).image(zurich);
+  await writeEntries(scene, 30);
+  await world.scheduler.run(minuteMs);
+  world.crash(zurich);
+  await world.putBack(zurich, empty);
+  await world.start(zurich);
+  await atRest(world);
+});
+
+test("a primary put back to an older copy, written to and restarted twice, is fenced and never overwrites its backup", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(calgary);
+  await writeEntries(scene, 4);
+  await world.scheduler.run(minuteMs);
+  world.network.cut(calgary, zurich);
+  world.crash(calgary);
+  await world.putBack(calgary, image);
+  await world.start(calgary);
+  await writeEntries(scene, 2);
+  for (let i = 0; i < 2; i += 1) {
+    world.crash(calgary);
+    await world.start(calgary);
+  }
+  world.network.heal(calgary, zurich);
+  await atRest(world);
+  const refused = world.write(world.newVaultKey());
+  await world.scheduler.run(secondMs);
+  expect(((await refused) as Refusal).code).toBe("site_fenced");
+  expect((await world.rows(zurich)).size).toBe(5);
+});
+
+test("a fenced primary that is restarted stays fenced, tells nobody again and schedules nothing", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(calgary);
+  await writeEntries(scene, 1);
+  await world.scheduler.run(minuteMs);
+  world.crash(calgary);
+  await world.putBack(calgary, image);
+  await world.start(calgary);
+  await world.scheduler.run(minuteMs);
+  world.crash(calgary);
+  await world.start(calgary);
+  await atRest(world);
+  expect((await world.primary.store.site()).fenced).toBe("primary_behind");
+});
+
+test("a primary that has written nothing yet is not taken for one that was put back", async () => {
+  const world = await World.create({ seed: 1, backups: [zurich] });
+  for (const site of world.sites.keys()) await world.start(site);
+  await world.scheduler.run(minuteMs);
+  await world.stop(calgary);
+  await world.start(calgary);
+  await atRest(world);
+});
+
+test("a backup put back while it runs is filled again with the next write", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(zurich);
+  await writeEntries(scene, 3);
+  await world.scheduler.run(minuteMs);
+  await world.putBack(zurich, image);
+  await writeEntries(scene, 1);
+  await atRest(world);
+});
+
+test("a primary put back while it runs is fenced with the next write", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(calgary);
+  await writeEntries(scene, 3);
+  await world.scheduler.run(minuteMs);
+  await world.putBack(calgary, image);
+  await writeEntries(scene, 1);
+  await atRest(world);
+  expect((await world.primary.store.site()).fenced).toBe("primary_behind");
+});
+
+test("an ACK for a push from before the disk was put back moves no watermark of the primary", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.faults = { ...world.network.faults, delayMsMax: 200 };
+  const image = world.image(calgary);
+  await writeEntries(scene, 3);
+  await world.putBack(calgary, image);
+  await world.scheduler.run(hourMs);
+  const { acked } = await statusOf(world);
+  expect(acked).toBe("1:1");
+});

@@ -14,7 +14,8 @@ import {
 
 /**
  * Rows that a peer refused, each at the position it was refused at. A row that has changed since stands at another position
- * and counts as quarantined nowhere, whatever is still written here of its old one.
+ * and is in no quarantine, for what was wrong with the old one says nothing of it; what is still written here of its old one
+ * goes when a peer takes it.
  */
 
 /** SQL: whether the record `q` of the quarantine is a row of the table as it stands. */
@@ -83,15 +84,5 @@ function takeOut(connection: Connection, peer: SiteName, key: RowKey, position: 
     peer,
     position.epoch,
     position.seq,
-  );
-}
-
-/** A changed row is another row to a backup: what was wrong with the old one says nothing of it. */
-export function leaveQuarantine(connection: Connection, key: RowKey): void {
-  connection.run(
-    "DELETE FROM quarantine WHERE kind = ? AND vault_id = ? AND item_id = ?",
-    key.kind,
-    key.vaultId,
-    itemOf(key),
   );
 }

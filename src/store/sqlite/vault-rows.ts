@@ -6,7 +6,6 @@ import type { RowChange, Site, Write } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { changesKept, pruneHistory, pruneLeft } from "./history-pruning.ts";
-import { leaveQuarantine } from "./quarantine.ts";
 import { keyOf, type RowColumns, readRow, rowOf, storeRow, tableOf } from "./replicated-tables.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
@@ -96,15 +95,9 @@ function commitChange(
   storeRow(tx.connection, row);
   recordPoint(tx.connection, head, false);
   tx.saveSite({ ...site, head });
-  if (stored) leave(tx.connection, stored);
+  if (stored) pruneLeft(tx.connection, stored.position);
   current.set(name, row);
   return row;
-}
-
-/** What was kept because of the row as it was. */
-function leave(connection: Connection, stored: StoredRow): void {
-  leaveQuarantine(connection, stored.key);
-  pruneLeft(connection, stored.position);
 }
 
 export function readAccess(connection: Connection, accessId: AccessId): StoredRow | undefined {

@@ -34,7 +34,7 @@ export async function readPage(store: VaultStore, clock: Clock, request: PageReq
   const page: LiveRow[] = [];
   let pageBytes = 0;
   let before = request.before;
-  let sliceRows = sliceRowsFirst;
+  let sliceRows = Math.min(sliceRowsFirst, request.limit + 1);
   for (;;) {
     const slice = await store.entries(request.vaultId, before, sliceRows);
     for (const row of slice) {

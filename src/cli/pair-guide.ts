@@ -10,8 +10,13 @@ export async function guideText(folder: string, { calgary, zurich }: Pair): Prom
   const token = shellPath(resolve(folder, `${name}.token`));
   const operator = shellPath(calgary.operatorTokenPath);
   const [here, there] = [calgary.config.publicUrl, zurich.config.publicUrl];
-  return `
-The pair runs: calgary (primary) at ${here}, zurich (backup) at ${there}.
+  const head = `
+The pair runs: calgary (primary) at ${here}, zurich (backup) at ${there}.`;
+  if (!(await exists(calgary.operatorTokenPath))) {
+    // Shown once, when the site was made: it cannot be made up again.
+    return `${head}\nThe operator token of calgary is not in ${operator}; vaults can be made with it alone.\nCtrl-C stops both.\n`;
+  }
+  return `${head}
 Try it from another terminal in this folder:
 
   # a vault on calgary; its owner token goes into a file

@@ -141,11 +141,10 @@ export class Writers implements AsyncDisposable {
   }
 }
 
+type Entries = ReadonlyMap<string, { readonly state: EntryState; readonly entry: unknown }>;
+
 /** Every entry of a vault as a site shows it, but for what is the site's own. */
-export async function readEntries(
-  site: SiteProcess,
-  vault: Vault,
-): Promise<ReadonlyMap<string, { readonly state: EntryState; readonly entry: unknown }>> {
+export async function readEntries(site: SiteProcess, vault: Vault): Promise<Entries> {
   const entries = new Map<string, { state: EntryState; entry: unknown }>();
   for (const trash of [false, true]) {
     let cursor: string | null = "";
@@ -162,6 +161,12 @@ export async function readEntries(
     }
   }
   return entries;
+}
+
+/** The ids of entries that two sites show differently, or only one of them shows. */
+export function differences(here: Entries, there: Entries): readonly string[] {
+  const ids = new Set([...here.keys(), ...there.keys()]);
+  return [...ids].filter((id) => JSON.stringify(here.get(id)) !== JSON.stringify(there.get(id)));
 }
 
 type Page = {

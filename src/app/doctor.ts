@@ -2,7 +2,7 @@ import { errorCodes, Refusal } from "../core/errors.ts";
 import type { Config } from "../ops/config/config.ts";
 import { examineData } from "./doctor/data.ts";
 import { bad, type Finding, good } from "./doctor/finding.ts";
-import { examineMachine, type Machine } from "./doctor/machine.ts";
+import { examineMachine, type Machine, thisMachine } from "./doctor/machine.ts";
 import { examineNetwork } from "./doctor/network.ts";
 import { readSiteConfig } from "./site-config.ts";
 
@@ -29,10 +29,6 @@ export async function examine({ configPath, machine }: ExamineOptions): Promise<
     ...(await examineData(config)),
     ...(await examineNetwork(config, nowMs)),
   ];
-}
-
-function thisMachine(): Machine {
-  return { nodeVersion: process.versions.node, execArgv: process.execArgv, nowMs: Date.now() };
 }
 
 function mistakesIn(refusal: Refusal): Finding[] {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Refusal } from "../core/errors.ts";
+import { examineMachine, thisMachine } from "./doctor/machine.ts";
 import { createLogger } from "../ops/logging.ts";
 import { listenForShutdown } from "./shutdown.ts";
 import { openSite } from "./site.ts";
@@ -25,6 +26,7 @@ export async function serve({ configPath, log: form }: ServeOptions): Promise<vo
   using shutdown = listenForShutdown();
   const config = await readSiteConfig(configPath);
   const log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
+  for (const { ok, detail, remedy } of examineMachine(thisMachine())) if (!ok) log.warn({ remedy }, detail);
   await using site = await openSite({ config, log });
   if (!shutdown.signal.aborted) await once(shutdown.signal, "abort");
   log.info("stopping");

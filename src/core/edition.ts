@@ -1,4 +1,4 @@
-import type { AlertDetails, AlertEvent } from "./alert-events.ts";
+import type { Alert, AlertDetails, AlertEvent } from "./alert-events.ts";
 import type { SiteName } from "./ids.ts";
 import type { WaitReplicated } from "./ports.ts";
 
@@ -51,4 +51,6 @@ export type EditionReply = { readonly status: number; readonly body: object };
 export interface Alerts {
   /** Stores the alert (once for each incident), logs it, and wakes the channels. Resolves when it is stored. */
   raise(event: AlertEvent, subject: string, message: string, details: AlertDetails): Promise<void>;
+  /** Every incident that has been told and not ended, also one that a full disk kept out of the store. */
+  openIncidents(): Promise<readonly Alert[]>;
 }

@@ -204,7 +204,11 @@ export type Refused = {
   readonly rejected: readonly Rejection[];
 };
 
-export function encodeRefused(code: PushRefusal, identity: Identity, rejected: readonly Rejection[] = []): object {
+export function encodeRefused(
+  code: PushRefusal,
+  identity: Identity,
+  rejected: readonly Rejection[] = [],
+): object {
   return { code, ...encodeIdentity(identity), rejected: rejected.map(encodeRejection) };
 }
 
@@ -262,11 +266,17 @@ function readRow(raw: unknown): PushedRow | undefined {
   const at = typeof raw["position"] === "string" ? parsePosition(raw["position"]) : undefined;
   const key = wireKey && decodeKey(wireKey);
   if (wireKey === undefined || key === null || at === undefined) return undefined;
-  const unreadable = (code: Rejection["code"]): PushedRow => ({ kind: "unreadable", key: wireKey, position: at, code });
+  const unreadable = (code: Rejection["code"]): PushedRow => ({
+    kind: "unreadable",
+    key: wireKey,
+    position: at,
+    code,
+  });
   if (key === undefined) return unreadable("row_kind_unknown");
   const { deleted, hash: hashText, body: bodyText } = raw;
   const isBody = deleted === true ? bodyText === null : deleted === false && isBase64(bodyText);
-  if (!isBody || typeof hashText !== "string" || !hexPattern.test(hashText)) return unreadable("row_malformed");
+  if (!isBody || typeof hashText !== "string" || !hexPattern.test(hashText))
+    return unreadable("row_malformed");
   const body = typeof bodyText === "string" ? new Uint8Array(Buffer.from(bodyText, "base64")) : null;
   if (body !== null && body.length > rowBodyBytesMax) return unreadable("row_too_large");
   return { kind: "row", row: { key, position: at, hash: fromHex(hashText), body } };

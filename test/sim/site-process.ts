@@ -140,6 +140,7 @@ function storedAlerts(store: Store): Alerts {
     raise: async (event, subject, message, details) => {
       await store.addAlert(event, subject, message, details);
     },
+    openIncidents: () => store.openIncidents(),
   };
 }
 

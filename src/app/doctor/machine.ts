@@ -22,6 +22,10 @@ const secureAdvice =
 const earliestMs = Date.UTC(2026, 10, 1);
 const latestMs = Date.UTC(2100, 0, 1);
 
+export function thisMachine(): Machine {
+  return { nodeVersion: process.versions.node, execArgv: process.execArgv, nowMs: Date.now() };
+}
+
 export function examineMachine(machine: Machine): Finding[] {
   return [examineRuntime(machine.nodeVersion), examineReducer(machine.execArgv), examineClock(machine.nowMs)];
 }

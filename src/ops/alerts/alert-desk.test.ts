@@ -94,7 +94,7 @@ afterEach(async () => {
 
 function openDesk(
   to: string = url,
-  over: Pick<Store, "addAlert" | "undelivered" | "markDelivered"> = store,
+  over: Pick<Store, "addAlert" | "openIncidents" | "undelivered" | "markDelivered"> = store,
 ): AlertDesk {
   const desk = new AlertDesk({
     store: over,

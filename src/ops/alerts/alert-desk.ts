@@ -15,7 +15,7 @@ import type { AlertChannel } from "./alert-channel.ts";
 import { Courier } from "./courier.ts";
 
 export type AlertDeskOptions = {
-  readonly store: Pick<AlertStore, "addAlert" | "undelivered" | "markDelivered">;
+  readonly store: Pick<AlertStore, "addAlert" | "openIncidents" | "undelivered" | "markDelivered">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -71,6 +71,10 @@ export class AlertDesk implements Alerts, AsyncDisposable {
       // Told once: a full disk refuses many writes, and each of them raises this.
       if (this.#carry(told)) this.#options.log.error({ event, err: error }, "this alert could not be stored");
     }
+  }
+
+  async openIncidents(): Promise<readonly Alert[]> {
+    return [...(await this.#options.store.openIncidents()), ...this.#unstored.values()];
   }
 
   /** Stores an alert `test` and tries each channel once, now; where that fails it is delivered later, like any other. */

@@ -1,7 +1,6 @@
 import type { AlertDetails, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { AlertStore } from "../../core/store.ts";
 
 /** What can be wrong with one backup, with the notice that ends it. */
 const endings = {
@@ -15,18 +14,16 @@ const endings = {
 export type BackupIncident = keyof typeof endings;
 
 /**
- * The incidents of one backup. Which are open is the store's knowledge alone, so that neither a restart nor a disk put back
- * repeats an alert or forgets to end it.
+ * The incidents of one backup. Which are open is known to whoever stores the alerts, so that neither a restart nor a disk put
+ * back repeats an alert or forgets to end it.
  */
 export class Incidents {
   readonly #backup: SiteName;
   readonly #alerts: Alerts;
-  readonly #store: Pick<AlertStore, "openIncidents">;
 
-  constructor(backup: SiteName, alerts: Alerts, store: Pick<AlertStore, "openIncidents">) {
+  constructor(backup: SiteName, alerts: Alerts) {
     this.#backup = backup;
     this.#alerts = alerts;
-    this.#store = store;
   }
 
   /** Tells the operator, once until the incident ends. */
@@ -36,7 +33,7 @@ export class Incidents {
 
   /** Tells the operator what is over. Costs one look at the store while nothing is open. */
   async end(isOver: (incident: BackupIncident) => boolean): Promise<void> {
-    for (const { event, details } of await this.#store.openIncidents()) {
+    for (const { event, details } of await this.#alerts.openIncidents()) {
       if (details["backup"] !== this.#backup || !isBackupIncident(event) || !isOver(event)) continue;
       const [ending, message] = endings[event];
       await this.#alerts.raise(ending, this.#backup, message, { backup: this.#backup });

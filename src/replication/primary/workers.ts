@@ -27,13 +27,12 @@ export class Workers {
   async start(): Promise<void> {
     const { fenced } = await this.#options.store.site();
     if (fenced !== null) return this.fence();
-    const { peers, store, alerts, ...options } = this.#options;
+    const { peers, alerts, ...options } = this.#options;
     for (const { site: peer, transport } of peers) {
-      const incidents = new Incidents(peer, alerts, store);
+      const incidents = new Incidents(peer, alerts);
       const onFenced = () => void this.fence();
       const worker = new Worker({
         ...options,
-        store: this.#options.store,
         peer,
         transport,
         incidents,

@@ -343,7 +343,7 @@ describe("a store that fails", () => {
   const broken = (): Promise<never> => Promise.reject(new Error("disk full"));
 
   test("an alert that cannot be stored is logged and delivered all the same, once, and so is its end", async () => {
-    const failing = { addAlert: broken, undelivered: broken, markDelivered: broken };
+    const failing = { ...pick(store), addAlert: broken, undelivered: broken, markDelivered: broken };
     const desk = openDesk(url, failing);
     for (let i = 0; i < 3; i += 1) await desk.raise("disk_low", "", "full", {});
     expect(lines.filter((line) => line.includes("could not be stored"))).toHaveLength(1);
@@ -405,9 +405,10 @@ describe("a store that fails", () => {
   });
 });
 
-function pick(from: Store): Pick<Store, "addAlert" | "undelivered" | "markDelivered"> {
+function pick(from: Store): Pick<Store, "addAlert" | "openIncidents" | "undelivered" | "markDelivered"> {
   return {
     addAlert: (...alert) => from.addAlert(...alert),
+    openIncidents: () => from.openIncidents(),
     undelivered: (...query) => from.undelivered(...query),
     markDelivered: (...delivery) => from.markDelivered(...delivery),
   };

@@ -344,6 +344,12 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await refuse(store, await set(store, key, "bad"));
       await store.acknowledge(zurich, { through, rows: [older], rejected: [] });
       expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
+      await store.acknowledge(zurich, {
+        through,
+        rows: [older],
+        rejected: [{ ...older, code: "row_malformed" }],
+      });
+      expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
     });
 
     it("of one peer leaves the row dirty for another", async () => {

@@ -22,9 +22,23 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 function asUsage(error: CommanderError, command: Command) {
+  return usageRefusal(withoutValues(error), `see ${commandPath(command)} --help`);
+}
+
+/** What commander says, on one line, without the values it repeats: a secret given in the wrong place stays unseen. */
+function withoutValues({ code, message }: CommanderError): string {
   // A suggestion stands on a line of its own.
-  const what = error.message.replace(/^error: /, "").replaceAll("\n", " ");
-  return usageRefusal(what, `see ${commandPath(command)} --help`);
+  const text = message.replace(/^error: /, "").replaceAll("\n", " ");
+  switch (code) {
+    case "commander.excessArguments":
+      return text.replace(/(but got \d+).*$/, "$1");
+    case "commander.unknownOption":
+      return text.replace(/=.*'/, "=…'");
+    case "commander.invalidArgument":
+      return text.replace(/ argument '.*' is invalid/, " has an argument that is invalid");
+    default:
+      return text;
+  }
 }
 
 /** As much of the arguments as names commands: `dormouse vault create`. */

@@ -156,6 +156,24 @@ describe("dormouse serve", () => {
   });
 });
 
+describe("a community site", () => {
+  it("has a status without replication, and says which channel did not take a test alert", async () => {
+    const webhook = `http://127.0.0.1:${await freePort()}/secret-path`;
+    const site = await initCommunitySite(sites, { alerts: { webhook } });
+    await site.start();
+    const connection = ["--url", site.url, "--token-file", join(sites.folder, "operator.token")];
+    await writeFile(join(sites.folder, "operator.token"), site.operatorToken, { mode: 0o600 });
+    const { status, stdout } = await dormouse(["status", "--json", ...connection]);
+    expect(JSON.parse(stdout)).toMatchObject({ site: "calgary", role: "primary", edition: "community" });
+    expect(status).toBe(0);
+    const test = await dormouse(["alerts", "test", ...connection]);
+    expect(test.stdout).toMatch(/^log: delivered\nwebhook: [^\n]+\n$/);
+    expect(test.stderr).toMatch(/^dormouse: the test alert was not taken by webhook — [^\n]+\n$/);
+    expect(test.stdout + test.stderr).not.toContain("secret-path");
+    expect(test.status).toBe(4);
+  });
+});
+
 describe("dormouse doctor", () => {
   it("finds nothing wrong with a site that runs: status 0", async () => {
     const site = await initCommunitySite(sites);

@@ -148,7 +148,8 @@ describe("npm start", () => {
     expect((await promisify(execFile)("/bin/sh", ["-c", list], { cwd: folder })).stdout).toContain(
       stdout.trim(),
     );
-    second.child.kill("SIGINT");
+    // As a closed terminal does.
+    second.child.kill("SIGHUP");
     expect(await second.exit()).toBe(0);
   });
 

@@ -71,6 +71,21 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
     ],
     ["no token file there", () => ["status", ...nowhere, "--token-file", "/none"], /there is no such file/],
     ["a token as an option", () => ["status", ...nowhere, "--token", token], /unknown option '--token'/],
+    [
+      "a password as an argument",
+      () => site("entry", "add", "--vault", uuid, "--title", "x", "--secret", "pw", "hunter2"),
+      /too many arguments for 'add'. Expected 0 arguments but got 1 — /,
+    ],
+    [
+      "a password as an option",
+      () => site("entry", "list", "--vault", uuid, "--password=hunter2"),
+      /unknown option '--password=…'/,
+    ],
+    [
+      "a type that is none",
+      () => site("entry", "list", "--vault", uuid, "--type", "hunter2"),
+      /has an argument that is invalid. Allowed choices are login/,
+    ],
     ["a token as an argument", () => site("status", token), /too many arguments/],
     ["a limit that is none", () => site("entry", "list", "--vault", uuid, "--limit", "0"), /a number from 1/],
     [

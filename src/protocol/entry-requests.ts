@@ -4,7 +4,7 @@ import { type EntryId, isUuidV7 } from "../core/ids.ts";
 import * as limits from "./limits.ts";
 import { text } from "./text.ts";
 
-export const entryIdSchema = z
+const entryIdSchema = z
   .string()
   .refine((id) => isUuidV7(id), "must be a UUIDv7 in lower case")
   .transform((id) => id as EntryId);

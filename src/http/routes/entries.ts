@@ -14,6 +14,7 @@ import { Refusal } from "../../core/errors.ts";
 import { type EntryId, isUuidV7, newUuidV7 } from "../../core/ids.ts";
 import { mergePatch } from "../../core/merge-patch.ts";
 import type { Write } from "../../core/store.ts";
+import type { EntryListAnswer, PurgedEntryAnswer } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
 import {
   entryContentSchema,
@@ -74,7 +75,8 @@ async function list({ store, clock }: HttpContext, call: EntryCall): Promise<Ans
   const filter = { type: query.type, tag: query.tag, isTrash: query.trash };
   const { vaultId } = call.principal;
   const page = await readPage(store, clock, { vaultId, before: query.cursor, limit: query.limit, filter });
-  return { status: 200, body: { entries: page.rows.map(entryAnswer), next_cursor: page.next } };
+  const body: EntryListAnswer = { entries: page.rows.map(entryAnswer), next_cursor: page.next };
+  return { status: 200, body };
 }
 
 async function get({ store }: HttpContext, call: EntryCall): Promise<Answer> {
@@ -100,7 +102,8 @@ async function remove({ store }: HttpContext, call: EntryCall): Promise<WriteAns
   const address = addressOf(call);
   const { row } = await commitRow(store, purgeEntry({ ...address, match: call.match }));
   if (row === undefined) throw new Error("a purge has left no tombstone");
-  return { status: 200, body: { entry_id: address.entryId, purged: true }, row, isChanged: true };
+  const body: Omit<PurgedEntryAnswer, "replication"> = { entry_id: address.entryId, purged: true };
+  return { status: 200, body, row, isChanged: true };
 }
 
 function editOf({ clock }: HttpContext, call: EntryCall): EntryEdit {

@@ -3,6 +3,7 @@ import { Refusal } from "../../core/errors.ts";
 import { type EntryId, newUuidV7 } from "../../core/ids.ts";
 import { comparePositions } from "../../core/position.ts";
 import type { RowKey, StoredRow } from "../../core/row.ts";
+import type { ImportAnswer } from "../../protocol/answers.ts";
 import type { AccessPrincipal, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
 import type { ImportedEntry } from "../import-entries.ts";
 import { ImportReader } from "../import-reader.ts";
@@ -27,7 +28,11 @@ async function run(
   const kept = entries.length - changed.length;
   const row = kept === 0 ? changed.at(-1) : await newestOf(context, write.keys.slice(1));
   if (row === undefined) throw new Error("an import has left no row");
-  const answer = { created: changed.length, kept, entry_ids: entries.map(({ entryId }) => entryId) };
+  const answer: Omit<ImportAnswer, "replication"> = {
+    created: changed.length,
+    kept,
+    entry_ids: entries.map(({ entryId }) => entryId),
+  };
   const isChanged = changed.length > 0;
   return { status: isChanged ? 201 : 200, body: answer, row, isChanged };
 }

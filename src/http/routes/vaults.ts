@@ -2,6 +2,7 @@ import type { AccessBody } from "../../core/access.ts";
 import { newUuidV7, type VaultId } from "../../core/ids.ts";
 import { createVault, deleteVault, renameVault, requireVault, vaultKey } from "../../core/vault.ts";
 import { formatToken, newToken, verifierOf } from "../../crypto/token.ts";
+import type { DeletedVaultAnswer, NewVaultAnswer, VaultListAnswer } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
 import { newVaultSchema, vaultPatchSchema } from "../../protocol/vault-requests.ts";
 import { accessIdOf } from "../authentication.ts";
@@ -22,7 +23,8 @@ export function vaultRoutes(context: HttpContext): VaultRoutes {
         ...vaultAnswer(row.key.vaultId, requireVault(row)),
         entries,
       }));
-      return { status: 200, body: { vaults: shown } };
+      const body: VaultListAnswer = { vaults: shown };
+      return { status: 200, body };
     },
     getVault: async ({ principal: { vaultId } }) => {
       const row = requireVault(await store.row(vaultKey(vaultId)));
@@ -49,7 +51,7 @@ async function create({ store, clock, random }: HttpContext, name: string): Prom
   const vault = { name, createdAt: now, updatedAt: now };
   const [made, access] = await store.write(createVault(vaultId, vault, accessIdOf(token), owner));
   const tagged = requireVault(made);
-  const body = { ...vaultAnswer(vaultId, tagged), token: formatToken(token) };
+  const body: NewVaultAnswer = { ...vaultAnswer(vaultId, tagged), token: formatToken(token) };
   const location = `/api/vaults/${vaultId}`;
   return { status: 201, body, tagged, row: access ?? tagged, isChanged: true, location };
 }
@@ -73,5 +75,6 @@ async function remove(
   onCommit();
   const last = (await finishDeletions({ store, clock, onCommit, signal: closing })) ?? row;
   if (last === undefined) throw new Error("a deletion has changed nothing");
-  return { status: 200, body: { vault_id: vaultId, deleted: true }, row: last, isChanged: true };
+  const body: Omit<DeletedVaultAnswer, "replication"> = { vault_id: vaultId, deleted: true };
+  return { status: 200, body, row: last, isChanged: true };
 }

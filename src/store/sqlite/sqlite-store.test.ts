@@ -1,0 +1,56 @@
+import { describe, expect, it, vi } from "vitest";
+import { fill, newEntry, newVault, putAll, set, zurich } from "../../../test/contract/store-harness.ts";
+import { VirtualClock } from "../../../test/support/ports.ts";
+import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
+import { Connection } from "./connection.ts";
+import { siteImage } from "./new-site.ts";
+import { openMemoryStore } from "./open.ts";
+
+const { init, open } = sqliteSite();
+
+/** How often the store let other work run while it wrote a thousand rows. */
+async function turnsOf(store: ReturnType<typeof open>["store"], clock: VirtualClock): Promise<number> {
+  const vault = newVault();
+  await set(store, vault, "v");
+  const keys = Array.from({ length: 1_000 }, () => newEntry(vault.vaultId));
+  const turn = vi.spyOn(clock, "turn");
+  await store.write(putAll(keys, "e"));
+  return turn.mock.calls.length;
+}
+
+describe("a write of a thousand rows", () => {
+  it("lets others run after every 200 rows looked up and every 200 changed, on a file", async () => {
+    const clock = new VirtualClock();
+    expect(await turnsOf(open(init(), { clock }).store, clock)).toBe(1 + 4 + 4);
+  });
+
+  it("lets nobody run before its end in memory, where they would see a part of it", async () => {
+    const clock = new VirtualClock();
+    const image = siteImage({ site: zurich, role: "primary", ...ports });
+    const store = openMemoryStore({ ...ports, clock, image });
+    expect(await turnsOf(store, clock)).toBe(1);
+    await store.close();
+  });
+
+  it("lets others run after every mebibyte", async () => {
+    const clock = new VirtualClock();
+    const { store } = open(init(), { clock });
+    const { keys } = await fill(store, 8);
+    const turn = vi.spyOn(clock, "turn");
+    await store.write(putAll(keys, "x".repeat(512 * 1024)));
+    expect(turn.mock.calls.length).toBe(1 + 3);
+  });
+});
+
+describe("the disk", () => {
+  it("is waited for by writes, and not by acknowledgements", async () => {
+    const { store } = open(init());
+    await store.configurePeers([zurich]);
+    const level = vi.spyOn(Connection.prototype, "setSynchronous");
+    await fill(store, 1);
+    const { head } = await store.site();
+    await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
+    await store.resumeFrom(zurich, head, []);
+    expect(level.mock.calls.flat()).toEqual(["FULL", "FULL", "NORMAL", "FULL"]);
+  });
+});

@@ -22,7 +22,7 @@ function samePromotion(a: Promotion | undefined, b: Promotion | undefined): bool
  * The position up to which two histories are one: where the first promotion that they do not share continued from;
  * undefined where both timelines are the same.
  */
-export function forkPoint(own: readonly Promotion[], other: readonly Promotion[]): Position | undefined {
+function forkPoint(own: readonly Promotion[], other: readonly Promotion[]): Position | undefined {
   let shared = 0;
   while (samePromotion(own[shared], other[shared])) shared += 1;
   const [mine, theirs] = [own[shared], other[shared]];

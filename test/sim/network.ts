@@ -29,7 +29,7 @@ export type Faults = {
   readonly lateMsMax: number;
 };
 
-export const noFaults: Faults = {
+const noFaults: Faults = {
   dropRequest: 0,
   dropAnswer: 0,
   repeat: 0,

@@ -89,7 +89,7 @@ function insertAlert(
 
 export function readAlerts(connection: Connection, limit: number): Alert[] {
   return connection
-    .all<AlertColumns>(`SELECT ${columns} FROM alerts ORDER BY id DESC LIMIT ?`, limit)
+    .all<AlertColumns>(`SELECT ${columns} FROM alerts ORDER BY id DESC LIMIT ? + 0`, limit)
     .map(alertOf);
 }
 

@@ -58,7 +58,7 @@ function candidatesAbove(connection: Connection, cursor: Position, pointsMax: nu
   const lowest = lowestAcked(connection) ?? { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
   return connection.all<Candidate>(
     `SELECT epoch, seq, acknowledged FROM history WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)
-     ORDER BY epoch, seq LIMIT ?`,
+     ORDER BY epoch, seq LIMIT ? + 0`,
     cursor.epoch,
     cursor.seq,
     lowest.epoch,

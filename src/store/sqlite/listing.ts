@@ -62,7 +62,7 @@ const candidatesSql = `${replicatedTables
     ({ name }) =>
       `SELECT epoch, seq, coalesce(length(body), 0) AS bytes FROM ${name} WHERE (epoch, seq) > (?, ?)`,
   )
-  .join(" UNION ALL ")} ORDER BY epoch, seq LIMIT ?`;
+  .join(" UNION ALL ")} ORDER BY epoch, seq LIMIT ? + 0`;
 
 function rowsBetween(connection: Connection, after: Position, through: Position): StoredRow[] {
   return replicatedTables

@@ -35,7 +35,7 @@ function clearAllSql(table: ReplicatedTable): string {
 function clearWhere({ name }: ReplicatedTable, also: string): string {
   return `UPDATE ${name} SET replication_dirty = 0, dirty_since = NULL, replicated_at = coalesce(?, replicated_at)
     WHERE rowid IN (SELECT rowid FROM ${name} INDEXED BY ${name}_dirty
-      WHERE replication_dirty = 1 AND (epoch, seq) <= (?, ?) ${also} ORDER BY epoch, seq LIMIT ?)`;
+      WHERE replication_dirty = 1 AND (epoch, seq) <= (?, ?) ${also} ORDER BY epoch, seq LIMIT ? + 0)`;
 }
 
 /** See PrimaryStore.markDirtyAbove. */
@@ -52,5 +52,5 @@ export function markAbove(tx: Transaction, limit: number, now: number): number {
 function markSql({ name }: ReplicatedTable): string {
   return `UPDATE ${name} SET replication_dirty = 1, dirty_since = ?
     WHERE rowid IN (SELECT rowid FROM ${name} INDEXED BY ${name}_unmarked
-      WHERE replication_dirty = 0 AND (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ?)`;
+      WHERE replication_dirty = 0 AND (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0)`;
 }

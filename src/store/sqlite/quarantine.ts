@@ -38,7 +38,7 @@ export function readQuarantined(connection: Connection, peer: SiteName, limit: n
 
 function quarantinedSql(table: ReplicatedTable): string {
   return `SELECT ${table.columns} FROM quarantine AS q INDEXED BY quarantine_peer CROSS JOIN ${table.name} ON ${standsIn(table)}
-    WHERE q.peer = ? ORDER BY q.epoch, q.seq LIMIT ?`;
+    WHERE q.peer IN (?) ORDER BY q.epoch, q.seq LIMIT ? + 0`;
 }
 
 /** Puts the rejected in, where they still stand as they were pushed, and takes the accepted out. */

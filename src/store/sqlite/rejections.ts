@@ -14,7 +14,7 @@ type RejectionColumns = { kind: string; key: string; epoch: number; seq: number;
 
 export function readRejections(connection: Connection): Rejection[] {
   return connection
-    .all<RejectionColumns>("SELECT * FROM rejections ORDER BY epoch, seq LIMIT ?", namedRejectionsMax)
+    .all<RejectionColumns>("SELECT * FROM rejections ORDER BY epoch, seq LIMIT ? + 0", namedRejectionsMax)
     .map(({ kind, key, epoch, seq, code }) => ({
       key: { kind, key: JSON.parse(key) as WireKey["key"] },
       position: { epoch, seq },

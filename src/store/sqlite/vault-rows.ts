@@ -101,7 +101,7 @@ function commitChange(
 }
 
 export function readAccess(connection: Connection, accessId: AccessId): StoredRow | undefined {
-  const sql = `${tableOf("access").select} INDEXED BY accesses_id WHERE access_id = ? ORDER BY vault_id LIMIT 1`;
+  const sql = `${tableOf("access").select} INDEXED BY accesses_id WHERE access_id IN (?) ORDER BY vault_id LIMIT 1`;
   const columns = connection.get<RowColumns>(sql, accessId);
   return columns && rowOf("access", columns);
 }
@@ -122,8 +122,8 @@ export function readEntries(
   before: EntryId | undefined,
   limit: number,
 ): StoredRow[] {
-  const live = `${tableOf("entry").select} INDEXED BY entries_live WHERE deleted = 0 AND vault_id = ?`;
-  const order = "ORDER BY entry_id DESC LIMIT ?";
+  const live = `${tableOf("entry").select} INDEXED BY entries_live WHERE deleted = 0 AND vault_id IN (?)`;
+  const order = "ORDER BY entry_id DESC LIMIT ? + 0";
   const columns =
     before === undefined
       ? connection.all<RowColumns>(`${live} ${order}`, vaultId, limit)
@@ -146,7 +146,7 @@ function orphansOf(connection: Connection, kind: "entry" | "access", limit: numb
     .all<RowColumns>(
       `SELECT ${name}.vault_id, ${name}.${itemColumn} AS item_id FROM vaults INDEXED BY vaults_deleted
        CROSS JOIN ${name} INDEXED BY ${name}_live ON ${name}.vault_id = vaults.vault_id
-       WHERE vaults.deleted = 1 AND ${name}.deleted = 0 LIMIT ?`,
+       WHERE vaults.deleted = 1 AND ${name}.deleted = 0 LIMIT ? + 0`,
       limit,
     )
     .map((columns) => keyOf(kind, columns));

@@ -12,8 +12,8 @@ import {
 
 describe("fields from the command line", () => {
   it.each([
-    ["username=joe", { label: "username", kind: "text", value: "joe" }],
-    ["mail:email=joe@example.org", { label: "mail", kind: "email", value: "joe@example.org" }],
+    ["username=demo", { label: "username", kind: "text", value: "demo" }],
+    ["mail:email=demo@example.org", { label: "mail", kind: "email", value: "demo@example.org" }],
     ["a:b=c=d", { label: "a:b", kind: "text", value: "c=d" }],
     ["empty=", { label: "empty", kind: "text", value: "" }],
   ])("reads %s", (text, field) => {
@@ -49,7 +49,7 @@ describe("fields from the command line", () => {
 });
 
 describe("an entry's fields", () => {
-  const username = { label: "username", kind: "text", value: "joe" };
+  const username = { label: "username", kind: "text", value: "demo" };
   const password = { label: "password", kind: "concealed", value: "old" };
 
   it("keep their places when they change, and new ones come last", () => {

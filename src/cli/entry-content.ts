@@ -14,7 +14,7 @@ const openKinds: readonly string[] = fieldKinds.filter((kind) => !hiddenKinds.in
  */
 export function parseOpenField(text: string): EntryField {
   const at = text.indexOf("=");
-  if (at < 1) throw usageRefusal("--field needs LABEL=VALUE", "such as --field username=joe");
+  if (at < 1) throw usageRefusal("--field needs LABEL=VALUE", "such as --field username=demo");
   const { label, kind } = splitLabel(text.slice(0, at), fieldKinds, "text");
   if (hiddenKinds.includes(kind)) {
     throw usageRefusal(

@@ -23,7 +23,7 @@ Try it from another terminal in this folder:
   VAULT=$(${command} vault create ${name} --id-only --token-out ${token} --url ${here} --token-file ${operator})
 
   # an entry on calgary, then read it from zurich with the same token
-  printf 'correct horse\\n' | ${command} entry add --vault $VAULT --title Mail --field username=joe --secret password --url ${here} --token-file ${token}
+  printf 'correct horse\\n' | ${command} entry add --vault $VAULT --title Mail --field username=demo --secret password --url ${here} --token-file ${token}
   ${command} entry list --vault $VAULT --url ${there} --token-file ${token}
   curl -s -H "Authorization: Bearer $(cat ${token})" ${there}/api/vaults/$VAULT/entries; echo
 

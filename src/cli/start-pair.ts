@@ -36,9 +36,7 @@ async function startPair(args: readonly string[]): Promise<number> {
   const ending = await untilOver(folder, pair, children, shutdown.signal);
   if (ending !== undefined) say(`${describeEnding(ending)}; stopping the other site.`);
   const endings = await Promise.all(children.map((child) => child.stop()));
-  return ending === undefined && endings.every(({ status }) => status === 0)
-    ? exitStatus.done
-    : exitStatus.failed;
+  return ending === undefined && endings.every(endedWell) ? exitStatus.done : exitStatus.failed;
 }
 
 /** Announces the pair when it is ready and resolves when it is over: with the first site that ended, or nothing on a stop. */
@@ -111,6 +109,11 @@ async function checkPortIsFree({ site, config }: PairSite): Promise<void> {
   } finally {
     if (server.listening) await new Promise((done) => server.close(done));
   }
+}
+
+/** Asked to stop before it listened for signals, a site has nothing to finish and simply ends. */
+function endedWell({ status, signal }: Ending): boolean {
+  return status === 0 || signal === "SIGTERM";
 }
 
 function describeEnding({ site, status, signal }: Ending): string {

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -54,12 +55,13 @@ class Launched {
     return this.child.pid;
   }
 
-  /** The process ids of calgary and zurich. */
+  /** The process ids of calgary and zurich, as long as the launcher lives; from then on those it had last. */
   get sites(): readonly number[] {
     const found = ["calgary.yaml", "zurich.yaml"].map(
       (config) => childrenOf(this.pid).find(({ command }) => command.includes(config))?.pid,
     );
-    this.#sites = found.filter((pid) => pid !== undefined);
+    const running = found.filter((pid) => pid !== undefined);
+    if (running.length > 0) this.#sites = running;
     return this.#sites;
   }
 
@@ -85,19 +87,19 @@ class Launched {
 
   /** For a test that failed: nothing may be left. */
   async end(): Promise<void> {
-    const left = this.#sites;
     if (this.child.exitCode === null && this.child.signalCode === null) {
       this.child.kill("SIGKILL");
       await once(this.child, "exit");
     }
-    await untilGone(left);
+    for (const pid of this.#sites.filter(isAlive)) process.kill(pid, "SIGKILL");
+    await untilGone(this.#sites);
   }
 }
 
+/** Whether a process still is the site that it was: its id may belong to somebody else by now. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(folder);
   } catch {
     return false;
   }
@@ -183,7 +185,8 @@ describe("npm start", () => {
     const pair = new Launched();
     await expect.poll(() => pair.sites.length, { timeout: 20_000, interval: 10 }).toBe(2);
     pair.child.kill("SIGTERM");
-    await pair.exit();
+    expect(await pair.exit()).toBe(0);
+    expect(pair.sites).toHaveLength(2);
     await untilGone(pair.sites);
   });
 

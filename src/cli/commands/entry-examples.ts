@@ -4,7 +4,7 @@ export const entryExamples = {
 Secret values are prompted for without echo, or read from stdin or a file; never from the command line.
 
 Examples:
-  dormouse entry add --vault 0199… --title "Mail" --field username=joe --secret password
+  dormouse entry add --vault 0199… --title "Mail" --field username=demo --secret password
   pass-generator | dormouse entry add --vault 0199… --title "Database" --secret password
   dormouse entry add --vault 0199… --type ssh_key --title deploy --secret-file private-key=./id_ed25519
   dormouse entry add --vault 0199… --json-file entry.json

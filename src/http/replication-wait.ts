@@ -9,7 +9,7 @@ import { replicationAnswer } from "./row-answers.ts";
  * closes answers with what holds then.
  */
 export async function waitForBackups(
-  { store, edition, closing }: HttpContext,
+  { store, edition, closing }: Pick<HttpContext, "store" | "edition" | "closing">,
   row: StoredRow,
   seconds: number,
 ): Promise<ReplicationAnswer> {

@@ -3,8 +3,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
 import type { EditionReply } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { SiteName } from "../core/ids.ts";
+import type { SiteName, VaultId } from "../core/ids.ts";
 import { comparePositions, type Position } from "../core/position.ts";
+import { vaultKey } from "../core/vault.ts";
+import { waitForBackups } from "./replication-wait.ts";
 import { routeTable } from "./route-table.ts";
 
 const zurich = "zurich" as SiteName;
@@ -133,6 +135,19 @@ describe("Prefer: wait", () => {
     expect((await answering).json.replication).toMatchObject({ dirty: true, backups: { zurich: false } });
     await closing;
   });
+});
+
+it("a wait that begins when the server closes already does not begin", async () => {
+  const plain = await openHttpSite();
+  const { id } = await plain.createVault();
+  const row = await plain.store.row(vaultKey(id as VaultId));
+  if (row === undefined) throw new Error("the vault has no row");
+  plain.edition.holding = async (_position, ms) =>
+    ms === 0 ? { [zurich]: false } : await new Promise(() => {});
+  const { store, edition } = plain;
+  const answer = await waitForBackups({ store, edition, closing: AbortSignal.abort() }, row, 60);
+  expect(answer).toEqual({ dirty: true, replicated_at: null, backups: { zurich: false } });
+  await plain.close();
 });
 
 describe("the write guard", () => {

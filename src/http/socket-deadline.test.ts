@@ -139,6 +139,9 @@ describe("a server that closes", () => {
 
   it("ends idle connections at once, used and unused ones, and unfinished headers", async () => {
     const port = await listen(patient);
+    // An unfinished body is given a moment more, so this one ends last.
+    const slow = open(port);
+    slow.socket.write(post(site.operator, 1000));
     const [used, unused, unfinished] = [open(port), open(port), open(port)];
     used.socket.write(get);
     await used.read('"status":"ok"');
@@ -147,8 +150,11 @@ describe("a server that closes", () => {
     const last = open(port);
     last.socket.write(get);
     await last.read('"status":"ok"');
-    await site.app.close();
-    await Promise.all([used.ended, unused.ended, unfinished.ended, last.ended]);
+    const closed = site.app.close();
+    const idle = Promise.all([used.ended, unused.ended, unfinished.ended, last.ended]);
+    const first = await Promise.race([slow.ended.then(() => "slow"), idle.then(() => "idle")]);
+    expect(first).toBe("idle");
+    await closed;
   });
 
   it("finishes what is in flight, then ends its connection", async () => {

@@ -50,7 +50,12 @@ export async function openCommercial(
     publicUrl: config.publicUrl,
     peers: peers.map((peer) => {
       const credential = peerCredential(pairSecret(peer), config.site, peer.site);
-      const { transport, close } = httpTransport({ url: peer.url, credential, timeoutMs: requestTimeoutMs });
+      const { transport, close } = httpTransport({
+        url: peer.url,
+        credential,
+        timeoutMs: requestTimeoutMs,
+        clock: systemClock,
+      });
       closing.defer(close);
       return { site: peer.site, url: peer.url, transport };
     }),

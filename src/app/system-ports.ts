@@ -19,13 +19,29 @@ export const systemClock: Clock = {
 function sleepOnce(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
-      clearTimeout(timer);
+      if (signal.aborted) cancel(timer);
       signal.removeEventListener("abort", end);
       resolve();
     };
     const timer = setTimeout(end, ms);
     signal.addEventListener("abort", end, { once: true });
   });
+}
+
+let isRearming = false;
+
+/**
+ * Node leaves its one timer of the event loop armed when a timer is cleared, and the process would be woken for nothing at the
+ * time that no longer matters: half a minute after a push, a quarter of an hour after an outage. A timer that is due at once
+ * arms it anew, and after that one nothing is left to arm it for.
+ */
+function cancel(timer: NodeJS.Timeout): void {
+  clearTimeout(timer);
+  if (isRearming) return;
+  isRearming = true;
+  setTimeout(() => {
+    isRearming = false;
+  }, 1);
 }
 
 /** The machine's randomness: bytes for ids and secrets, fractions for nothing but jitter. */

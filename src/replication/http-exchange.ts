@@ -1,5 +1,6 @@
 import { zstdCompressSync } from "node:zlib";
 import { Pool } from "undici";
+import type { Clock } from "../core/ports.ts";
 import type { Exchange, Reply } from "./transport.ts";
 
 export type HttpExchangeOptions = {
@@ -8,6 +9,7 @@ export type HttpExchangeOptions = {
   /** The bearer token of this direction. */
   readonly credential: string;
   readonly timeoutMs: number;
+  readonly clock: Clock;
 };
 
 export type HttpExchange = Exchange & { close(): Promise<void> };
@@ -18,9 +20,9 @@ const answerBytesMax = 1024 * 1024;
 
 /**
  * Exchanges over HTTP/1.1 with kept-alive connections, which undici closes a few seconds after the last answer: nothing of it
- * runs while the site sleeps. Its own time-outs are off because they tick; one timer bounds a whole exchange instead.
+ * runs while the site sleeps. Its own time-outs are off because they tick; one sleep bounds a whole exchange instead.
  */
-export function httpExchange({ url, credential, timeoutMs }: HttpExchangeOptions): HttpExchange {
+export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchangeOptions): HttpExchange {
   const base = new URL(url);
   const prefix = base.pathname.replace(/\/$/, "");
   const pool = new Pool(base.origin, {
@@ -34,7 +36,8 @@ export function httpExchange({ url, credential, timeoutMs }: HttpExchangeOptions
       const isLarge = json.length >= compressedBytesMin;
       const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
       const deadline = new AbortController();
-      const timer = setTimeout(() => deadline.abort(new Error("ETIMEDOUT")), timeoutMs);
+      const answered = new AbortController();
+      void clock.sleep(timeoutMs, answered.signal).then(() => deadline.abort(new Error("ETIMEDOUT")));
       try {
         const answer = await pool.request({
           method: "POST",
@@ -50,7 +53,7 @@ export function httpExchange({ url, credential, timeoutMs }: HttpExchangeOptions
         const text = await answer.body.text();
         return { reply: readReply(answer.statusCode, text), bytes: body.length };
       } finally {
-        clearTimeout(timer);
+        answered.abort();
       }
     },
     close: () => pool.destroy(),

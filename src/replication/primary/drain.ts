@@ -95,7 +95,11 @@ export class Drain {
     const listing = await this.#list(acked);
     const isDone = acked !== null && listing.rows.length === 0 && samePoint(acked, listing.through);
     if (isDone && owed === undefined) return "drained";
-    const push = await this.#frame(listing, acked ? listing.rows : [], acked ? listing.after : listing.through);
+    const push = await this.#frame(
+      listing,
+      acked ? listing.rows : [],
+      acked ? listing.after : listing.through,
+    );
     const { answer, bytes } = await transport.push(push, abort);
     onPushed(push.rows.length, bytes);
     const site = await store.site();

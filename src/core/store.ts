@@ -109,8 +109,11 @@ export type Listing = {
   readonly through: Point;
   /** Whether nothing lies above `through`. */
   readonly isLast: boolean;
-  readonly epoch: Epoch;
+  /** What the site was when the rows were read: a push must not join what two transactions saw. */
+  readonly site: SiteName;
   readonly realm: RealmId;
+  readonly epoch: Epoch;
+  readonly timeline: readonly Promotion[];
 };
 
 export type BatchLimit = { readonly rows: number; readonly bytes: number };

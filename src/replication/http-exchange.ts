@@ -17,6 +17,8 @@ export type HttpExchange = Exchange & { close(): Promise<void> };
 /** Below this, compressing costs more than it saves: a single entry stays as it is. */
 const compressedBytesMin = 16 * 1024;
 const answerBytesMax = 1024 * 1024;
+/** A reason of its own: without one, each abort makes an exception with a stack. */
+const isAnswered = Symbol("answered");
 
 /**
  * Exchanges over HTTP/1.1 with kept-alive connections, which undici closes a few seconds after the last answer: nothing of it
@@ -37,7 +39,9 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
       const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
       const deadline = new AbortController();
       const answered = new AbortController();
-      void clock.sleep(timeoutMs, answered.signal).then(() => deadline.abort(new Error("ETIMEDOUT")));
+      void clock.sleep(timeoutMs, answered.signal).then(() => {
+        if (!answered.signal.aborted) deadline.abort(new Error("ETIMEDOUT"));
+      });
       try {
         const answer = await pool.request({
           method: "POST",
@@ -53,7 +57,7 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
         const text = await answer.body.text();
         return { reply: readReply(answer.statusCode, text), bytes: body.length };
       } finally {
-        answered.abort();
+        answered.abort(isAnswered);
       }
     },
     close: () => pool.destroy(),

@@ -87,7 +87,7 @@ export class Drain {
   }
 
   async #step(): Promise<Step> {
-    const { store, transport, abort, stop, onLook, onPushed, owedContact } = this.#ports;
+    const { transport, abort, stop, onLook, onPushed, owedContact } = this.#ports;
     if (stop.aborted) return { kind: "local", error: "stopping" };
     onLook();
     const owed = owedContact();
@@ -95,15 +95,9 @@ export class Drain {
     const listing = await this.#list(acked);
     const isDone = acked !== null && listing.rows.length === 0 && samePoint(acked, listing.through);
     if (isDone && owed === undefined) return "drained";
-    const push = await this.#frame(
-      listing,
-      acked ? listing.rows : [],
-      acked ? listing.after : listing.through,
-    );
+    const push = this.#frame(listing, acked ? listing.rows : [], acked ? listing.after : listing.through);
     const { answer, bytes } = await transport.push(push, abort);
     onPushed(push.rows.length, bytes);
-    const site = await store.site();
-    if (site.fenced !== null) return "fenced";
     return this.#read(answer, push, listing, owed);
   }
 
@@ -122,22 +116,17 @@ export class Drain {
     return store.listAbove(head.position, limit);
   }
 
-  async #frame(
-    listing: Pick<Listing, "through" | "epoch" | "realm">,
-    rows: readonly StoredRow[],
-    after: Point,
-  ): Promise<Push> {
-    const { store, publicUrl } = this.#ports;
-    const [{ site }, timeline] = await Promise.all([store.site(), store.timeline()]);
+  #frame(listing: Listing, rows: readonly StoredRow[], after: Point): Push {
+    const { site, realm, epoch, timeline, through } = listing;
     return {
       protocol: protocolVersion,
-      realm: listing.realm,
+      realm,
       site,
-      publicUrl,
-      epoch: listing.epoch,
+      publicUrl: this.#ports.publicUrl,
+      epoch,
       timeline,
       after,
-      through: listing.through,
+      through,
       digest: null,
       rows: rows.map((row) => ({ kind: "row", row })),
     };
@@ -200,7 +189,7 @@ export class Drain {
     if (!acked) return "drained";
     for (const row of await store.listQuarantined(peer, limit.rows)) {
       const listing = await this.#list(acked);
-      const push = await this.#frame({ ...listing, through: acked }, [row], acked);
+      const push = this.#frame({ ...listing, through: acked }, [row], acked);
       const { answer, bytes } = await transport.push(push, abort);
       onPushed(1, bytes);
       if (answer.kind === "too_large") continue;

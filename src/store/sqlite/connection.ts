@@ -45,7 +45,7 @@ export class Connection {
    */
   setSynchronous(synchronous: Synchronous): void {
     if (synchronous === this.#synchronous) return;
-    this.database.pragma(`synchronous = ${synchronous}`);
+    this.database.exec(`PRAGMA synchronous = ${synchronous}`);
     this.#synchronous = synchronous;
   }
 

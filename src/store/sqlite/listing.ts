@@ -5,7 +5,7 @@ import type { BatchLimit, Listing } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { pointAtOrAbove, pointAtOrBelow } from "./history.ts";
 import { type RowColumns, readRow, replicatedTables, rowOf } from "./replicated-tables.ts";
-import { readSite } from "./site-record.ts";
+import { readSite, readTimeline } from "./site-record.ts";
 
 type Candidate = { epoch: number; seq: number; bytes: number };
 
@@ -20,8 +20,10 @@ export function readListing(connection: Connection, after: Position, limit: Batc
     after: pointAtOrBelow(connection, after),
     through,
     isLast: comparePositions(through.position, site.head.position) === 0,
-    epoch: site.epoch,
+    site: site.site,
     realm: site.realm,
+    epoch: site.epoch,
+    timeline: readTimeline(connection),
   };
 }
 

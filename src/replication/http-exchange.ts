@@ -38,7 +38,6 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
       const isLarge = json.length >= compressedBytesMin;
       const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
       const deadline = new AbortController();
-      // Its reason is given, because making one up costs more than the rest of the exchange.
       const answered = new AbortController();
       void clock.sleep(timeoutMs, answered.signal).then(() => {
         if (!answered.signal.aborted) deadline.abort(new Error("ETIMEDOUT"));

@@ -98,9 +98,8 @@ export class CommercialEdition implements Edition {
     await Promise.all([this.#workers.stop(), ...this.#hellos]);
   }
 
-  async #sayHello({ transport }: CommercialPeer): Promise<void> {
-    const options = { ...this.#options, transport, abort: this.#stop.signal };
-    await sayHello(options).catch(this.#options.onFault);
+  #sayHello({ site: peer, transport }: CommercialPeer): Promise<void> {
+    return sayHello({ ...this.#options, peer, transport, abort: this.#stop.signal });
   }
 
   #makeRoutes(): readonly EditionRoute[] {

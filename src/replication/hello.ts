@@ -9,6 +9,7 @@ import { readFrame } from "./backup/apply.ts";
 import { identityOf } from "./identity.ts";
 
 export type HelloOptions = {
+  readonly peer: SiteName;
   readonly store: SiteStore;
   readonly transport: Transport;
   readonly publicUrl: string;
@@ -16,6 +17,8 @@ export type HelloOptions = {
   readonly random: Random;
   readonly backoff: BackoffPolicy;
   readonly abort: AbortSignal;
+  /** A fault of this site's own disk: for the log. */
+  readonly onFault: (error: unknown) => void;
 };
 
 /**
@@ -24,15 +27,31 @@ export type HelloOptions = {
  * only until the peer has been reached.
  */
 export async function sayHello(options: HelloOptions): Promise<void> {
-  const { store, transport, publicUrl, clock, random, backoff, abort } = options;
+  const { clock, random, backoff, abort } = options;
   for (let failures = 1; !abort.aborted; failures += 1) {
-    const identity = identityOf(await store.site());
-    const answer = await transport.hello(identity, publicUrl, abort);
-    if (answer.kind === "answered") {
-      if (answer.identity.realm === identity.realm) await store.recordEpoch(answer.identity.epoch);
-      return;
-    }
+    if (await isAnswered(options)) return;
     await clock.sleep(waitMs(backoff, failures, random), abort);
+  }
+}
+
+/** One attempt. A fault of this site's own disk ends the attempt like one of the network, and never the attempts. */
+async function isAnswered({
+  peer,
+  store,
+  transport,
+  publicUrl,
+  abort,
+  onFault,
+}: HelloOptions): Promise<boolean> {
+  try {
+    const own = identityOf(await store.site());
+    const answer = await transport.hello(own, publicUrl, abort);
+    if (answer.kind !== "answered" || answer.identity.site !== peer) return false;
+    if (answer.identity.realm === own.realm) await store.recordEpoch(answer.identity.epoch);
+    return true;
+  } catch (error) {
+    onFault(error);
+    return false;
   }
 }
 

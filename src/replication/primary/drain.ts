@@ -47,6 +47,7 @@ export type DrainPorts = {
   readonly onPushed: (rows: number, bytes: number) => void;
   /** Called for every answer in which the peer named itself, with the hello that was owed when the push left. */
   readonly onContact: (owed: number | undefined) => void;
+  /** Called with what the store has just learnt of what the backup holds and lacks: by an ACK, a `resume` or a 413. */
   readonly onAcknowledged: (ack: Acknowledgement) => Promise<void>;
 };
 
@@ -172,12 +173,14 @@ export class Drain {
   }
 
   async #resume(applied: Point, rejected: readonly Rejection[]): Promise<Step> {
-    const { store, peer } = this.#ports;
+    const { store, peer, onAcknowledged } = this.#ports;
     if (this.#resumedAt && samePoint(this.#resumedAt, applied)) {
       return { kind: "unreachable", error: "the backup asked twice to resume from the same position" };
     }
     this.#resumedAt = applied;
-    if ((await store.resumeFrom(peer, applied, refusedRows(rejected))) === "unknown") return "fenced";
+    const lacking = refusedRows(rejected);
+    if ((await store.resumeFrom(peer, applied, lacking)) === "unknown") return "fenced";
+    await onAcknowledged({ through: applied, rows: [], rejected: lacking });
     await markAllAbove(store);
     return "continue";
   }
@@ -217,8 +220,10 @@ export class Drain {
    * is in quarantine before that, or a lost ACK of it would make the row look as if it were there.
    */
   async #skip(push: Push, rejected: Acknowledgement["rejected"], isLast: boolean): Promise<Step> {
-    const { store, peer, transport, abort, onPushed } = this.#ports;
-    await store.acknowledge(peer, { through: push.after, rows: [], rejected });
+    const { store, peer, transport, abort, onPushed, onAcknowledged } = this.#ports;
+    const skipped = { through: push.after, rows: [], rejected };
+    await store.acknowledge(peer, skipped);
+    await onAcknowledged(skipped);
     const { answer, bytes } = await transport.push({ ...push, rows: [] }, abort);
     onPushed(0, bytes);
     if (answer.kind !== "applied" || !isAckFor(answer.identity, push)) {

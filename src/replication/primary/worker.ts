@@ -296,6 +296,7 @@ export class Worker {
     if (this.#isEnded) return false;
     if (dirty === 0 && !this.#owesContact && !this.#signal.isRaised) {
       this.#lagWatch?.abort();
+      this.#failures = 0;
       this.#become("gave_up");
       return false;
     }
@@ -353,12 +354,14 @@ export class Worker {
     while (!abort.aborted) {
       const { dirty, oldestDirtySince } = await store.backlog(this.peer);
       if (oldestDirtySince === null) return;
-      const lagMs = clock.now() - oldestDirtySince;
+      // A wall clock that was put back must not put off the next look until it has caught up.
+      const lagMs = Math.max(0, clock.now() - oldestDirtySince);
       if (abort.aborted) return;
       if (lagMs >= lagAfterMs) {
         const details = { count: dirty, lag_ms: lagMs, last_error: this.#lastError };
+        await incidents.open("replication_lagging", "Backup is behind", details);
         this.#lagIsTold = true;
-        return incidents.open("replication_lagging", "Backup is behind", details);
+        return;
       }
       await clock.sleep(lagAfterMs - lagMs, abort);
     }

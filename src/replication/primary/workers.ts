@@ -27,6 +27,7 @@ export class Workers {
   async start(): Promise<void> {
     const { fenced } = await this.#options.store.site();
     if (fenced !== null) return this.fence();
+    if (this.#isStopped) return;
     const { peers, alerts, ...options } = this.#options;
     for (const { site: peer, transport } of peers) {
       const incidents = new Incidents(peer, alerts);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/core/bytes.ts";
 import type { RealmId } from "../../src/core/ids.ts";
+import type { Point, Position } from "../../src/core/position.ts";
+import type { Push } from "../../src/core/push.ts";
 import { hashRow, type Row, rowBodyBytesMax } from "../../src/core/row.ts";
 import type { Store } from "../../src/core/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
@@ -14,6 +16,7 @@ import {
   newEntry,
   newVault,
   pushOf,
+  putAll,
   type StoreUnderTest,
   set,
   shared,
@@ -226,6 +229,35 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     });
   });
 
+  it("names every row that it refuses of a push, however many it lacks besides", async () => {
+    const { primary, backup } = await pair();
+    const { vault } = await fill(primary, 0);
+    const keys = Array.from({ length: 1_200 }, () => newEntry(vault.vaultId));
+    await primary.write(putAll(keys, "an entry"));
+    const forged = ({ rows, ...rest }: Push): Push => ({
+      ...rest,
+      rows: rows.map((pushed) =>
+        pushed.kind === "row" && pushed.row.key.kind === "entry"
+          ? { ...pushed, row: { ...pushed.row, body: utf8("forged") } }
+          : pushed,
+      ),
+    });
+    const unnamed = async (after: Position, rows: number, through?: Point): Promise<number> => {
+      const listing = await primary.listAbove(after, { rows, bytes: 2 ** 30 });
+      const { head } = await backup.site();
+      const push = forged(
+        await pushOf(primary, listing, { after: head, through: through ?? listing.through }),
+      );
+      const { rejected } = expectApplied(await backup.applyPush(push));
+      const named = new Set(rejected.map(({ key }) => key.key["entry_id"]));
+      return listing.rows.filter(({ key }) => key.kind === "entry" && !named.has(key.entryId)).length;
+    };
+    expect(await unnamed({ epoch: 0, seq: 0 }, 601)).toBe(0);
+    expect(await unnamed((await backup.site()).head.position, 600)).toBe(0);
+    // The oldest once more, as an operator demands.
+    expect(await unnamed({ epoch: 1, seq: 1 }, 10, (await backup.site()).head)).toBe(0);
+  });
+
   describe("a refused push", () => {
     const filled = async () => {
       const { primary, backup, clock } = await pair();
@@ -291,6 +323,15 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       expect((await backup.site()).epochSeen).toEqual(epoch);
       const outcome = await backup.applyPush(push);
       expect(outcome).toMatchObject({ kind: "refused", code: "stale_epoch", receiver: { epoch } });
+    });
+
+    it("leaves no epoch on an empty backup, which may yet be filled by a primary of another realm", async () => {
+      const { push } = await filled();
+      const empty = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
+      const site = await empty.site();
+      const asked = await empty.applyPush({ ...push, epoch: { number: 9, id: "b" } });
+      expect(asked).toMatchObject({ kind: "refused", code: "resume" });
+      expect(await empty.site()).toEqual(site);
     });
 
     it("of another realm leaves nothing behind at all", async () => {

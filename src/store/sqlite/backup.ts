@@ -23,25 +23,25 @@ import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
 /** Rows applied in one step. */
 const sliceRows = 200;
 
-type Tally = { accepted: number; ignored: number; hasRejections: boolean };
+type Tally = { accepted: number; ignored: number; hasRejections: boolean; readonly refused: Rejection[] };
 
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
   const { connection } = tx;
   const code = judge(tx, push);
-  // The epochs of another realm are no measure for this one's.
-  if (code !== "other_realm") recordEpoch(tx, push.epoch);
+  // The epochs of another realm are no measure for this one's, and an empty backup has taken over none yet.
+  if (code === undefined || (code !== "other_realm" && tx.site().realm !== null)) recordEpoch(tx, push.epoch);
   if (code !== undefined) {
     return { kind: "refused", code, receiver: receiverOf(tx), rejected: readRejections(connection) };
   }
-  const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection) };
+  const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection), refused: [] };
   for (const [index, pushed] of push.rows.entries()) {
     if (index > 0 && index % sliceRows === 0) yield;
     applyRow(connection, pushed, hash, tally);
   }
   moveWatermark(tx, push, now);
-  const { accepted, ignored } = tally;
-  const rejected = tally.hasRejections ? readRejections(connection) : [];
+  const { accepted, ignored, refused } = tally;
+  const rejected = tally.hasRejections ? readRejections(connection, refused) : [];
   return { kind: "applied", receiver: receiverOf(tx), accepted, ignored, rejected };
 }
 
@@ -75,6 +75,7 @@ function applyRow(connection: Connection, pushed: PushedRow, hash: Hash, tally: 
 function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): void {
   addRejection(connection, rejection);
   tally.hasRejections = true;
+  tally.refused.push(rejection);
 }
 
 function faultOf(row: Row, hash: Hash): "row_too_large" | "row_hash_wrong" | undefined {

@@ -1,4 +1,4 @@
-import type { Position } from "../../core/position.ts";
+import { formatPosition, type Position } from "../../core/position.ts";
 import type { Rejection, RejectionCode, WireKey } from "../../core/push.ts";
 import type { Connection } from "./connection.ts";
 
@@ -7,19 +7,36 @@ import type { Connection } from "./connection.ts";
  * this program does not know.
  */
 
-/** More than these are not named in one answer; the others are with the next, once some of these are there. */
+/**
+ * More than these are not named in one answer. The newest are: older ones were named before, and those of a push whose ACK
+ * was lost are the newest there are.
+ */
 const namedRejectionsMax = 1_000;
 
 type RejectionColumns = { kind: string; key: string; epoch: number; seq: number; code: RejectionCode };
 
-export function readRejections(connection: Connection): Rejection[] {
-  return connection
-    .all<RejectionColumns>("SELECT * FROM rejections ORDER BY epoch, seq LIMIT ? + 0", namedRejectionsMax)
+/**
+ * What this site lacks, for an answer.
+ * @param refused of the push that is answered: what an ACK does not name of it would pass for taken
+ */
+export function readRejections(connection: Connection, refused: readonly Rejection[] = []): Rejection[] {
+  const newest = connection
+    .all<RejectionColumns>(
+      "SELECT * FROM rejections ORDER BY epoch DESC, seq DESC LIMIT ? + 0",
+      namedRejectionsMax,
+    )
+    .toReversed()
     .map(({ kind, key, epoch, seq, code }) => ({
       key: { kind, key: JSON.parse(key) as WireKey["key"] },
       position: { epoch, seq },
       code,
     }));
+  const named = new Set(newest.map(nameOf));
+  return [...newest, ...refused.filter((rejection) => !named.has(nameOf(rejection)))];
+}
+
+function nameOf({ key, position }: Rejection): string {
+  return `${formatPosition(position)} ${key.kind} ${keyText(key)}`;
 }
 
 export function hasRejections(connection: Connection): boolean {

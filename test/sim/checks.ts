@@ -21,20 +21,26 @@ export async function checkAtRest(
   if (fenced) return checkFenced(world);
   const { peers } = await describeReplicationOf(world);
   const refused = new Set<string>();
+  const incidents = await world.primary.store.openIncidents();
   for (const backup of world.backups) {
     const quarantined = await world.primary.store.listQuarantined(backup, 1_000);
     const excepted = exceptQuarantine ? quarantined.map((row) => formatKey(row.key)) : [];
     await checkEqual(world, backup, new Set(excepted));
     for (const key of excepted) refused.add(key);
+    const isTold = incidents.some(
+      ({ event, details }) => event === "replication_quarantined" && details["backup"] === backup,
+    );
+    expectThat(
+      isTold === quarantined.length > 0,
+      `${quarantined.length} rows in quarantine, told: ${isTold}`,
+    );
     const status = peers.find((peer) => peer.site === backup);
     expectThat(status?.state === "asleep", `the worker of ${backup} is ${status?.state}`);
     expectThat(status.dirty === 0 && status.lag_ms === 0, `${backup} is behind by ${status.dirty}`);
   }
   for (const [key, row] of await world.rows(calgary))
     expectThat(!row.dirty || refused.has(key), `${key} is dirty`);
-  const open = (await world.primary.store.openIncidents()).filter(
-    ({ event }) => !(exceptQuarantine && event === "replication_quarantined"),
-  );
+  const open = incidents.filter(({ event }) => !(exceptQuarantine && event === "replication_quarantined"));
   expectThat(open.length === 0, `${open[0]?.event} is still open`);
 }
 

@@ -23,6 +23,8 @@ export type ProcessOptions = {
   readonly lagAfterMs: number;
   /** Asked before and after every call of the store: true ends the process there. */
   readonly crashes: () => boolean;
+  /** Asked before a call of the store, by the name of its method: true makes it fail, as a disk does. */
+  readonly fails: (method: string) => boolean;
   readonly onCrash: () => void;
   /** Called with every fault that a site would log. */
   readonly onFault: (site: SiteName, error: unknown) => void;
@@ -119,6 +121,7 @@ export class SiteProcess {
         if (typeof member !== "function") return member;
         return async (...args: unknown[]): Promise<unknown> => {
           if (this.#crashesHere()) return never();
+          if (this.#options.fails(String(name))) throw new Refusal("storage_failed");
           const [outcome] = await Promise.allSettled([Reflect.apply(member, target, args)]);
           if (this.#crashesHere()) return never();
           if (outcome?.status === "rejected") throw outcome.reason;

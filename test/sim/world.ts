@@ -54,6 +54,8 @@ export class World {
   readonly trace: string[] = [];
   /** How likely a process crashes at a call of its store. */
   crashLikelihood = 0;
+  /** Which calls of a running site's store fail, by the name of the method. The alerts' and the start's never do. */
+  storeFails: (site: SiteName, method: string) => boolean = () => false;
   /** Called when a process has crashed by itself. */
   onCrash: (site: SiteName) => void = () => undefined;
   /** How often a site's disk was put back, running or not. */
@@ -110,6 +112,7 @@ export class World {
     if (slot.process) return;
     this.note(`${site} starts`);
     this.silentlyPutBack.delete(site);
+    let isStarted = false;
     const process = new SiteProcess({
       site,
       peers: [...this.sites.keys()].filter(
@@ -122,6 +125,7 @@ export class World {
       limit: this.#options.limit ?? { rows: 100, bytes: 1024 * 1024 },
       lagAfterMs: this.#options.lagAfterMs ?? 120_000,
       crashes: () => this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood,
+      fails: (method) => isStarted && !alertMethods.has(method) && this.storeFails(site, method),
       onCrash: () => {
         this.crash(site);
         this.onCrash(site);
@@ -130,7 +134,9 @@ export class World {
         this.note(`${where} fault: ${error instanceof Error ? error.message : String(error)}`),
     });
     slot.process = process;
-    void process.edition.start();
+    void process.edition.start().then(() => {
+      isStarted = true;
+    });
     await this.scheduler.run(0);
   }
 
@@ -295,6 +301,9 @@ export class World {
     return newUuidV7(Date.UTC(2026, 0, 1) + this.scheduler.nowMs, this.random);
   }
 }
+
+/** The desk keeps and tells what the store cannot take of alerts; it has tests of its own. */
+const alertMethods: ReadonlySet<string> = new Set(["addAlert", "openIncidents"]);
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
 

@@ -1,0 +1,151 @@
+import { expect, test } from "vitest";
+import { applyPath } from "../../src/replication/transport.ts";
+import { checkAtRest } from "./checks.ts";
+import {
+  alertsOf,
+  atRest,
+  hourMs,
+  minuteMs,
+  pair,
+  pushes,
+  secondMs,
+  statusOf,
+  writeEntries,
+} from "./scene.ts";
+import { calgary, World, zurich } from "./world.ts";
+
+/** Faults of a site's own disk, and what an operator hears: each of these was forgotten, or ended a worker, once. */
+
+test("a refused row is told also where the ACK that said so was lost", async () => {
+  const scene = await pair();
+  const { world, vault } = scene;
+  const key = world.newEntryKey(vault.vaultId);
+  world.network.poisoned.add(key.entryId);
+  world.network.faults = { ...world.network.faults, dropAnswer: 1 };
+  void world.write(key);
+  await world.scheduler.run(10 * secondMs);
+  world.network.faults = { ...world.network.faults, dropAnswer: 0 };
+  await world.scheduler.run(hourMs);
+  expect(await alertsOf(world)).toEqual(["replication_quarantined"]);
+});
+
+test("a row that is too large alone is told also where the link is cut before it is passed over", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.intercept = (path, json) => {
+    if (path !== applyPath) return undefined;
+    const isTooLarge = (JSON.parse(json) as { rows: object[] }).rows.length > 0;
+    if (!isTooLarge) world.network.cut(calgary, zurich);
+    return isTooLarge ? { status: 413, body: undefined } : undefined;
+  };
+  await writeEntries(scene, 1);
+  await world.scheduler.run(hourMs);
+  expect(await alertsOf(world)).toContain("replication_quarantined");
+});
+
+test("a client that waits is told that its row is held where only the ACK of it was lost", async () => {
+  const scene = await pair();
+  const { world, vault } = scene;
+  world.network.faults = { ...world.network.faults, dropAnswer: 1 };
+  void world.write(world.newEntryKey(vault.vaultId));
+  await world.scheduler.run(0);
+  const { head } = await world.primary.store.site();
+  let heldAtMs = 0;
+  const held = world.primary.edition.waitReplicated(head.position, 60 * secondMs).then((backups) => {
+    heldAtMs = world.scheduler.nowMs;
+    return backups;
+  });
+  await world.scheduler.run(10 * secondMs);
+  world.network.healAll();
+  await world.scheduler.run(minuteMs);
+  expect(await held).toEqual({ zurich: true });
+  expect(heldAtMs).toBeLessThan(40 * secondMs);
+});
+
+test("a backup whose disk fails for a moment goes on saying hello until it is answered", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const empty = (await World.create({ seed: 1, backups: [zurich] })).image(zurich);
+  await writeEntries(scene, 2);
+  await world.scheduler.run(minuteMs);
+  world.crash(zurich);
+  await world.putBack(zurich, empty);
+  world.network.cut(calgary, zurich);
+  await world.start(zurich);
+  let failures = 0;
+  world.storeFails = (site, method) => site === zurich && method === "site" && failures++ < 2;
+  await world.scheduler.run(10 * secondMs);
+  world.network.heal(calgary, zurich);
+  await atRest(world);
+});
+
+test("a primary whose disk fails for a moment goes on where it stood, whatever it was about to do", async () => {
+  for (const method of [
+    "peers",
+    "listAbove",
+    "site",
+    "timeline",
+    "acknowledge",
+    "backlog",
+    "resumeFrom",
+    "markDirtyAbove",
+  ]) {
+    const scene = await pair();
+    const { world } = scene;
+    world.network.faults = { ...world.network.faults, dropAnswer: 1 };
+    await writeEntries(scene, 3);
+    await world.scheduler.run(29 * secondMs);
+    world.network.healAll();
+    let failures = 0;
+    world.storeFails = (site, name) => site === calgary && name === method && failures++ < 3;
+    await writeEntries(scene, 1);
+    await world.scheduler.run(hourMs);
+    world.storeFails = () => false;
+    await checkAtRest(world, { exceptQuarantine: false });
+  }
+});
+
+test("a site that stops while a fence of its is undone leaves no worker behind", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(calgary);
+  await writeEntries(scene, 2);
+  await world.scheduler.run(minuteMs);
+  const newer = world.image(calgary);
+  await world.putBack(calgary, image);
+  await writeEntries(scene, 1);
+  await world.scheduler.run(minuteMs);
+  expect((await world.primary.store.site()).fenced).toBe("primary_behind");
+  await world.putBack(calgary, newer);
+  const { edition } = world.primary;
+  const before = pushes(world).length;
+  let looks = 0;
+  // The second look at the site is that of the workers' new start.
+  world.storeFails = (_, method) => {
+    if (method === "site" && ++looks === 2) void edition.stop();
+    return false;
+  };
+  edition.signalReplication();
+  await world.scheduler.run(hourMs);
+  expect(looks).toBeGreaterThanOrEqual(2);
+  expect(pushes(world).length).toBe(before);
+  expect(world.scheduler.pending).toBe(0);
+});
+
+test("after an attempt that nothing waits for any more, the next outage begins with the first wait", async () => {
+  const scene = await pair();
+  const { world, vault } = scene;
+  const key = world.newEntryKey(vault.vaultId);
+  world.network.poisoned.add(key.entryId);
+  void world.write(key);
+  await atRest(world, true);
+  for (let i = 0; i < 4; i += 1) {
+    world.network.intercept = (path, json) =>
+      path === applyPath && (JSON.parse(json) as { rows: object[] }).rows.length > 0
+        ? { status: 500, body: undefined }
+        : undefined;
+    await world.retryQuarantine(calgary);
+    await world.scheduler.run(minuteMs);
+  }
+  expect(await statusOf(world)).toMatchObject({ state: "asleep", attempt: 0 });
+});

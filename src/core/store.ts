@@ -147,8 +147,8 @@ export interface PrimaryStore {
    * each entry's and access's vault row. (The customer's EntryListDirty.) Costs what it lists.
    */
   listAbove(after: Position, limit: BatchLimit): Promise<Listing>;
-  /** Rows in this peer's quarantine, in position order, at most `limit`. */
-  listQuarantined(peer: SiteName, limit: number): Promise<readonly StoredRow[]>;
+  /** Rows in this peer's quarantine above `after`, in position order, at most `limit`. */
+  listQuarantined(peer: SiteName, after: Position, limit: number): Promise<readonly StoredRow[]>;
   /**
    * Moves a peer's acked to `through`, clears marks at or below every peer's acked, puts `rejected` rows that still stand at
    * the pushed position into quarantine and takes the `accepted` ones out. (The customer's EntryMarkReplicated.) Durable at

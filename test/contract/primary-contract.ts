@@ -296,7 +296,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect(await store.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
       expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
       expect(await dirtyRows(store)).toEqual([row]);
-      expect(await store.listQuarantined(zurich, 10)).toEqual([row]);
+      expect(await store.listQuarantined(zurich, start, 10)).toEqual([row]);
     });
 
     it("lets go of a row that changes, which is then dirty like any other", async () => {
@@ -318,7 +318,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await refuse(store, row);
       const { head } = await store.site();
       await store.acknowledge(zurich, { through: head, rows: [row], rejected: [] });
-      expect(await store.listQuarantined(zurich, 10)).toEqual([]);
+      expect(await store.listQuarantined(zurich, start, 10)).toEqual([]);
       expect(await dirtyRows(store)).toEqual([]);
     });
 

@@ -1,7 +1,7 @@
 import { alertEvents, type AlertEvent } from "../../src/core/alert-events.ts";
 import { bytesEqual } from "../../src/core/bytes.ts";
 import type { SiteName } from "../../src/core/ids.ts";
-import { comparePositions, formatPosition } from "../../src/core/position.ts";
+import { comparePositions, formatPosition, origin } from "../../src/core/position.ts";
 import { samePoint } from "../../src/core/push.ts";
 import type { PeerStatus } from "../../src/protocol/replication-status.ts";
 import { formatKey } from "../../src/core/row.ts";
@@ -23,7 +23,7 @@ export async function checkAtRest(
   const refused = new Set<string>();
   const incidents = await world.primary.store.openIncidents();
   for (const backup of world.backups) {
-    const quarantined = await world.primary.store.listQuarantined(backup, 1_000);
+    const quarantined = await world.primary.store.listQuarantined(backup, origin.position, 1_000);
     const excepted = exceptQuarantine ? quarantined.map((row) => formatKey(row.key)) : [];
     await checkEqual(world, backup, new Set(excepted));
     for (const key of excepted) refused.add(key);

@@ -149,3 +149,17 @@ test("after an attempt that nothing waits for any more, the next outage begins w
   }
   expect(await statusOf(world)).toMatchObject({ state: "asleep", attempt: 0 });
 });
+
+test("a demand tries every row in quarantine again, however many there are, and those still refused stop no other", async () => {
+  const scene = await pair({ limit: { rows: 3, bytes: 1024 * 1024 } });
+  const { world } = scene;
+  const keys = Array.from({ length: 10 }, () => world.newEntryKey(scene.vault.vaultId));
+  for (const key of keys) world.network.poisoned.add(key.entryId);
+  for (const key of keys) void world.write(key);
+  await atRest(world, true);
+  expect((await statusOf(world)).quarantined).toBe(10);
+  for (const key of keys.slice(4)) world.network.poisoned.delete(key.entryId);
+  await world.retryQuarantine(calgary);
+  await atRest(world, true);
+  expect((await statusOf(world)).quarantined).toBe(4);
+});

@@ -1,7 +1,7 @@
 import { compareEpochs } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { PushAnswer, Transport } from "../../core/ports.ts";
-import { comparePositions, type Point, type Position } from "../../core/position.ts";
+import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
 import type { StoredRow } from "../../core/row.ts";
 import type {
@@ -187,19 +187,29 @@ export class Drain {
 
   /** Pushes each row of the quarantine alone, once, without moving the watermark: one that is still refused stops no other. */
   async #retryQuarantined(): Promise<Step> {
-    const { store, peer, transport, abort, onPushed, limit } = this.#ports;
+    const { store, peer, limit } = this.#ports;
     const acked = await this.#acked();
     if (!acked) return "drained";
-    for (const row of await store.listQuarantined(peer, limit.rows)) {
-      const listing = await this.#list(acked);
-      const push = this.#frame({ ...listing, through: acked }, [row], acked);
-      const { answer, bytes } = await transport.push(push, abort);
-      onPushed(1, bytes);
-      if (answer.kind === "too_large") continue;
-      const step = await this.#read(answer, push, { ...listing, rows: [row], isLast: true }, undefined);
-      if (step !== "drained") return step;
+    let after = origin.position;
+    for (;;) {
+      const rows = await store.listQuarantined(peer, after, limit.rows);
+      for (const row of rows) {
+        const step = await this.#retry(row, acked);
+        if (step !== "drained") return step;
+        after = row.position;
+      }
+      if (rows.length === 0) return "drained";
     }
-    return "drained";
+  }
+
+  async #retry(row: StoredRow, acked: Point): Promise<Step> {
+    const { transport, abort, onPushed } = this.#ports;
+    const listing = await this.#list(acked);
+    const push = this.#frame({ ...listing, through: acked }, [row], acked);
+    const { answer, bytes } = await transport.push(push, abort);
+    onPushed(1, bytes);
+    if (answer.kind === "too_large") return "drained";
+    return this.#read(answer, push, { ...listing, rows: [row], isLast: true }, undefined);
   }
 
   /** 413: half the rows; a row that is too large alone goes to quarantine, so that it stops nobody. */

@@ -109,8 +109,9 @@ export class Workers {
     const { store } = this.#options;
     const peer = (await store.peers()).find((candidate) => candidate.site === site);
     if (!peer?.acked || comparePositions(peer.acked.position, position) < 0) return undefined;
-    const quarantined = await store.listQuarantined(site, 1_000);
-    return !quarantined.some((row) => comparePositions(row.position, position) === 0);
+    const below = { ...position, seq: position.seq - 1 };
+    const [quarantined] = await store.listQuarantined(site, below, 1);
+    return !quarantined || comparePositions(quarantined.position, position) !== 0;
   }
 
   /**

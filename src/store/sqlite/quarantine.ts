@@ -25,11 +25,16 @@ export function standsIn({ kind, name, itemColumn }: ReplicatedTable): string {
     AND q.epoch = ${name}.epoch AND q.seq = ${name}.seq`;
 }
 
-export function readQuarantined(connection: Connection, peer: SiteName, limit: number): StoredRow[] {
+export function readQuarantined(
+  connection: Connection,
+  peer: SiteName,
+  after: Position,
+  limit: number,
+): StoredRow[] {
   return replicatedTables
     .flatMap((table) =>
       connection
-        .all<RowColumns>(quarantinedSql(table), peer, limit)
+        .all<RowColumns>(quarantinedSql(table), peer, after.epoch, after.seq, limit)
         .map((columns) => rowOf(table.kind, columns)),
     )
     .toSorted((a, b) => comparePositions(a.position, b.position))
@@ -38,7 +43,7 @@ export function readQuarantined(connection: Connection, peer: SiteName, limit: n
 
 function quarantinedSql(table: ReplicatedTable): string {
   return `SELECT ${table.columns} FROM quarantine AS q INDEXED BY quarantine_peer CROSS JOIN ${table.name} ON ${standsIn(table)}
-    WHERE q.peer IN (?) ORDER BY q.epoch, q.seq LIMIT ? + 0`;
+    WHERE q.peer IN (?) AND (q.epoch, q.seq) > (?, ?) ORDER BY q.epoch, q.seq LIMIT ? + 0`;
 }
 
 /** Puts the rejected in, where they still stand as they were pushed, and takes the accepted out. */

@@ -26,7 +26,7 @@ async function statementsInUse(): Promise<readonly string[]> {
   await primary.acknowledge(zurich, { through, rows, rejected: [] });
   for (const peer of [zurich, geneva]) {
     await primary.backlog(peer);
-    await primary.listQuarantined(peer, 10);
+    await primary.listQuarantined(peer, { epoch: 0, seq: 0 }, 10);
   }
   await primary.backlogOfAll();
   await primary.access(access.accessId);

@@ -140,8 +140,8 @@ export class SqliteStore implements Store {
     return this.#read((connection) => readListing(connection, after, limit));
   }
 
-  listQuarantined(peer: SiteName, limit: number): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readQuarantined(connection, peer, limit));
+  listQuarantined(peer: SiteName, after: Position, limit: number): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readQuarantined(connection, peer, after, limit));
   }
 
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown"> {

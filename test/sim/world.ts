@@ -182,7 +182,7 @@ export class World {
       this.silentlyPutBack.add(site);
     } else slot.disk = image;
     this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
-    const after = await this.#heldAnywhere();
+    const after = await this.#heldAnywhere(lineageForSure);
     for (const write of this.writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;
   }
 
@@ -245,9 +245,9 @@ export class World {
   }
 
   /** Ids of the writes that a disk holds, directly or in what was built on them. */
-  async held(site: SiteName): Promise<Set<number>> {
+  async held(site: SiteName, lineage: Lineage = lineageOf): Promise<Set<number>> {
     const rows = await this.rows(site);
-    return new Set([...rows.values()].flatMap((row) => lineageOf(row, this.writes)));
+    return new Set([...rows.values()].flatMap((row) => lineage(row, this.writes)));
   }
 
   /** Every row of a site by its key, tombstones too. */
@@ -272,9 +272,9 @@ export class World {
     }
   }
 
-  async #heldAnywhere(): Promise<Set<number>> {
+  async #heldAnywhere(lineage: Lineage = lineageOf): Promise<Set<number>> {
     const held = new Set<number>();
-    for (const site of this.sites.keys()) for (const id of await this.held(site)) held.add(id);
+    for (const site of this.sites.keys()) for (const id of await this.held(site, lineage)) held.add(id);
     return held;
   }
 
@@ -307,17 +307,31 @@ const alertMethods: ReadonlySet<string> = new Set(["addAlert", "openIncidents"])
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
 
+type Lineage = (row: StoredRow | undefined, writes: readonly TrackedWrite[]) => readonly number[];
+
 /**
  * The writes that a row stands for. A tombstone has no body: the purge that left it is found by its position, or is one that
  * was never answered. Where several purges left the same tombstone in histories that parted, it stands for all of them.
  */
-function lineageOf(row: StoredRow | undefined, writes: readonly TrackedWrite[]): readonly number[] {
+const lineageOf: Lineage = (row, writes) => [...new Set(lineagesOf(row, writes).flat())];
+
+/** Only what the row stands for whichever of them left it: which history a disk holds, a tombstone does not tell. */
+const lineageForSure: Lineage = (row, writes) => {
+  const [first = [], ...others] = lineagesOf(row, writes);
+  return first.filter((id) => others.every((lineage) => lineage.includes(id)));
+};
+
+/** What a row may stand for: of every purge that may have left it. */
+function lineagesOf(
+  row: StoredRow | undefined,
+  writes: readonly TrackedWrite[],
+): readonly (readonly number[])[] {
   if (!row) return [];
-  if (row.body !== null) return (JSON.parse(fromUtf8(row.body)) as { lineage: number[] }).lineage;
+  if (row.body !== null) return [(JSON.parse(fromUtf8(row.body)) as { lineage: number[] }).lineage];
   const key = formatKey(row.key);
   const purges = writes.filter((write) => write.isPurge && formatKey(write.key) === key);
   const isHere = ({ position }: TrackedWrite) => position && comparePositions(position, row.position) === 0;
   const here = purges.filter(isHere);
   const possible = here.length > 0 ? here : purges.filter(({ position }) => position === null);
-  return [...new Set(possible.flatMap((purge) => [...purge.lineage, purge.id]))];
+  return possible.map((purge) => [...purge.lineage, purge.id]);
 }

@@ -1,13 +1,15 @@
+import { timingSafeEqual } from "node:crypto";
+import { utf8 } from "../core/bytes.ts";
 import type { Alerts, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { BatchLimit, Store } from "../core/store.ts";
 import { peerCredential } from "../crypto/peer-credential.ts";
-import { isSameToken, parseToken, type Token } from "../crypto/token.ts";
+import { parseToken, type Token } from "../crypto/token.ts";
 import { communityEdition } from "../editions/community.ts";
 import type { CommercialConfig, CommunityConfig, PeerConfig } from "../ops/config/config.ts";
 import type { Logger } from "../ops/logging.ts";
-import { systemClock, systemRandom } from "./system-ports.ts";
+import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
 
 /** The bytes of rows in one push, before base64: the design, section 4, step 5. */
 const batchBytesMax = 1024 * 1024;
@@ -70,26 +72,28 @@ export async function openCommercial(
   });
 }
 
-/** Finds the peer that a bearer token was derived for. Looks at every peer, so that time tells nothing of which it was. */
+/**
+ * Finds the peer that a bearer token was derived for. Digests are compared, in constant time and with every peer's, so that
+ * the time it takes tells nothing of the token.
+ */
 function peerFinder(site: SiteName, peers: readonly PeerConfig[]): (text: string) => SiteName | undefined {
   const expected = peers.map((peer) => ({
     site: peer.site,
-    token: parsePeerToken(peerCredential(pairSecret(peer), peer.site, site)),
+    digest: digestOf(peerCredential(pairSecret(peer), peer.site, site)),
   }));
   return (text) => {
-    const token = parseToken(text);
-    if (token?.kind !== "peer") return undefined;
-    return expected.filter((candidate) => isSameToken(candidate.token, token))[0]?.site;
+    const digest = digestOf(text);
+    return expected.filter((candidate) => timingSafeEqual(candidate.digest, digest))[0]?.site;
   };
 }
 
-function pairSecret(peer: PeerConfig): Token {
-  return parsePeerToken(peer.token);
+function digestOf(text: string): Uint8Array {
+  return systemHash.sha256(utf8(text));
 }
 
-/** @param text checked when the configuration was read */
-function parsePeerToken(text: string): Token {
-  const token = parseToken(text);
+/** @throws where the text is none; it was checked when the configuration was read */
+function pairSecret(peer: PeerConfig): Token {
+  const token = parseToken(peer.token);
   if (token?.kind !== "peer") throw new Error("a pair's secret passed the configuration's check and is none");
   return token;
 }

@@ -3,7 +3,6 @@ import { systemRandom } from "../app/system-ports.ts";
 import {
   formatToken,
   formatTokenId,
-  isSameToken,
   isSameVerifier,
   newToken,
   parseToken,
@@ -85,12 +84,4 @@ describe("a verifier", () => {
     expect(isSameVerifier(verifier, new Uint8Array(32))).toBe(false);
     expect(isSameVerifier(new Uint8Array(32), undefined)).toBe(false);
   });
-});
-
-it("two tokens are the same where kind, id and secret are", () => {
-  const token = newToken("peer", systemRandom);
-  expect(isSameToken(token, parseToken(formatToken(token)) ?? newToken("peer", systemRandom))).toBe(true);
-  expect(isSameToken(token, { ...token, kind: "operator" })).toBe(false);
-  expect(isSameToken(token, { ...token, id: systemRandom.bytes(16) })).toBe(false);
-  expect(isSameToken(token, { ...token, secret: systemRandom.bytes(32) })).toBe(false);
 });

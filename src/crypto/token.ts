@@ -71,10 +71,3 @@ export function isSameVerifier(verifier: Uint8Array, stored: Uint8Array | undefi
 function checksum(text: string): string {
   return createHash("sha256").update(text, "ascii").digest("base64url").slice(0, 6);
 }
-
-/** Whether two tokens are the same, in constant time: for bearers that a site can derive itself. */
-export function isSameToken(a: Token, b: Token): boolean {
-  const isSameId = timingSafeEqual(a.id, b.id);
-  const isSameSecret = timingSafeEqual(a.secret, b.secret);
-  return a.kind === b.kind && isSameId && isSameSecret;
-}

@@ -35,12 +35,15 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
   });
   return {
     async post(path, json, signal) {
+      signal.throwIfAborted();
       const isLarge = json.length >= compressedBytesMin;
       const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
-      const deadline = new AbortController();
+      const cut = new AbortController();
+      const stop = () => cut.abort(new Error("ABORTED"));
+      signal.addEventListener("abort", stop);
       const answered = new AbortController();
       void clock.sleep(timeoutMs, answered.signal).then(() => {
-        if (!answered.signal.aborted) deadline.abort(new Error("ETIMEDOUT"));
+        if (!answered.signal.aborted) cut.abort(new Error("ETIMEDOUT"));
       });
       try {
         const answer = await pool.request({
@@ -52,11 +55,12 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
             ...(isLarge && { "content-encoding": "zstd" }),
           },
           body,
-          signal: AbortSignal.any([signal, deadline.signal]),
+          signal: cut.signal,
         });
         const text = await answer.body.text();
         return { reply: readReply(answer.statusCode, text), bytes: body.length };
       } finally {
+        signal.removeEventListener("abort", stop);
         answered.abort(isAnswered);
       }
     },

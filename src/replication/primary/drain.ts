@@ -222,25 +222,21 @@ export class Drain {
       return "continue";
     }
     const rejected = [{ key: only.key, position: only.position, code: "too_large" as const }];
-    return this.#skip(push, rejected, listing.isLast);
+    return this.#skip(push, rejected, listing);
   }
 
   /**
    * The backup has not taken a push, so acked may not pass it: one without the row moves both watermarks over the gap. The row
    * is in quarantine before that, or a lost ACK of it would make the row look as if it were there.
    */
-  async #skip(push: Push, rejected: Acknowledgement["rejected"], isLast: boolean): Promise<Step> {
+  async #skip(push: Push, rejected: Acknowledgement["rejected"], listing: Listing): Promise<Step> {
     const { store, peer, transport, abort, onPushed, onAcknowledged } = this.#ports;
     const skipped = { through: push.after, rows: [], rejected };
     await store.acknowledge(peer, skipped);
     await onAcknowledged(skipped);
     const { answer, bytes } = await transport.push({ ...push, rows: [] }, abort);
     onPushed(0, bytes);
-    if (answer.kind !== "applied" || !isAckFor(answer.identity, push)) {
-      return { kind: "unreachable", error: "the backup takes neither a row nor the push without it" };
-    }
-    const lacking = [...refusedRows(answer.rejected), ...rejected];
-    return this.#commitAck({ through: push.through, rows: [], rejected: lacking }, isLast);
+    return this.#read(answer, { ...push, rows: [] }, { ...listing, rows: [] }, undefined);
   }
 }
 

@@ -250,8 +250,8 @@ export class Worker {
     const rejected = (position: Position) =>
       ack.rejected.some((row) => comparePositions(row.position, position) === 0);
     for (const waiter of this.#waiters) {
-      if (comparePositions(waiter.position, ack.through.position) <= 0)
-        waiter.settle(!rejected(waiter.position));
+      if (rejected(waiter.position)) waiter.settle(false);
+      else if (comparePositions(waiter.position, ack.through.position) <= 0) waiter.settle(true);
     }
     const first = ack.rejected[0];
     if (!first) return;

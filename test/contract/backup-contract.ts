@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/core/bytes.ts";
 import type { RealmId } from "../../src/core/ids.ts";
-import type { Point, Position } from "../../src/core/position.ts";
+import { origin, type Point, type Position } from "../../src/core/position.ts";
 import type { Push } from "../../src/core/push.ts";
 import { hashRow, type Row, rowBodyBytesMax } from "../../src/core/row.ts";
 import type { Store } from "../../src/core/store.ts";
@@ -219,6 +219,17 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       expect((await backup.row(key))?.body).toEqual(utf8("changed"));
     });
 
+    it("stands while only an older state of the row comes", async () => {
+      const { primary, backup, key, push } = await lacking();
+      const bad = await set(primary, key, "changed");
+      const next = await pushOf(primary, await primary.listAbove((await backup.site()).head.position, batch));
+      const forged = { kind: "row" as const, row: { ...bad, body: utf8("forged") } };
+      const { rejected } = expectApplied(await backup.applyPush({ ...next, rows: [forged] }));
+      const { head } = await backup.site();
+      const older = { ...push, after: head, through: head };
+      expect(expectApplied(await backup.applyPush(older)).rejected).toEqual(rejected);
+    });
+
     it("puts its row into quarantine also where the answer that named it first was lost", async () => {
       const { primary, backup, key, rejected } = await lacking();
       const { head } = await backup.site();
@@ -314,6 +325,24 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const after = await backup.site();
       expect({ ...after, epochSeen: site.epochSeen }).toEqual(site);
       expect(shared(await allRows(backup))).toEqual(rows);
+    });
+
+    it("names what stands first in the order of the checks: realm, epoch, role, protocol, fork, history", async () => {
+      const { primary, backup, push } = await filled();
+      const promotion = { epoch: { number: 9, id: "b" }, site: calgary, from: origin };
+      const faults: readonly (readonly [string, Partial<Push>])[] = [
+        ["other_realm", { realm: "7e0a0000-0000-4000-8000-000000000000" as RealmId }],
+        ["stale_epoch", { epoch: { number: 0, id: "z" } }],
+        ["not_a_backup", {}],
+        ["protocol_unsupported", { protocol: 99 }],
+        ["forked", { timeline: [promotion] }],
+        ["resume", { after: origin }],
+      ];
+      for (const [index, [code]] of faults.entries()) {
+        const all = faults.slice(index).reduce<Push>((made, [, fault]) => ({ ...made, ...fault }), push);
+        const receiver = index <= 2 ? primary : backup;
+        expect(await receiver.applyPush(all)).toMatchObject({ kind: "refused", code });
+      }
     });
 
     it("leaves a higher epoch behind, after which the older primary is refused", async () => {

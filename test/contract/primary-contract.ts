@@ -43,6 +43,16 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect(await set(store, newVault(), "x")).toMatchObject({ dirty: true, replicatedAt: null });
     });
 
+    it("is made from the change on that comes after a first peer, also within one turn", async () => {
+      const { store } = await primary();
+      const [before, , after] = await Promise.all([
+        set(store, newVault(), "x"),
+        store.configurePeers([zurich]),
+        set(store, newVault(), "x"),
+      ]);
+      expect([before.dirty, after.dirty]).toEqual([false, true]);
+    });
+
     it("keeps the time of the first change through later ones", async () => {
       const { store, clock } = await primary(zurich);
       const key = newVault();

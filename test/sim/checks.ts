@@ -66,7 +66,7 @@ async function checkFenced(world: World): Promise<void> {
 async function checkEqual(world: World, backup: SiteName, excepted: ReadonlySet<string>): Promise<void> {
   const [primaryRows, backupRows] = [await world.rows(calgary), await world.rows(backup)];
   for (const [key, row] of primaryRows) {
-    if (excepted.has(key)) continue;
+    if (excepted.has(key) || world.isUndone(key, row)) continue;
     const other = backupRows.get(key);
     expectThat(other, `${backup} lacks ${key}`);
     const isSame = comparePositions(row.position, other.position) === 0 && bytesEqual(row.hash, other.hash);
@@ -81,7 +81,9 @@ async function checkEqual(world: World, backup: SiteName, excepted: ReadonlySet<
   expectThat(samePoint(primary.head, copy.head), `${backup} stands elsewhere than calgary`);
   const held = await world.held(backup);
   for (const write of world.writes) {
-    if (!write.position || write.isLost || excepted.has(formatKey(write.key))) continue;
+    const key = formatKey(write.key);
+    const row = primaryRows.get(key);
+    if (!write.position || write.isLost || excepted.has(key) || (row && world.isUndone(key, row))) continue;
     expectThat(held.has(write.id), `${backup} lacks write ${write.id} to ${formatKey(write.key)}`);
   }
   const peer = (await world.primary.store.peers()).find(({ site }) => site === backup);

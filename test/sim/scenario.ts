@@ -64,6 +64,9 @@ class Scenario {
     const world = this.#world;
     world.crashLikelihood = world.pick([0, 0.002, 0.01]);
     world.onCrash = (site) => void world.scheduler.schedule(world.draw(20_000), () => void world.start(site));
+    world.lingerLikelihood = world.pick([0, 0, 0.2]);
+    const failLikelihood = world.pick([0, 0, 0.02]);
+    world.storeFails = () => failLikelihood > 0 && world.random.fraction() < failLikelihood;
     network.faults = {
       dropRequest: world.pick([0, 0.05, 0.3]),
       dropAnswer: world.pick([0, 0.05, 0.3]),
@@ -101,6 +104,7 @@ class Scenario {
       () => this.#keepImage(site),
       () => this.#keepImage(site),
       () => this.#putBack(),
+      () => this.#setClock(),
     ];
     await world.pick(actions)();
   }
@@ -154,6 +158,11 @@ class Scenario {
     this.#world.network.poisoned.add(key.entryId);
   }
 
+  /** Somebody sets the clocks, or a time server does. */
+  #setClock(): void {
+    this.#world.scheduler.wallJumpMs += this.#world.draw(4 * hourMs) - 2 * hourMs;
+  }
+
   #keepImage(site: SiteName): void {
     this.#images.push({ site, image: this.#world.image(site), writes: this.#world.writes.length });
   }
@@ -191,6 +200,8 @@ class Scenario {
   async #heal(): Promise<void> {
     const world = this.#world;
     world.crashLikelihood = 0;
+    world.lingerLikelihood = 0;
+    world.storeFails = () => false;
     world.network.healAll();
     world.note("everything is whole");
     await this.#startAll();

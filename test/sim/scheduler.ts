@@ -10,6 +10,8 @@ const startMs = Date.UTC(2026, 0, 1);
  * interleaving of what is ready at once is met by some seed. After each event everything that it set off runs to its end.
  */
 export class Scheduler {
+  /** How far the wall clocks of all sites have been set forward; negative: back. Time itself takes no notice. */
+  wallJumpMs = 0;
   readonly #random: Random;
   readonly #events = new Set<Event>();
   #nowMs = 0;
@@ -75,7 +77,7 @@ export function processClock(scheduler: Scheduler, isAlive: () => boolean): Cloc
       signal?.addEventListener("abort", end);
     });
   return {
-    now: () => startMs + scheduler.nowMs,
+    now: () => startMs + scheduler.nowMs + scheduler.wallJumpMs,
     monotonicMs: () => scheduler.nowMs,
     sleep: wait,
     turn: () => wait(0),

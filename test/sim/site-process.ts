@@ -25,6 +25,8 @@ export type ProcessOptions = {
   readonly crashes: () => boolean;
   /** Asked before a call of the store, by the name of its method: true makes it fail, as a disk does. */
   readonly fails: (method: string) => boolean;
+  /** Asked after a call of the store: true lets others run before its answer arrives, as a database elsewhere does. */
+  readonly lingers: () => boolean;
   readonly onCrash: () => void;
   /** Called with every fault that a site would log. */
   readonly onFault: (site: SiteName, error: unknown) => void;
@@ -123,6 +125,7 @@ export class SiteProcess {
           if (this.#crashesHere()) return never();
           if (this.#options.fails(String(name))) throw new Refusal("storage_failed");
           const [outcome] = await Promise.allSettled([Reflect.apply(member, target, args)]);
+          if (this.#options.lingers()) await this.clock.turn();
           if (this.#crashesHere()) return never();
           if (outcome?.status === "rejected") throw outcome.reason;
           return outcome?.value;

@@ -54,6 +54,8 @@ export class World {
   readonly trace: string[] = [];
   /** How likely a process crashes at a call of its store. */
   crashLikelihood = 0;
+  /** How likely the answer of a store's call comes after others have run. */
+  lingerLikelihood = 0;
   /** Which calls of a running site's store fail, by the name of the method. The alerts' and the start's never do. */
   storeFails: (site: SiteName, method: string) => boolean = () => false;
   /** Called when a process has crashed by itself. */
@@ -126,6 +128,7 @@ export class World {
       lagAfterMs: this.#options.lagAfterMs ?? 120_000,
       crashes: () => this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood,
       fails: (method) => isStarted && !alertMethods.has(method) && this.storeFails(site, method),
+      lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
       onCrash: () => {
         this.crash(site);
         this.onCrash(site);
@@ -218,6 +221,20 @@ export class World {
   /** What `POST /api/replication/signal` with `retry_quarantined` does. */
   async retryQuarantine(site: SiteName): Promise<void> {
     await this.process(site).receive("/api/replication/signal", site, { retry_quarantined: true });
+  }
+
+  /**
+   * Whether a later change of a row, at `from` or above, was undone with the primary's disk. A batch leaves out a row that has
+   * moved above its end, and carries vaults from above it: a backup that took one such batch of the history that is undone
+   * lacks the row where it stands again, or has the vault as it never was, below a point that both histories share. Only the
+   * digest at the end of a drain can show that.
+   */
+  isUndone(key: string, row: StoredRow): boolean {
+    if ((this.putBacks.get(calgary) ?? 0) === 0) return false;
+    const here = new Set(lineageOf(row, this.writes));
+    const isAbove = ({ position }: TrackedWrite) =>
+      !position || comparePositions(position, row.position) >= 0;
+    return this.writes.some((write) => formatKey(write.key) === key && !here.has(write.id) && isAbove(write));
   }
 
   newVaultKey(): RowKey & { kind: "vault" } {

@@ -1,5 +1,14 @@
 import { describe, expect, it, vi } from "vitest";
-import { fill, newEntry, newVault, putAll, set, zurich } from "../../../test/contract/store-harness.ts";
+import {
+  batch,
+  fill,
+  newEntry,
+  newVault,
+  pushOf,
+  putAll,
+  set,
+  zurich,
+} from "../../../test/contract/store-harness.ts";
 import { VirtualClock } from "../../../test/support/ports.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
 import { Connection } from "./connection.ts";
@@ -52,5 +61,19 @@ describe("the disk", () => {
     await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
     await store.resumeFrom(zurich, head, []);
     expect(level.mock.calls.flat()).toEqual(["FULL", "FULL", "NORMAL", "FULL"]);
+  });
+
+  it("is waited for by a push before it is acknowledged", async () => {
+    const { store } = open(init());
+    const backup = openMemoryStore({
+      image: siteImage({ site: zurich, role: "backup", ...ports }),
+      ...ports,
+    });
+    await store.configurePeers([zurich]);
+    await fill(store, 1);
+    const level = vi.spyOn(Connection.prototype, "setSynchronous");
+    await backup.applyPush(await pushOf(store, await store.listAbove({ epoch: 0, seq: 0 }, batch)));
+    expect(level.mock.calls.flat()).toEqual(["FULL"]);
+    await backup.close();
   });
 });

@@ -31,13 +31,17 @@ export class Incidents {
     await this.#alerts.raise(incident, this.#backup, message, { backup: this.#backup, ...details });
   }
 
-  /** Tells the operator what is over. Costs one look at the store while nothing is open. */
-  async end(isOver: (incident: BackupIncident) => boolean): Promise<void> {
+  /** Tells the operator what is over. Costs one look at the store while nothing is open: `isOver` is not asked then. */
+  async end(isOver: (incident: BackupIncident) => Promise<boolean>): Promise<void> {
     for (const { event, details } of await this.#alerts.openIncidents()) {
-      if (details["backup"] !== this.#backup || !isBackupIncident(event) || !isOver(event)) continue;
-      const [ending, message] = endings[event];
-      await this.#alerts.raise(ending, this.#backup, message, { backup: this.#backup });
+      if (details["backup"] !== this.#backup || !isBackupIncident(event)) continue;
+      if (await isOver(event)) await this.#tellEnd(event);
     }
+  }
+
+  #tellEnd(incident: BackupIncident): Promise<void> {
+    const [ending, message] = endings[incident];
+    return this.#alerts.raise(ending, this.#backup, message, { backup: this.#backup });
   }
 }
 

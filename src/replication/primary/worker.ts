@@ -276,8 +276,10 @@ export class Worker {
 
   async #endIncidents(): Promise<void> {
     const { incidents, store } = this.#options;
-    const { quarantined } = await store.backlog(this.peer);
-    await incidents.end((incident) => incident !== "replication_quarantined" || quarantined === 0);
+    await incidents.end(
+      async (incident) =>
+        incident !== "replication_quarantined" || (await store.backlog(this.peer)).quarantined === 0,
+    );
   }
 
   #fenced(): void {

@@ -1,0 +1,71 @@
+import { rmSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { asleep } from "./asleep.ts";
+import { burst } from "./burst.ts";
+import { efficiency } from "./efficiency.ts";
+import { latency } from "./latency.ts";
+import { overhead } from "./overhead.ts";
+import { scale } from "./scale.ts";
+import { makeDataFolder, printMachine } from "./support/machine.ts";
+import type { Plan } from "./support/plan.ts";
+
+/** The benchmarks: real processes, real files, real HTTP. Prints tables; never fails for a figure. */
+
+type Part = { readonly what: string; readonly run: (plan: Plan) => Promise<void> };
+
+const parts: Readonly<Record<string, Part>> = {
+  latency: {
+    what: "1,000 serial writes: acknowledged and visible on the backup, against the floor",
+    run: latency,
+  },
+  overhead: {
+    what: "a write's own latency with replication on, off, and with the backup down",
+    run: overhead,
+  },
+  burst: { what: "50 writes at once, an import of 10,000 entries, a backlog of 100,000 rows", run: burst },
+  efficiency: {
+    what: "a day with 10 writes and one without, against a 30 s poller, in virtual time",
+    run: efficiency,
+  },
+  asleep: { what: "context switches and bytes of a sleeping pair in 60 s", run: asleep },
+  scale: { what: "10 dirty rows among 1,000 and among 1,000,000 stored; start-up at both sizes", run: scale },
+};
+
+const runsDefault = 5;
+
+const usage = `Usage: npm run bench -- [PART...] [--runs N] [--folder PATH]
+
+Measures this checkout on this machine, in processes, files and HTTP of its own, and prints tables. Without a PART, all of them:
+
+${Object.entries(parts)
+  .map(([name, { what }]) => `  ${name.padEnd(11)} ${what}`)
+  .join("\n")}
+
+  --runs N       how often what varies is measured (default ${runsDefault}); the tables show medians
+  --folder PATH  a folder on the disk to measure (default: the machine's temporary folder)
+`;
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { runs: { type: "string" }, folder: { type: "string" }, help: { type: "boolean", short: "h" } },
+  });
+  const unknown = positionals.filter((name) => parts[name] === undefined);
+  const runs = Number(values.runs ?? runsDefault);
+  if (values.help || unknown.length > 0 || !Number.isInteger(runs) || runs < 1) {
+    process.stdout.write(usage);
+    process.exitCode = values.help ? 0 : 2;
+    return;
+  }
+  const folder = makeDataFolder(values.folder);
+  try {
+    printMachine(folder);
+    for (const [name, part] of Object.entries(parts)) {
+      if (positionals.length === 0 || positionals.includes(name)) await part.run({ folder, runs });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+await main();

@@ -1,0 +1,26 @@
+import { encodeNewEntry } from "../../src/core/entry-writes.ts";
+
+/** What a person keeps for one web site: the entry that every benchmark writes. */
+const content = {
+  type: "login",
+  title: "Harbour office, booking system",
+  urls: ["https://booking.harbour.example/login"],
+  tags: ["work", "harbour"],
+  favourite: false,
+  fields: [
+    { label: "user", value: "m.lindqvist@harbour.example", kind: "email" },
+    { label: "password", value: "correct-horse-battery-staple-1871", kind: "concealed" },
+  ],
+  notes: "The second berth is booked by telephone.",
+} as const;
+
+/** The JSON text of a request that creates it. */
+export const entryText = JSON.stringify(content);
+
+/** Its row body as a site stores it: what the floor writes. */
+export const rowBody: Uint8Array = encodeNewEntry(content, Date.UTC(2026, 0, 1));
+
+/** The JSON text of a request that imports it `count` times. */
+export function importText(count: number): string {
+  return JSON.stringify({ entries: Array.from({ length: count }, () => content) });
+}

@@ -81,3 +81,14 @@ test("random bytes are of the asked length and differ", () => {
   const fraction = systemRandom.fraction();
   expect(fraction >= 0 && fraction < 1).toBe(true);
 });
+
+test("random bytes never come twice and are never blank, however many are asked for", () => {
+  const counts = Array.from({ length: 2_000 }, (_, index) => 16 + (index % 40));
+  const texts = [...counts, 4_096, 4_097, 10_000].map((count) => {
+    const bytes = systemRandom.bytes(count);
+    expect(bytes).toHaveLength(count);
+    return Buffer.from(bytes).toString("hex");
+  });
+  expect(new Set(texts.map((text) => text.slice(0, 32))).size).toBe(texts.length);
+  expect(texts.filter((text) => text.includes("00".repeat(8)))).toEqual([]);
+});

@@ -44,9 +44,25 @@ function cancel(timer: NodeJS.Timeout): void {
   }, 1);
 }
 
+/** Asking the system takes as long for 16 bytes as for all of these, and every new entry needs an id. */
+const randomPool = new Uint8Array(4096);
+let randomUsed = randomPool.length;
+
+/** What is handed out is wiped from the pool: a secret has no second copy there. */
+function fromPool(count: number): Uint8Array {
+  if (randomUsed + count > randomPool.length) {
+    randomFillSync(randomPool);
+    randomUsed = 0;
+  }
+  const bytes = randomPool.slice(randomUsed, randomUsed + count);
+  randomPool.fill(0, randomUsed, randomUsed + count);
+  randomUsed += count;
+  return bytes;
+}
+
 /** The machine's randomness: bytes for ids and secrets, fractions for nothing but jitter. */
 export const systemRandom: Random = {
-  bytes: (count) => randomFillSync(new Uint8Array(count)),
+  bytes: (count) => (count > randomPool.length ? randomFillSync(new Uint8Array(count)) : fromPool(count)),
   fraction: () => Math.random(),
 };
 

@@ -1,10 +1,15 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that wait for real time or real processes begin first: begun last, they would run alone at the end. */
+/** What takes longest begins first, and would else run alone at the end: the simulator's seeds, then real processes. */
+const slowest = ["/test/sim/seeds", "/test/e2e/"];
+
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) => (/\/test\/(e2e|sim)\//.test(moduleId) ? 0 : 1);
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = slowest.findIndex((part) => moduleId.includes(part));
+      return at === -1 ? slowest.length : at;
+    };
     return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
   }
 }

@@ -78,7 +78,10 @@ export class Worker {
   #nextAttemptAt: number | null = null;
   #lastContactAt: number | null = null;
   #lastError: string | null = null;
+  /** What is to be told of rows in quarantine, until that has succeeded. */
+  #untold: AlertDetails | null = null;
   #lagWatch: AbortController | null = null;
+  #lagWatched: Promise<void> = Promise.resolve();
   /** Whether the operator knows of the lag since the last finished drain: then no timer need watch it. */
   #lagIsTold = false;
   #running: Promise<void> = Promise.resolve();
@@ -193,7 +196,7 @@ export class Worker {
     let isCut = false;
     while (!this.#isEnded) {
       const begunMs = clock.monotonicMs();
-      const outcome = await this.#drain();
+      const outcome = await this.#attempt();
       if (this.#isEnded) return;
       if (outcome.kind === "fenced") return this.#fenced();
       if (outcome.kind === "drained") return this.#drained();
@@ -207,6 +210,15 @@ export class Worker {
       this.#become("woken");
       await clock.turn();
     }
+  }
+
+  /** A drain, and word of what is over with it. */
+  async #attempt(): Promise<DrainOutcome> {
+    const outcome = await this.#drain();
+    if (outcome.kind !== "drained" || this.#isEnded) return outcome;
+    if (await this.#guard(() => this.#settleIncidents())) return outcome;
+    const failure = { kind: "local", error: "the end of an incident could not be told" } as const;
+    return { kind: "failed", failure, progressed: true };
   }
 
   #drain(): Promise<DrainOutcome> {
@@ -253,33 +265,39 @@ export class Worker {
       if (rejected(waiter.position)) waiter.settle(false);
       else if (comparePositions(waiter.position, ack.through.position) <= 0) waiter.settle(true);
     }
-    const first = ack.rejected[0];
-    if (!first) return;
-    const { quarantined } = await this.#options.store.backlog(this.peer);
-    if (quarantined === 0) return;
-    await this.#options.incidents.open("replication_quarantined", "Backup refuses a row; all others go on", {
-      count: quarantined,
-      code: first.code,
-    });
+    const [first] = ack.rejected;
+    if (first) await this.#guard(() => this.#tellQuarantine({ code: first.code }));
   }
 
-  async #drained(): Promise<void> {
+  async #tellQuarantine(details: AlertDetails): Promise<void> {
+    const { store, incidents } = this.#options;
+    this.#untold = details;
+    const { quarantined: count } = await store.backlog(this.peer);
+    const message = "Backup refuses a row; all others go on";
+    if (count > 0) await incidents.open("replication_quarantined", message, { count, ...details });
+    this.#untold = null;
+  }
+
+  #drained(): void {
     this.#failures = 0;
     this.#nextAttemptAt = null;
     this.#lastError = null;
-    this.#lagWatch?.abort();
-    this.#lagWatch = null;
     this.#lagIsTold = false;
-    await this.#guard(() => this.#endIncidents());
-    if (!this.#isEnded) this.#become("drained");
+    this.#become("drained");
   }
 
-  async #endIncidents(): Promise<void> {
+  /** Tells what is over, and what could not be told of quarantine before. */
+  async #settleIncidents(): Promise<true> {
     const { incidents, store } = this.#options;
+    // A lag that is being told just now must be told before its end is.
+    this.#lagWatch?.abort();
+    await this.#lagWatched;
+    if (this.#untold) await this.#tellQuarantine(this.#untold);
     await incidents.end(
       async (incident) =>
         incident !== "replication_quarantined" || (await store.backlog(this.peer)).quarantined === 0,
     );
+    return true;
   }
 
   #fenced(): void {
@@ -292,7 +310,7 @@ export class Worker {
   async #failed(failure: Failure): Promise<boolean> {
     this.#counters.failures += 1;
     this.#lastError = failure.error;
-    if (failure.kind === "local") this.#options.onFault(failure.error);
+    if (failure.kind === "local") this.#meetFault(failure.error);
     const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
     await this.#guard(() => this.#tell(failure, dirty ?? 0));
     if (this.#isEnded) return false;
@@ -307,6 +325,12 @@ export class Worker {
     );
     this.#watchLag();
     return true;
+  }
+
+  /** What this site's disk has kept it from doing, marking or telling, is made up for by one more contact: no write may ever come. */
+  #meetFault(error: string): void {
+    this.#options.onFault(error);
+    this.#hellos += 1;
   }
 
   async #tell(failure: Failure, count: number): Promise<void> {
@@ -346,8 +370,8 @@ export class Worker {
     if (this.#lagWatch || this.#lagIsTold) return;
     const watch = new AbortController();
     this.#lagWatch = watch;
-    void this.#guard(() => this.#tellLag(watch.signal)).finally(() => {
-      if (this.#lagWatch === watch) this.#lagWatch = null;
+    this.#lagWatched = this.#guard(() => this.#tellLag(watch.signal)).finally(() => {
+      this.#lagWatch = null;
     });
   }
 

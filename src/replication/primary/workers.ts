@@ -1,8 +1,9 @@
+import { waitMs } from "../../core/backoff.ts";
 import type { Alerts } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { BackupsHolding } from "../../core/ports.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
-import type { AlertStore } from "../../core/store.ts";
+import type { AlertStore, Fence } from "../../core/store.ts";
 import { Incidents } from "./incidents.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
@@ -17,7 +18,7 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #workers = new Map<SiteName, Worker>();
   #fencing: Promise<void> | null = null;
-  #isStopped = false;
+  readonly #stop = new AbortController();
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -27,7 +28,7 @@ export class Workers {
   async start(): Promise<void> {
     const { fenced } = await this.#options.store.site();
     if (fenced !== null) return this.fence();
-    if (this.#isStopped) return;
+    if (this.#stop.signal.aborted) return;
     const { peers, alerts, ...options } = this.#options;
     for (const { site: peer, transport } of peers) {
       const incidents = new Incidents(peer, alerts);
@@ -74,7 +75,7 @@ export class Workers {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stop.abort();
     await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
     await this.#fencing;
   }
@@ -121,27 +122,33 @@ export class Workers {
   async #restart(): Promise<void> {
     await this.#fencing;
     const { fenced } = await this.#options.store.site();
-    if (fenced !== null || !this.#fencing || this.#isStopped) return;
+    if (fenced !== null || !this.#fencing || this.#stop.signal.aborted) return;
     this.#fencing = null;
     await this.start();
   }
 
+  /** A disk that fails just now must not leave the operator without word of a site that takes no writes. */
   async #fence(): Promise<void> {
-    const { store, alerts, onFault } = this.#options;
+    const { clock, random, backoff, onFault } = this.#options;
     for (const worker of this.#workers.values()) worker.fence();
-    try {
-      const { fenced, site } = await store.site();
-      if (fenced === "primary_behind") {
-        await alerts.raise("primary_behind", "", "This primary was put back to an older copy and is fenced", {
-          site,
-        });
-      } else if (fenced === "primary_superseded") {
-        await alerts.raise("primary_superseded", "", "Another site is primary now; this one is fenced", {
-          site,
-        });
+    for (let failures = 1; !this.#stop.signal.aborted; failures += 1) {
+      try {
+        return await this.#tellFence();
+      } catch (error) {
+        onFault(error);
+        await clock.sleep(waitMs(backoff, failures, random), this.#stop.signal);
       }
-    } catch (error) {
-      onFault(error);
     }
   }
+
+  async #tellFence(): Promise<void> {
+    const { store, alerts } = this.#options;
+    const { fenced, site } = await store.site();
+    if (fenced !== null) await alerts.raise(fenced, "", fenceMessages[fenced], { site });
+  }
 }
+
+const fenceMessages: Readonly<Record<Fence, string>> = {
+  primary_behind: "This primary was put back to an older copy and is fenced",
+  primary_superseded: "Another site is primary now; this one is fenced",
+};

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { applyPath } from "../../src/replication/transport.ts";
 import { checkAtRest } from "./checks.ts";
 import {
@@ -162,4 +162,83 @@ test("a demand tries every row in quarantine again, however many there are, and 
   await world.retryQuarantine(calgary);
   await atRest(world, true);
   expect((await statusOf(world)).quarantined).toBe(4);
+});
+
+test("the end of an outage is told though the disk fails just then", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.cut(calgary, zurich);
+  await writeEntries(scene, 1);
+  await world.scheduler.run(5 * minuteMs);
+  expect(await alertsOf(world)).toEqual(["replication_lagging"]);
+  world.network.heal(calgary, zurich);
+  let looks = 0;
+  world.storeFails = (site, method) => site === calgary && method === "openIncidents" && ++looks === 1;
+  await atRest(world);
+  expect(await alertsOf(world)).toEqual(["replication_lagging", "replication_caught_up"]);
+});
+
+test("a refused row is told though the disk fails just then", async () => {
+  const scene = await pair();
+  const { world, vault } = scene;
+  const key = world.newEntryKey(vault.vaultId);
+  world.network.poisoned.add(key.entryId);
+  let looks = 0;
+  world.storeFails = (site, method) => site === calgary && method === "backlog" && ++looks <= 3;
+  void world.write(key);
+  await atRest(world, true);
+  expect(await alertsOf(world)).toEqual(["replication_quarantined"]);
+});
+
+test("a lag that is told in the moment in which it ends is also told to have ended", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.cut(calgary, zurich);
+  await writeEntries(scene, 1);
+  const { store } = world.primary;
+  const addAlert = store.addAlert.bind(store);
+  vi.spyOn(store, "addAlert").mockImplementation(async (...alert) => {
+    await new Promise<void>((resolve) => world.scheduler.schedule(secondMs, resolve));
+    return addAlert(...alert);
+  });
+  await world.scheduler.run(2 * minuteMs + 100);
+  expect(await alertsOf(world)).toEqual([]);
+  world.network.heal(calgary, zurich);
+  world.primary.edition.signalReplication();
+  await atRest(world);
+  expect(await alertsOf(world)).toEqual(["replication_lagging", "replication_caught_up"]);
+});
+
+test("a fence is told though the disk fails just then", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(calgary);
+  await writeEntries(scene, 2);
+  await world.scheduler.run(minuteMs);
+  await world.putBack(calgary, image);
+  let looks = 0;
+  const before = world.trace.length;
+  const isFenced = () => world.trace.slice(before).some((line) => line.includes("409 resume"));
+  world.storeFails = (site, method) => site === calgary && method === "site" && isFenced() && ++looks <= 2;
+  await writeEntries(scene, 1);
+  await atRest(world);
+  expect(looks).toBeGreaterThan(1);
+  expect(await alertsOf(world)).toEqual(["primary_behind"]);
+});
+
+test("an outage that ends with a fault of the primary's own disk is told to be over", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.cut(calgary, zurich);
+  await writeEntries(scene, 1);
+  await world.scheduler.run(3 * minuteMs);
+  world.network.heal(calgary, zurich);
+  world.network.faults = { ...world.network.faults, dropAnswer: 1 };
+  world.primary.edition.signalReplication();
+  await world.scheduler.run(secondMs);
+  world.network.healAll();
+  let faults = 0;
+  world.storeFails = (site, method) => site === calgary && method === "markDirtyAbove" && ++faults === 1;
+  await atRest(world);
+  expect(faults).toBeGreaterThan(0);
 });

@@ -56,7 +56,10 @@ export class World {
   crashLikelihood = 0;
   /** How likely the answer of a store's call comes after others have run. */
   lingerLikelihood = 0;
-  /** Which calls of a running site's store fail, by the name of the method. The alerts' and the start's never do. */
+  /**
+   * Which calls of a running site's store fail, by the name of the method. Those of the start never do, nor does
+   * `addAlert`: the desk keeps and tells what the store cannot take, and has tests of its own.
+   */
   storeFails: (site: SiteName, method: string) => boolean = () => false;
   /** Called when a process has crashed by itself. */
   onCrash: (site: SiteName) => void = () => undefined;
@@ -127,7 +130,7 @@ export class World {
       limit: this.#options.limit ?? { rows: 100, bytes: 1024 * 1024 },
       lagAfterMs: this.#options.lagAfterMs ?? 120_000,
       crashes: () => this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood,
-      fails: (method) => isStarted && !alertMethods.has(method) && this.storeFails(site, method),
+      fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
       onCrash: () => {
         this.crash(site);
@@ -318,9 +321,6 @@ export class World {
     return newUuidV7(Date.UTC(2026, 0, 1) + this.scheduler.nowMs, this.random);
   }
 }
-
-/** The desk keeps and tells what the store cannot take of alerts; it has tests of its own. */
-const alertMethods: ReadonlySet<string> = new Set(["addAlert", "openIncidents"]);
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
 

@@ -17,7 +17,7 @@ export class Child implements AsyncDisposable {
 
   private constructor(script: string, args: readonly string[]) {
     this.#process = fork(resolve(import.meta.dirname, "..", script), [...args], {
-      execArgv: ["--no-memory-reducer"],
+      execArgv: ["--no-memory-reducer", "--expose-gc"],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     this.#exited = once(this.#process, "exit");

@@ -49,6 +49,11 @@ answerParent(
       delay.reset();
       return delay.enable();
     },
+    liveBytes: () => {
+      globalThis.gc?.();
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    },
     longestDelayMs: () => {
       delay.disable();
       return delay.max / 1e6;

@@ -91,6 +91,18 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect(await dirtyRows(store)).toEqual([]);
     });
 
+    it("waits for a second peer from the moment of its coming", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 2);
+      await store.configurePeers([zurich, geneva]);
+      await acknowledgeAll(store, zurich);
+      expect((await store.peers()).map(({ site, acked }) => [site, acked === null])).toEqual([
+        [geneva, true],
+        [zurich, false],
+      ]);
+      expect(await dirtyRows(store)).toHaveLength(3);
+    });
+
     it("that waited only for a peer that is gone is cleared with it", async () => {
       const { store } = await primary(zurich, geneva);
       await fill(store, 2);
@@ -307,6 +319,19 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
       expect(await dirtyRows(store)).toEqual([row]);
       expect(await store.listQuarantined(zurich, start, 10)).toEqual([row]);
+    });
+
+    it("holds a row above the watermark too, which then is not behind", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 1);
+      await acknowledgeAll(store);
+      const { head } = await store.site();
+      const row = await set(store, newVault(), "bad");
+      const { key, position } = row;
+      const rejected = [{ key, position, code: "too_large" as const }];
+      await store.acknowledge(zurich, { through: head, rows: [], rejected });
+      expect(await store.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
+      expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
     });
 
     it("lets go of a row that changes, which is then dirty like any other", async () => {

@@ -38,9 +38,15 @@ test("a row that is too large alone is told also where the link is cut before it
     if (!isTooLarge) world.network.cut(calgary, zurich);
     return isTooLarge ? { status: 413, body: undefined } : undefined;
   };
+  const { intercept } = world.network;
+  world.network.intercept = (path) => (path === applyPath ? { status: 500, body: undefined } : undefined);
   await writeEntries(scene, 1);
-  await world.scheduler.run(hourMs);
-  expect(await alertsOf(world)).toContain("replication_quarantined");
+  await world.scheduler.run(100);
+  expect((await statusOf(world)).state).toBe("backing_off");
+  world.network.intercept = intercept;
+  await world.scheduler.run(10 * secondMs);
+  expect(await alertsOf(world)).toEqual(["replication_quarantined"]);
+  expect(world.scheduler.pending).toBe(0);
 });
 
 test("a client that waits is told that its row is held where only the ACK of it was lost", async () => {
@@ -145,7 +151,8 @@ test("after an attempt that nothing waits for any more, the next outage begins w
         ? { status: 500, body: undefined }
         : undefined;
     await world.retryQuarantine(calgary);
-    await world.scheduler.run(minuteMs);
+    await world.scheduler.run(500);
+    expect(world.scheduler.pending).toBe(0);
   }
   expect(await statusOf(world)).toMatchObject({ state: "asleep", attempt: 0 });
 });

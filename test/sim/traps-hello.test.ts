@@ -23,6 +23,7 @@ test("a hello with a higher epoch fences a primary, which tells it once and ship
   await world.scheduler.run(minuteMs);
   expect(await answer).toMatchObject({ status: 200 });
   expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+  expect((await world.primary.edition.writeGuard())?.code).toBe("site_fenced");
   expect(await alertsOf(world)).toEqual(["primary_superseded"]);
   expect((await statusOf(world)).state).toBe("fenced");
   expect(world.scheduler.pending).toBe(0);
@@ -91,23 +92,28 @@ test("a backup that names the same point again and again is a failed attempt, no
   await atRest(world);
 });
 
-test("an ACK of less than was pushed, or of another history at its end, does not count", async () => {
+test.each([
+  ["of less than was pushed", { short: 1 }],
+  ["of another history at its end", {}],
+  ["of a lower epoch", { epoch: { number: 0, id: "" }, ahead: 1 }],
+  ["of a site that is no backup", { role: "primary", ahead: 1 }],
+] as const)("an ACK %s does not count", async (_, changes) => {
   const scene = await pair();
   const { world } = scene;
   const { realm, epoch } = await world.primary.store.site();
   const { acked } = await statusOf(world);
+  const { short = 0, ahead = 0, ...said } = { short: 0, ahead: 0, ...changes };
   const counts = { accepted: 1, ignored: 0, rejected: [], verified: null };
-  for (const short of [0, 1]) {
-    world.network.intercept = (path, json) => {
-      if (path !== applyPath) return undefined;
-      const { through } = JSON.parse(json) as { through: string };
-      const applied = `1:${Number(through.split(":")[1]) - short}`;
-      return { status: 200, body: { site: zurich, realm, role: "backup", epoch, applied, chain, ...counts } };
-    };
-    await writeEntries(scene, 2);
-    await world.scheduler.run(minuteMs);
-    expect((await statusOf(world)).acked).toBe(acked);
-  }
+  world.network.intercept = (path, json) => {
+    if (path !== applyPath) return undefined;
+    const { through } = JSON.parse(json) as { through: string };
+    const applied = `1:${Number(through.split(":")[1]) - short + ahead}`;
+    const identity = { site: zurich, realm, role: "backup", epoch, applied, chain, ...said };
+    return { status: 200, body: { ...identity, ...counts } };
+  };
+  await writeEntries(scene, 2);
+  await world.scheduler.run(minuteMs);
+  expect((await statusOf(world)).acked).toBe(acked);
   world.network.intercept = null;
   await atRest(world);
 });

@@ -87,9 +87,11 @@ test("a fenced primary that is restarted stays fenced, tells nobody again and sc
   await world.start(calgary);
   await world.scheduler.run(minuteMs);
   world.crash(calgary);
+  const before = pushes(world).length;
   await world.start(calgary);
   await atRest(world);
   expect((await world.primary.store.site()).fenced).toBe("primary_behind");
+  expect(pushes(world).length).toBe(before);
 });
 
 test("a primary that has written nothing yet is not taken for one that was put back", async () => {

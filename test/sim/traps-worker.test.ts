@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { applyPath } from "../../src/replication/transport.ts";
 import { checkAtRest } from "./checks.ts";
 import {
@@ -211,4 +211,22 @@ test("a backup and a fenced primary let no client write, and the backup says whe
   await world.scheduler.run(minuteMs);
   expect(await world.primary.edition.writeGuard()).toEqual({ code: "site_fenced", primaryUrl: null });
   expect(pushes(world).length).toBeGreaterThan(0);
+});
+
+test("a write while the store looks for what to push is pushed, though its signal came before the look was over", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const { store } = world.primary;
+  const listAbove = store.listAbove.bind(store);
+  vi.spyOn(store, "listAbove").mockImplementation(async (...asked) => {
+    const listing = await listAbove(...asked);
+    await new Promise<void>((resolve) => world.scheduler.schedule(100, resolve));
+    return listing;
+  });
+  await writeEntries(scene, 1);
+  await world.scheduler.run(50);
+  await writeEntries(scene, 1);
+  await world.scheduler.run(hourMs);
+  vi.restoreAllMocks();
+  await checkAtRest(world, { exceptQuarantine: false });
 });

@@ -87,6 +87,23 @@ describe("the history", () => {
     expect(await store.resumeFrom(zurich, old, [])).toBe("known");
   });
 
+  it.each(["by an acknowledgement", "by a backup that names it"])(
+    "keeps a point that is known %s alone",
+    async (how) => {
+      const store = memory("primary");
+      await store.configurePeers([zurich]);
+      const key = await churn(store, 7);
+      const { head } = await store.site();
+      if (how === "by an acknowledgement")
+        await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
+      else await store.resumeFrom(zurich, head, []);
+      for (let seq = 8; seq <= 20; seq += 1) await set(store, key, `version ${seq}`);
+      await store.acknowledge(zurich, { through: (await store.site()).head, rows: [], rejected: [] });
+      prune(store, 5);
+      expect(seqs(store)).toContain(7);
+    },
+  );
+
   it("goes on where it stopped, a bounded piece at a time", async () => {
     const store = memory("primary");
     await churn(store, 20);

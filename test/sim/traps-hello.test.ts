@@ -102,7 +102,7 @@ test.each([
   const { world } = scene;
   const { realm, epoch } = await world.primary.store.site();
   const { acked } = await statusOf(world);
-  const { short = 0, ahead = 0, ...said } = { short: 0, ahead: 0, ...changes };
+  const { short, ahead, ...said } = { short: 0, ahead: 0, ...changes };
   const counts = { accepted: 1, ignored: 0, rejected: [], verified: null };
   world.network.intercept = (path, json) => {
     if (path !== applyPath) return undefined;

@@ -26,7 +26,10 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const app = createApp(options);
   app.decorateRequest("principal", undefined as never);
   app.addHook("onRequest", async (_, reply) => setCommonHeaders(options, reply));
-  app.addHook("onResponse", async (request, reply) => logAnswer(logger, request, reply));
+  app.addHook("onResponse", async (request, reply) => {
+    // A turn later: the push of what was just written leaves before its line is written.
+    setImmediate(() => logAnswer(logger, request, reply));
+  });
   app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
   acceptJson(app);
   refuseUnknownRoutes(app, registerRoutes(app, contextOf(options, closing.signal)));

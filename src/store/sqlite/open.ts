@@ -2,6 +2,7 @@ import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
+import type { Clock } from "../../core/ports.ts";
 import { type Connections, openFile, openImage } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import { checkFile, checkOpened } from "./integrity.ts";
@@ -38,7 +39,7 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
   const connections = attempt(() => openFile(path));
   try {
     const upgraded = attempt(() => prepare(connections, options));
-    const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0);
+    const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0, options.clock);
     return { store: new SqliteStore({ connections, clock, random, hash, checkRoom }), upgrade: upgraded };
   } catch (error) {
     connections.reader.close();
@@ -69,11 +70,17 @@ function refuseOtherSite(site: SiteName, { path, expectedSite }: OpenOptions): v
   throw new Refusal("data_of_other_site", `${path} belongs to ${site}, not to ${expectedSite}`);
 }
 
-function roomCheck(folder: string, diskFreeMinBytes: number): () => void {
+/** For how long room that was found counts as found: nobody fills a hundred megabytes of a small disk in that time. */
+const roomKnownMs = 1_000;
+
+function roomCheck(folder: string, diskFreeMinBytes: number, clock: Clock): () => void {
   if (diskFreeMinBytes === 0) return () => {};
+  let foundMs = Number.NEGATIVE_INFINITY;
   return () => {
+    if (clock.monotonicMs() - foundMs < roomKnownMs) return;
     const { bavail, bsize } = statfsSync(folder);
     if (bavail * bsize < diskFreeMinBytes) throw new Refusal("disk_full");
+    foundMs = clock.monotonicMs();
   };
 }
 

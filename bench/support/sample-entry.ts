@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { encodeNewEntry } from "../../src/core/entry-writes.ts";
 
 /** What a person keeps for one web site: the entry that every benchmark writes. */
@@ -20,7 +21,14 @@ export const entryText = JSON.stringify(content);
 /** Its row body as a site stores it: what the floor writes. */
 export const rowBody: Uint8Array = encodeNewEntry(content, Date.UTC(2026, 0, 1));
 
-/** The JSON text of a request that imports it `count` times. */
+/**
+ * The JSON text of a request that imports `count` like it, each with notes of its own that no compression shortens by much:
+ * copies of one entry would travel as almost nothing, and sealed entries will not.
+ */
 export function importText(count: number): string {
-  return JSON.stringify({ entries: Array.from({ length: count }, () => content) });
+  const entries = Array.from({ length: count }, () => ({
+    ...content,
+    notes: randomBytes(240).toString("base64"),
+  }));
+  return JSON.stringify({ entries });
 }

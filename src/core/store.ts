@@ -158,8 +158,8 @@ export interface PrimaryStore {
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
   /**
    * A backup named the point it stands at, and what it lacks below. Known to this history: acked becomes that point, up or
-   * down, and what it lacks is in quarantine (`known`). Otherwise this site was restored from an older copy: it is fenced
-   * (`primary_behind`) in the same transaction (`unknown`).
+   * down, what it lacks is in quarantine, and what lies above is not, for it is pushed again (`known`). Otherwise this site
+   * was restored from an older copy: it is fenced (`primary_behind`) in the same transaction (`unknown`).
    */
   resumeFrom(peer: SiteName, applied: Point, rejected: readonly RefusedRow[]): Promise<"known" | "unknown">;
 }

@@ -346,6 +346,19 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect(await dirtyRows(store)).toEqual([]);
     });
 
+    it("lets go of what lies above the point that a backup names: it is pushed again like any other", async () => {
+      const { store } = await primary(zurich);
+      const { keys } = await fill(store, 3);
+      const below = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      const row = await set(store, keys[2] ?? newVault(), "bad");
+      await refuse(store, row);
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 1 });
+      await store.resumeFrom(zurich, below.through, []);
+      expect(await store.backlog(zurich)).toMatchObject({ dirty: 2, quarantined: 0 });
+      await acknowledgeAll(store);
+      expect(await dirtyRows(store)).toEqual([]);
+    });
+
     it("lets go of a row that is taken after all, and its mark with it", async () => {
       const { store } = await primary(zurich);
       const { keys } = await fill(store, 1);

@@ -65,6 +65,11 @@ export function quarantineRows(connection: Connection, peer: SiteName, rows: rea
   }
 }
 
+/** What lies above acked is pushed in any case: a backup that went back has forgotten that it refused it, and may take it now. */
+export function leaveAbove(connection: Connection, peer: SiteName, { epoch, seq }: Position): void {
+  connection.run("DELETE FROM quarantine WHERE peer = ? AND (epoch, seq) > (?, ?)", peer, epoch, seq);
+}
+
 function putIn(connection: Connection, peer: SiteName, row: RefusedRow): void {
   connection.run(
     `INSERT INTO quarantine (kind, vault_id, item_id, peer, epoch, seq, code) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -84,6 +84,8 @@ export function openFile(path: string): Connections {
     database.pragma("journal_mode = WAL");
     database.pragma("synchronous = FULL");
     database.pragma(`journal_size_limit = ${logBytesKept}`);
+    // What a large write changes goes to the log while it is at work, not all at once in its COMMIT.
+    database.pragma("cache_size = -2000");
     settle(database);
     const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
     reader.pragma("cache_size = -16000");

@@ -6,6 +6,7 @@ import type { Clock } from "../../core/ports.ts";
 import { type Connections, openFile, openImage } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import { checkFile, checkOpened } from "./integrity.ts";
+import { LargeCommit } from "./large-commit.ts";
 import { type Migration, migrations, refuseNewer } from "./migrations.ts";
 import { readSite } from "./site-record.ts";
 import { SqliteStore, type StorePorts } from "./sqlite-store.ts";
@@ -40,7 +41,9 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
   try {
     const upgraded = attempt(() => prepare(connections, options));
     const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0, options.clock);
-    return { store: new SqliteStore({ connections, clock, random, hash, checkRoom }), upgrade: upgraded };
+    const largeCommit = new LargeCommit(path);
+    const store = new SqliteStore({ connections, clock, random, hash, largeCommit, checkRoom });
+    return { store, upgrade: upgraded };
   } catch (error) {
     connections.reader.close();
     connections.writer.close();

@@ -24,6 +24,7 @@ import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
+import type { LargeCommit } from "./large-commit.ts";
 import { readListing } from "./listing.ts";
 import { markAbove } from "./marks.ts";
 import { readPeers } from "./peers.ts";
@@ -43,6 +44,8 @@ export type StorePorts = {
 
 export type SqliteStoreOptions = StorePorts & {
   readonly connections: Connections;
+  /** Given for a file, whose readers have a connection of their own. */
+  readonly largeCommit?: LargeCommit;
   /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
   readonly checkRoom: () => void;
 };
@@ -63,7 +66,7 @@ export class SqliteStore implements Store {
     this.#queue = new WriteQueue({
       clock: options.clock,
       connection: () => this.#connections.writer,
-      yields: options.connections.reader !== options.connections.writer,
+      largeCommit: options.largeCommit ?? null,
     });
   }
 

@@ -4,7 +4,7 @@ import type { Connection } from "./connection.ts";
 import { readSite, writeSite } from "./site-record.ts";
 
 /** Work inside a transaction. Where it yields, a store on a file lets other work run; a memory store goes straight on. */
-export type Steps<T> = Generator<undefined, T, undefined>;
+export type Steps<T> = Generator<Promise<void> | undefined, T, undefined>;
 export type Work<T> = (tx: Transaction) => Steps<T>;
 
 /** Work that is short enough to have no steps. */

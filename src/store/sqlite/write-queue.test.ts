@@ -4,6 +4,7 @@ import { VirtualClock } from "../../../test/support/ports.ts";
 import { sqliteSite } from "../../../test/support/sqlite-site.ts";
 import { Connection } from "./connection.ts";
 import { inOneStep, type Work } from "./transaction.ts";
+import { LargeCommit } from "./large-commit.ts";
 import { WriteQueue } from "./write-queue.ts";
 
 const { folder } = sqliteSite();
@@ -19,7 +20,7 @@ beforeEach(() => {
     CREATE TABLE late (n INTEGER REFERENCES made (n) DEFERRABLE INITIALLY DEFERRED) STRICT;
   `);
   connection = new Connection(database);
-  queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, yields: false });
+  queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, largeCommit: null });
 });
 
 const insert = (n: number): Work<number> =>
@@ -123,7 +124,8 @@ describe("a member that comes while others are being committed", () => {
     const path = `${folder()}/queue.db`;
     connection = new Connection(new Sqlite(path));
     connection.database.exec("CREATE TABLE made (n INTEGER PRIMARY KEY) STRICT");
-    queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, yields: true });
+    const largeCommit = new LargeCommit(path);
+    queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, largeCommit });
     const commits = countRuns("COMMIT");
     let late: Promise<number> | undefined;
     await queue.enqueue(function* (tx) {

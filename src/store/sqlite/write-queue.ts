@@ -2,6 +2,7 @@ import { Refusal } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
+import type { LargeCommit } from "./large-commit.ts";
 import { type Steps, Transaction, type Work } from "./transaction.ts";
 
 /** When a member's change must be on disk: before its promise resolves, or with the next commit that is. */
@@ -22,8 +23,11 @@ export type WriteQueueOptions = {
   readonly clock: Clock;
   /** Asked anew for every transaction, since the database may be replaced between two. */
   readonly connection: () => Connection;
-  /** Whether other work may run while a transaction is open: only where readers have a connection of their own. */
-  readonly yields: boolean;
+  /**
+   * How a large transaction is committed without making anybody wait; null where no other work may run while a transaction is
+   * open, because readers have no connection of their own.
+   */
+  readonly largeCommit: LargeCommit | null;
 };
 
 /**
@@ -51,6 +55,7 @@ export class WriteQueue {
   /** Resolves when everything queued so far has been settled. */
   async idle(): Promise<void> {
     while (this.#flushing) await this.#flushing;
+    await this.#options.largeCommit?.idle();
   }
 
   /** Rejects what has not begun, as a crash would lose it. What comes later is rejected too. */
@@ -74,7 +79,8 @@ export class WriteQueue {
     for (;;) {
       const step = steps.next();
       if (step.done) return step.value;
-      if (this.#options.yields) await this.#options.clock.turn();
+      if (step.value) await step.value;
+      else if (this.#options.largeCommit) await this.#options.clock.turn();
     }
   }
 
@@ -83,14 +89,17 @@ export class WriteQueue {
     const connection = this.#options.connection();
     const tx = new Transaction(connection);
     const outcomes = new Map<Member, Outcome>();
+    let slices = 0;
     try {
       begin(connection, members);
       for (const member of members) {
-        const outcome = yield* runMember(tx, member);
+        const outcome = yield* noting(runMember(tx, member), () => {
+          slices += 1;
+        });
         outcomes.set(member, outcome);
         if (!connection.database.inTransaction) return withoutFailed(members, member, outcome);
       }
-      connection.run("COMMIT");
+      yield* this.#finish(connection, slices >= largeSlices);
     } catch (error) {
       for (const member of members) member.reject(refusalOf(error));
       undo(connection);
@@ -98,6 +107,29 @@ export class WriteQueue {
     }
     for (const [member, outcome] of outcomes) settle(member, outcome);
     return [];
+  }
+
+  *#finish(connection: Connection, isLarge: boolean): Steps<void> {
+    const largeCommit = isLarge ? this.#options.largeCommit : null;
+    if (largeCommit) yield largeCommit.prepare(connection);
+    try {
+      connection.run("COMMIT");
+    } finally {
+      largeCommit?.finish(connection);
+    }
+  }
+}
+
+/** From so many slices on (of some 200 rows each) a commit would take long enough for others to notice. */
+const largeSlices = 5;
+
+/** The same steps; `onSlice` is called where they let other work run. */
+function* noting<T>(steps: Steps<T>, onSlice: () => void): Steps<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    onSlice();
+    yield step.value;
   }
 }
 

@@ -18,6 +18,7 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #workers = new Map<SiteName, Worker>();
   #fencing: Promise<void> | null = null;
+  #isRestarting = false;
   readonly #stop = new AbortController();
 
   constructor(options: WorkersOptions) {
@@ -28,6 +29,10 @@ export class Workers {
   async start(): Promise<void> {
     const { fenced } = await this.#options.store.site();
     if (fenced !== null) return this.fence();
+    this.#startWorkers();
+  }
+
+  #startWorkers(): void {
     if (this.#stop.signal.aborted) return;
     const { peers, alerts, ...options } = this.#options;
     for (const { site: peer, transport } of peers) {
@@ -51,13 +56,13 @@ export class Workers {
 
   signal(): void {
     for (const worker of this.#workers.values()) worker.signal();
-    if (this.#fencing) this.#restart().catch(this.#options.onFault);
+    this.#restart();
   }
 
   /** A peer has said hello. */
   hello(peer: SiteName): void {
     this.#workers.get(peer)?.hello();
-    if (this.#fencing) this.#restart().catch(this.#options.onFault);
+    this.#restart();
   }
 
   /** On an operator's demand: one push to each backup even with nothing dirty, and perhaps its quarantine once more. */
@@ -119,21 +124,37 @@ export class Workers {
    * A write or a hello meets workers that ended with a fence. The fence is the store's: where it is gone, the disk was put back
    * under this process, and new workers find out where the backups stand.
    */
-  async #restart(): Promise<void> {
-    await this.#fencing;
-    const { fenced } = await this.#options.store.site();
-    if (fenced !== null || !this.#fencing || this.#stop.signal.aborted) return;
-    this.#fencing = null;
-    await this.start();
+  #restart(): void {
+    if (!this.#fencing || this.#isRestarting) return;
+    this.#isRestarting = true;
+    void this.#fencing
+      .then(() => this.#persist(() => this.#restartUnfenced()))
+      .finally(() => {
+        this.#isRestarting = false;
+      });
   }
 
-  /** A disk that fails just now must not leave the operator without word of a site that takes no writes. */
+  async #restartUnfenced(): Promise<void> {
+    const { fenced } = await this.#options.store.site();
+    if (fenced !== null) return;
+    this.#fencing = null;
+    this.#startWorkers();
+  }
+
   async #fence(): Promise<void> {
-    const { clock, random, backoff, onFault } = this.#options;
     for (const worker of this.#workers.values()) worker.fence();
+    await this.#persist(() => this.#tellFence());
+  }
+
+  /**
+   * Does what must not be left undone because the disk fails just now: or the operator had no word of a site that takes no
+   * writes, or the workers of one that does would not run.
+   */
+  async #persist(work: () => Promise<void>): Promise<void> {
+    const { clock, random, backoff, onFault } = this.#options;
     for (let failures = 1; !this.#stop.signal.aborted; failures += 1) {
       try {
-        return await this.#tellFence();
+        return await work();
       } catch (error) {
         onFault(error);
         await clock.sleep(waitMs(backoff, failures, random), this.#stop.signal);

@@ -23,7 +23,7 @@ export type TrackedWrite = {
   readonly isPurge: boolean;
   /** Set once the client has its answer. */
   position: Position | null;
-  /** No disk holds it any more: every one that did was put back to an older copy. */
+  /** No disk's history holds it any more: every one that did was put back to an older copy. */
   isLost: boolean;
 };
 
@@ -182,13 +182,13 @@ export class World {
   async putBack(site: SiteName, image: Buffer): Promise<void> {
     this.note(`${site} is put back${this.isUp(site) ? " while it runs" : ""}`);
     const slot = this.#site(site);
-    const before = await this.#heldAnywhere();
+    const before = await this.#heldAnywhere((at) => this.held(at));
     if (slot.process) {
       slot.process.revert(image);
       this.silentlyPutBack.add(site);
     } else slot.disk = image;
     this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
-    const after = await this.#heldAnywhere(lineageForSure);
+    const after = await this.#heldAnywhere((at) => this.#heldForSure(at));
     for (const write of this.writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;
   }
 
@@ -265,9 +265,20 @@ export class World {
   }
 
   /** Ids of the writes that a disk holds, directly or in what was built on them. */
-  async held(site: SiteName, lineage: Lineage = lineageOf): Promise<Set<number>> {
+  async held(site: SiteName): Promise<Set<number>> {
     const rows = await this.rows(site);
-    return new Set([...rows.values()].flatMap((row) => lineage(row, this.writes)));
+    return new Set([...rows.values()].flatMap((row) => lineageOf(row, this.writes)));
+  }
+
+  /**
+   * Those that a disk's history proves. A vault that a batch carried from above its end proves nothing yet: where the primary
+   * forgets that change, another takes its place, and only the digest at the end of a drain can show that.
+   */
+  async #heldForSure(site: SiteName): Promise<Set<number>> {
+    const rows = await this.rows(site);
+    const { head } = await this.reading(site, (store) => store.site());
+    const proven = [...rows.values()].filter((row) => comparePositions(row.position, head.position) <= 0);
+    return new Set(proven.flatMap((row) => lineageForSure(row, this.writes)));
   }
 
   /** Every row of a site by its key, tombstones too. */
@@ -292,9 +303,9 @@ export class World {
     }
   }
 
-  async #heldAnywhere(lineage: Lineage = lineageOf): Promise<Set<number>> {
+  async #heldAnywhere(heldAt: (site: SiteName) => Promise<Set<number>>): Promise<Set<number>> {
     const held = new Set<number>();
-    for (const site of this.sites.keys()) for (const id of await this.held(site, lineage)) held.add(id);
+    for (const site of this.sites.keys()) for (const id of await heldAt(site)) held.add(id);
     return held;
   }
 

@@ -13,6 +13,8 @@ export interface Edition {
   /** Tells the operator, once for each incident. Never throws and never waits for a channel. The customer's AlertOperator. */
   alertOperator(event: AlertEvent, message: string, details: AlertDetails): void;
   readonly routes: readonly EditionRoute[];
+  /** What the machine's owner may have this edition do, through the admin socket. */
+  readonly adminCommands: readonly AdminCommand[];
   /** The peer whose credential a bearer token is; undefined where it is no peer's. */
   peerOf(token: string): SiteName | undefined;
   /** Why a client's write may not happen here; undefined where it may. Asked before anything of the request is parsed. */
@@ -46,6 +48,25 @@ export type EditionRoute = {
 
 /** A status of 400 or more goes out as problem+json with the body's fields. */
 export type EditionReply = { readonly status: number; readonly body: object };
+
+/**
+ * What the owner of the machine may have a site do: `POST /admin/<name>` on the socket in the data folder, and
+ * `POST /api/admin/<name>` for an operator where the configuration allows it.
+ */
+export type AdminCommand = {
+  /** The last part of its path: lower-case letters and hyphens. */
+  readonly name: string;
+  readonly handle: (request: AdminRequest) => Promise<object>;
+};
+
+export type AdminRequest = {
+  /** The parsed JSON body, unchecked. A Refusal `invalid_request` names what is wrong with it. */
+  readonly body: unknown;
+  /** Tells the caller how far it is, in a line of its own. Never throws, and never waits for the caller to read it. */
+  readonly progress: (event: object) => void;
+  /** Aborts when the caller goes away and when the site stops; what was committed by then stays. */
+  readonly signal: AbortSignal;
+};
 
 /** The port through which the parts of a site tell the operator. */
 export interface Alerts {

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { BackoffPolicy } from "../core/backoff.ts";
-import type { Alerts, Edition, EditionRoute, WriteRefusal } from "../core/edition.ts";
+import type { AdminCommand, Alerts, Edition, EditionRoute, WriteRefusal } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random, Transport } from "../core/ports.ts";
@@ -52,6 +52,7 @@ const frameBytesMax = 64 * 1024;
 export class CommercialEdition implements Edition {
   readonly name = "commercial";
   readonly routes: readonly EditionRoute[];
+  readonly adminCommands: readonly AdminCommand[] = [];
   readonly #options: CommercialOptions;
   readonly #workers: Workers;
   readonly #stop = new AbortController();

@@ -10,6 +10,7 @@ export function communityEdition(
     signalReplication: () => undefined,
     alertOperator: logAlert,
     routes: [],
+    adminCommands: [],
     peerOf: () => undefined,
     writeGuard: async () => undefined,
     waitReplicated: async () => ({}),

@@ -1,7 +1,7 @@
 import type { LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { systemClock, systemHash, systemRandom } from "../../src/app/system-ports.ts";
-import type { Edition, EditionRoute, WriteRefusal } from "../../src/core/edition.ts";
+import type { AdminCommand, Edition, EditionRoute, WriteRefusal } from "../../src/core/edition.ts";
 import { encodeAccess, type Scope } from "../../src/core/access.ts";
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import type { BackupsHolding } from "../../src/core/ports.ts";
@@ -18,6 +18,7 @@ import { openMemoryStore } from "../../src/store/sqlite/open.ts";
 export class ScriptedEdition implements Edition {
   readonly name = "commercial";
   readonly routes: readonly EditionRoute[];
+  readonly adminCommands: readonly AdminCommand[] = [];
   signals = 0;
   guard: WriteRefusal | undefined;
   readonly waits: { readonly position: string; readonly ms: number }[] = [];

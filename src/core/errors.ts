@@ -107,6 +107,72 @@ export const errorCodes = {
     remedy: "The primary continues from the position named in the answer; nobody needs to act.",
     retry: true,
   },
+  // promotion and coming home
+  already_primary: {
+    meaning: "This site is the primary already.",
+    remedy: "Nothing is to be done here.",
+    retry: false,
+  },
+  grant_open: {
+    meaning: "This primary has promised to hand over to another site.",
+    remedy: "Finish that promotion, or take the promise back with `dormouse promote` on this site.",
+    retry: true,
+  },
+  grant_declined: {
+    meaning: "This grant was given back and can never be used.",
+    remedy: "Run `dormouse promote` again: it asks for a new one.",
+    retry: false,
+  },
+  grant_unmet: {
+    meaning: "This site does not hold exactly what the grant names.",
+    remedy: "Wait until everything has arrived, or see `dormouse status`.",
+    retry: true,
+  },
+  rows_quarantined: {
+    meaning: "The backup refuses rows, which would be missing after a promotion; `errors` names them.",
+    remedy: "Change or delete these rows first, or promote with --force.",
+    retry: false,
+  },
+  not_proved: {
+    meaning: "This site is not proved equal to the primary.",
+    remedy: "Run `dormouse verify` on the primary; `dormouse promote --force` promotes all the same.",
+    retry: true,
+  },
+  winner_unknown: {
+    meaning: "No peer that answers is a primary of a newer epoch.",
+    remedy: "Promote a site first, or bring the primary's link back.",
+    retry: true,
+  },
+  not_fenced: {
+    meaning: "This site is neither fenced nor on another history: it has nowhere to come home to.",
+    remedy: "`dormouse status` shows how it stands.",
+    retry: false,
+  },
+  primary_behind: {
+    meaning: "This primary was put back to an older copy; a backup holds later changes.",
+    remedy: "Run `dormouse recover` on this site.",
+    retry: false,
+  },
+  not_behind: {
+    meaning: "This site is not fenced as `primary_behind`: there is nothing to recover.",
+    remedy: "`dormouse status` shows how it stands.",
+    retry: false,
+  },
+  peer_unknown: {
+    meaning: "No peer of this name is configured.",
+    remedy: "See `replication.peers` in the configuration.",
+    retry: false,
+  },
+  stranded_unknown: {
+    meaning: "There is no such stranded row, or it was settled already.",
+    remedy: "`dormouse stranded list` shows what there is.",
+    retry: false,
+  },
+  reapply_refused: {
+    meaning: "The row was purged or revoked since; what is purged never comes back.",
+    remedy: "Read it with `dormouse stranded show`, make a new one of it, and discard it.",
+    retry: false,
+  },
   // the site and its disk
   not_ready: {
     meaning: "The site cannot do its role's work; `reasons` says why.",

@@ -11,6 +11,8 @@ export type RealmId = Branded<"RealmId">;
 export type VaultId = Branded<"VaultId">;
 export type EntryId = Branded<"EntryId">;
 export type AccessId = Branded<"AccessId">;
+/** Made of the identity of the row that was stranded, so that every site gives it the same. */
+export type StrandedId = Branded<"StrandedId">;
 
 const sitePattern = /^[a-z][a-z0-9-]{0,62}$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -48,6 +50,14 @@ export function newUuidV7(nowMs: number, random: Random): string {
 export function newUuidV4(random: Random): string {
   const bytes = random.bytes(16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return formatUuid(bytes);
+}
+
+/** The first 16 bytes of a hash in the shape of a UUIDv8 (RFC 9562, section 5.8): an id that follows from what it names. */
+export function uuidOfHash(hash: Uint8Array): string {
+  const bytes = hash.slice(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return formatUuid(bytes);
 }

@@ -1,6 +1,12 @@
-import type { SiteName } from "./ids.ts";
-import type { Position } from "./position.ts";
+import type { AsideRow } from "./aside.ts";
+import type { Promotion } from "./epoch.ts";
+import type { ErrorCode } from "./errors.ts";
+import type { SiteName, StrandedId } from "./ids.ts";
+import type { Point, Position } from "./position.ts";
 import type { Identity, Push, PushRefusal, Rejection } from "./push.ts";
+import type { RowSummary } from "./repair.ts";
+import type { Row, RowKey } from "./row.ts";
+import type { Grant, GrantAnswer } from "./store.ts";
 
 /** What the core and the replication need of the world. In production it is the machine; in the simulator it is one seed. */
 
@@ -37,6 +43,8 @@ export type PushAnswer =
       readonly rejected: readonly Rejection[];
       /** Whether the backup's digest equals the one sent; null where none was sent or compared. */
       readonly verified: boolean | null;
+      /** How many rows the backup has put aside that this primary has not decided on. */
+      readonly aside: number;
     }
   | {
       readonly kind: "refused";
@@ -51,17 +59,92 @@ export type PushAnswer =
   /** Anything else: no answer, an answer that makes no sense, a cut, a time-out. May have been applied. */
   | { readonly kind: "failed"; readonly error: string };
 
-export type HelloAnswer =
-  | { readonly kind: "answered"; readonly identity: Identity }
+/** An answer in which the peer named itself, or why there is none. */
+export type PeerAnswer<T> =
+  | ({ readonly kind: "answered"; readonly identity: Identity } & T)
+  | {
+      readonly kind: "refused";
+      readonly code: ErrorCode;
+      readonly identity: Identity | null;
+      readonly detail: string;
+    }
   | { readonly kind: "unauthorized" }
   | { readonly kind: "failed"; readonly error: string };
 
-/** The way to one peer. Every method may be repeated; none rejects. */
+export type HelloAnswer = PeerAnswer<{
+  readonly timeline: readonly Promotion[];
+  readonly verifiedAt: number | null;
+}>;
+
+/** Which of these points, in descending order, the peer's history went through first. */
+export type LocateAnswer = PeerAnswer<{
+  readonly timeline: readonly Promotion[];
+  readonly common: Point | null;
+}>;
+
+/** What two sites say to each other about a planned promotion: the design, section 8. */
+export type GrantMessage =
+  /** Backup to primary: hand over to me. */
+  | { readonly action: "request" }
+  /** Backup to primary: the grant was given back, for good. */
+  | { readonly action: "declined"; readonly grantId: string }
+  /** Primary to backup: decide now; undecided, the answer is declined. */
+  | { readonly action: "revoke"; readonly grantId: string }
+  /** A primary that went back, to the backup that is further: be primary from where you stand. */
+  | { readonly action: "take"; readonly grant: Grant };
+
+export type GrantReply = PeerAnswer<{ readonly grant: Grant | null; readonly answer: GrantAnswer | null }>;
+
+/** One step of a repair. The backup refuses it unless it stands at `at`, in the sender's epoch. */
+export type RepairStep =
+  /** Count the rows anew: the buckets, and which of them hold a damaged row. */
+  | { readonly step: "recount" }
+  /** Rows of these buckets without their bodies, in order of bucket and key, behind `after`. */
+  | { readonly step: "list"; readonly buckets: readonly number[]; readonly after: RepairCursor | null }
+  | { readonly step: "fetch"; readonly keys: readonly RowKey[] }
+  | { readonly step: "apply"; readonly rows: readonly Row[]; readonly remove: readonly RowKey[] };
+
+export type RepairCursor = { readonly bucket: number; readonly key: RowKey };
+
+export type RepairReply =
+  /** `rows`: how many there are in all. */
+  | {
+      readonly step: "recount";
+      readonly buckets: Uint8Array;
+      readonly damaged: readonly number[];
+      readonly rows: number;
+    }
+  | { readonly step: "list"; readonly rows: readonly RowSummary[]; readonly next: RepairCursor | null }
+  | { readonly step: "fetch"; readonly rows: readonly Row[] }
+  | { readonly step: "apply"; readonly replaced: number; readonly removed: number; readonly refused: number };
+
+export type RepairRequest = RepairStep & { readonly from: Identity; readonly at: Point };
+
+export type AsideStep =
+  | { readonly step: "list"; readonly limit: number }
+  /** What the primary has decided: forget the struck; keep the taken until their stranded rows arrive. */
+  | {
+      readonly step: "settle";
+      readonly struck: readonly StrandedId[];
+      readonly taken: readonly StrandedId[];
+    };
+
+export type AsideReply = { readonly rows: readonly AsideRow[]; readonly waiting: number };
+
+/** The way to one peer. Every method may be repeated; none rejects. Each answers within the configured time. */
 export interface Transport {
-  /** Posts a push and waits for its answer, at most the configured time. `bytes` is the size of what was sent. */
+  /** Posts a push and waits for its answer. `bytes` is the size of what was sent. */
   push(push: Push, signal: AbortSignal): Promise<{ readonly answer: PushAnswer; readonly bytes: number }>;
   /** Tells the peer that this site is here, and up to where it stands. */
   hello(identity: Identity, publicUrl: string, signal: AbortSignal): Promise<HelloAnswer>;
+  /** Finds out up to where the peer's history is this site's: the first of the points that it knows. */
+  locate(identity: Identity, points: readonly Point[], signal: AbortSignal): Promise<LocateAnswer>;
+  grant(identity: Identity, message: GrantMessage, signal: AbortSignal): Promise<GrantReply>;
+  repair(
+    request: RepairRequest,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: PeerAnswer<{ readonly reply: RepairReply }>; readonly bytes: number }>;
+  aside(identity: Identity, step: AsideStep, signal: AbortSignal): Promise<PeerAnswer<AsideReply>>;
 }
 
 /** Which backups hold a position: what `Prefer: wait` tells a client. */

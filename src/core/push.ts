@@ -30,8 +30,12 @@ export type Push = {
   readonly timeline: readonly Promotion[];
   readonly after: Point;
   readonly through: Point;
-  /** The site's digest at its head, on the last push of a drain. */
+  /** Points of the sender's history strictly between `after` and `through`, ascending: what makes the receiver's as dense. */
+  readonly points: readonly Point[];
+  /** The site's digest at its head, on the last push of a drain; `except` names the rows that it leaves out. */
   readonly digest: Uint8Array | null;
+  /** Keys of the rows that the receiver refuses: both sides leave theirs out of the digest. */
+  readonly except: readonly RowKey[];
   readonly rows: readonly PushedRow[];
 };
 
@@ -51,6 +55,8 @@ export function wireKeyOf(key: RowKey): WireKey {
       return { kind: "access", key: { vault_id: key.vaultId, access_id: key.accessId } };
     case "entry":
       return { kind: "entry", key: { vault_id: key.vaultId, entry_id: key.entryId } };
+    case "stranded":
+      return { kind: "stranded", key: { vault_id: key.vaultId, stranded_id: key.strandedId } };
   }
 }
 

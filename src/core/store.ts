@@ -1,22 +1,37 @@
+import type { AsideRow, AsideVerdict } from "./aside.ts";
 import type { Alert, AlertDetails, AlertEvent } from "./alert-events.ts";
 import type { Epoch, Promotion } from "./epoch.ts";
 import type { AccessId, EntryId, RealmId, SiteName, VaultId } from "./ids.ts";
 import type { Point, Position } from "./position.ts";
-import type { Push, PushRefusal, Receiver, Rejection, RejectionCode, Role } from "./push.ts";
-import type { RowKey, StoredRow } from "./row.ts";
+import type { Identity, Push, PushRefusal, Receiver, Rejection, RejectionCode, Role } from "./push.ts";
+import type { Buckets } from "./digest.ts";
+import type { StrandedId } from "./ids.ts";
+import type { RowSummary } from "./repair.ts";
+import type { Row, RowKey, StoredRow } from "./row.ts";
 
 /**
  * The store's port, cut by who uses it: nobody sees more of the store than its work needs. Every method is one transaction,
  * durable when its promise resolves unless its docstring says otherwise, and rejects with a Refusal (`disk_full`,
  * `storage_failed`, `database_corrupt`) having changed nothing when the disk fails. All times are wall-clock milliseconds.
  */
-export interface Store extends SiteStore, VaultStore, PrimaryStore, BackupStore, AlertStore {
+export interface Store
+  extends SiteStore,
+    VaultStore,
+    PrimaryStore,
+    BackupStore,
+    RepairStore,
+    RoleStore,
+    AsideStore,
+    AlertStore {
   /** Finishes what is queued, then closes. Calls after it reject with `shutting_down`. May be repeated. */
   close(): Promise<void>;
 }
 
 /** Why a primary takes no writes. */
-export type Fence = "primary_behind" | "primary_superseded";
+export type Fence = "primary_behind" | "primary_superseded" | "promotion_granted";
+
+/** When two sites were last proved equal, and at which position. */
+export type Verified = { readonly position: Position; readonly at: number };
 
 /** The site's own record. */
 export type Site = {
@@ -32,14 +47,29 @@ export type Site = {
   readonly head: Point;
   /** On a backup: who pushed last, from where, when. */
   readonly primary: { readonly site: SiteName; readonly url: string; readonly lastPushAt: number } | null;
+  /** On a backup: the last push whose digest was equal to its own. */
+  readonly verified: Verified | null;
+  /**
+   * False from a rejoin until a digest was equal: below its watermark, rows may be missing that only a repair can find to be
+   * missing. A promotion is told of it.
+   */
+  readonly isComplete: boolean;
+  /** On a primary: its open promise to hand over. */
+  readonly grant: Grant | null;
 };
 
 export interface SiteStore {
   site(): Promise<Site>;
   timeline(): Promise<readonly Promotion[]>;
+  /** The site's digest and the point at which it was taken. */
+  digest(): Promise<{ readonly head: Point; readonly digest: Uint8Array }>;
+  /** The first of these points that this site's history went through; the origin is in every history. */
+  firstKnown(points: readonly Point[]): Promise<Point | undefined>;
+  /** Points of this history at or below a position, descending, at most `limit`. */
+  pointsBelow(position: Position, limit: number): Promise<readonly Point[]>;
   /**
    * Records an epoch met in an authenticated message, where it is higher than any seen before; a primary is fenced
-   * (`primary_superseded`) in the same transaction. Returns whether that fence is new. May be repeated.
+   * (`primary_superseded`) in the same transaction, unless it has an open grant. Returns whether that fence is new. May be repeated.
    */
   recordEpoch(epoch: Epoch): Promise<{ readonly fencedNow: boolean }>;
   /** Finds a site's operator token by its id. */
@@ -95,6 +125,11 @@ export type Peer = {
   readonly site: SiteName;
   readonly acked: Point | null;
   readonly lastAckAt: number | null;
+  readonly verified: Verified | null;
+  /** Whether the last digest that was compared differed. Kept with acked, so that a crash does not forget it. */
+  readonly diverged: boolean;
+  /** Repairs begun since the digests were last equal. */
+  readonly repairs: number;
 };
 
 /** Rows to push, and what they cover. */
@@ -107,8 +142,16 @@ export type Listing = {
    */
   readonly after: Point;
   readonly through: Point;
+  /** Points of this history strictly between `after` and `through`, ascending, the newest 4,000. */
+  readonly points: readonly Point[];
   /** Whether nothing lies above `through`. */
   readonly isLast: boolean;
+  /**
+   * The site's digest, where this is the last and the peer refuses no more than 1,000 rows: those in `except` are left out
+   * of it.
+   */
+  readonly digest: Uint8Array | null;
+  readonly except: readonly RowKey[];
   /** What the site was when the rows were read: a push must not join what two transactions saw. */
   readonly site: SiteName;
   readonly realm: RealmId;
@@ -145,8 +188,9 @@ export interface PrimaryStore {
   /**
    * Rows above `after` in position order, whatever their mark, up to the limit but at least one where there is any, with
    * each entry's and access's vault row. (The customer's EntryListDirty.) Costs what it lists.
+   * @param peer whose quarantine the digest leaves out
    */
-  listAbove(after: Position, limit: BatchLimit): Promise<Listing>;
+  listAbove(after: Position, limit: BatchLimit, peer?: SiteName): Promise<Listing>;
   /** Rows in this peer's quarantine above `after`, in position order, at most `limit`. */
   listQuarantined(peer: SiteName, after: Position, limit: number): Promise<readonly StoredRow[]>;
   /**
@@ -158,10 +202,20 @@ export interface PrimaryStore {
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
   /**
    * A backup named the point it stands at, and what it lacks below. Known to this history: acked becomes that point, up or
-   * down, what it lacks is in quarantine, and what lies above is not, for it is pushed again (`known`). Otherwise this site
-   * was restored from an older copy: it is fenced (`primary_behind`) in the same transaction (`unknown`).
+   * down, what it lacks is in quarantine, and what lies above is not, for it is pushed again (`known`). A point of this very
+   * epoch that this history lacks: this site was restored from an older copy, and is fenced (`primary_behind`) in the same
+   * transaction (`unknown`). A point of an earlier epoch: that backup went another way than the site that was promoted, and
+   * must rejoin; nothing changes (`foreign`).
    */
-  resumeFrom(peer: SiteName, applied: Point, rejected: readonly RefusedRow[]): Promise<"known" | "unknown">;
+  resumeFrom(
+    peer: SiteName,
+    applied: Point,
+    rejected: readonly RefusedRow[],
+  ): Promise<"known" | "unknown" | "foreign">;
+  /** Counts one more repair of a peer that has diverged, before it begins. */
+  beginRepair(peer: SiteName): Promise<void>;
+  /** On an operator's demand: the peer counts as diverged, and as never repaired. */
+  demandRepair(peer: SiteName): Promise<void>;
 }
 
 /** A row that a backup refused, at the position it was pushed at. */
@@ -177,6 +231,8 @@ export type Acknowledgement = {
   readonly rows: readonly { readonly key: RowKey; readonly position: Position }[];
   /** Everything that the backup lacks at or below `through`. */
   readonly rejected: readonly RefusedRow[];
+  /** Whether the digests at `through` were equal; null where none was compared. */
+  readonly verified: boolean | null;
 };
 
 export type ApplyOutcome =
@@ -193,14 +249,142 @@ export type ApplyOutcome =
       readonly ignored: number;
       /** Every rejection that stands, from this push or an earlier one. */
       readonly rejected: readonly Rejection[];
+      /** Whether the digests were equal; null where none came. */
+      readonly verified: boolean | null;
+      /** Rows put aside that the primary has not decided on. */
+      readonly aside: number;
     };
 
 export interface BackupStore {
   /**
    * Judges a push (core's judgePush) and applies it in the same transaction: rows by core's `replaces`, rows that fail their
-   * hash rejected alone, then the watermark, realm, epoch and timeline. A refusal changes nothing but a higher epoch seen.
+   * hash rejected alone, then the watermark, realm, epoch and timeline, and compares the digests. A refusal changes nothing
+   * but a higher epoch seen. A primary whose open grant the push's timeline shows to be used becomes a backup first, in the
+   * same transaction.
    */
   applyPush(push: Push): Promise<ApplyOutcome>;
+}
+
+/** What a count of all rows found. */
+export type Recount = {
+  /** The head at which the rows were read. */
+  readonly head: Point;
+  readonly buckets: Buckets;
+  /** Numbers of buckets with a row that fails its own hash. */
+  readonly damaged: readonly number[];
+  readonly rows: number;
+};
+
+/** Where a repair believes this site to stand: every step is refused where it is not so any more. */
+export type RepairGuard = { readonly from: Identity; readonly at: Point };
+
+export type RepairOutcome =
+  | { readonly kind: "refused"; readonly code: PushRefusal; readonly receiver: Receiver }
+  | {
+      readonly kind: "applied";
+      readonly receiver: Receiver;
+      readonly replaced: number;
+      readonly removed: number;
+      /** Rows that fail their own hash, or are too large. */
+      readonly refused: number;
+    };
+
+export interface RepairStore {
+  /**
+   * Reads every row beside everything else that goes on, hashes each body, and corrects the stored buckets by what they were
+   * wrong. Costs what is stored; a file is read in a thread of its own.
+   * @param progress told how many rows were read, of how many
+   */
+  recount(progress?: (done: number, total: number) => void): Promise<Recount>;
+  /** Rows of one bucket by key, behind `after`, at most `limit`, each with whether it is intact. Costs what it lists. */
+  bucketRows(bucket: number, after: RowKey | null, limit: number): Promise<readonly RowSummary[]>;
+  /** The rows of these keys that are there, damaged ones too. */
+  rowsOf(keys: readonly RowKey[]): Promise<readonly Row[]>;
+  /**
+   * On a backup: puts rows in place whatever their position, and removes others; what is replaced or removed and intact is put
+   * aside first. Judged like a push in the same transaction; a row that fails its hash changes nothing.
+   */
+  applyRepair(guard: RepairGuard, rows: readonly Row[], remove: readonly RowKey[]): Promise<RepairOutcome>;
+  /** Why a step of a repair that only reads may not happen here; undefined where it may. */
+  judgeRepair(
+    guard: RepairGuard,
+  ): Promise<{ readonly code: PushRefusal | undefined; readonly receiver: Receiver }>;
+  /**
+   * On a primary: an intact row of a peer takes the place of the own one that stands at the same position and fails its hash.
+   * Position and chain stay. Returns how many were healed.
+   */
+  healRows(rows: readonly Row[]): Promise<number>;
+}
+
+/** A primary's promise to hand over: until it is answered, it takes no writes. */
+export type Grant = {
+  readonly id: string;
+  readonly to: SiteName;
+  readonly epoch: Epoch;
+  /** Exactly what the other site must hold. */
+  readonly head: Point;
+};
+
+export type GrantAnswer = "promoted" | "declined";
+
+/** The primary that a site comes home to. */
+export type Winner = {
+  readonly epoch: Epoch;
+  readonly timeline: readonly Promotion[];
+  /** The highest point that both histories went through. */
+  readonly common: Point;
+};
+
+/** The only ways to change a site's role: the design, section 8. */
+export interface RoleStore {
+  /**
+   * Promises to hand over to a peer, at this site's head or, on a primary that went back, at the point where that peer stands;
+   * from its commit on the site takes no writes. Repeated, it returns the grant that is open.
+   * @throws Refusal `read_only_backup`, `site_fenced`, `peer_unknown`, `grant_open` to another, `rows_quarantined` (named),
+   *   `not_behind` for a point of another site on a primary that did not go back
+   */
+  grant(to: SiteName, at?: Point): Promise<Grant>;
+  /** The answer has come: declined, the site takes writes again; promoted, it waits for the new primary's first push. */
+  endGrant(grantId: string, answer: GrantAnswer): Promise<void>;
+  /**
+   * Becomes primary by a grant; repeated, returns the promotion that it was.
+   * @throws Refusal `grant_declined`, `grant_unmet` unless this is a backup of the grant's epoch, at its head; `not_proved`
+   *   unless the digests were equal there (only for a grant of a primary that is not behind)
+   */
+  promoteBy(grant: Grant, isProofNeeded: boolean): Promise<Promotion>;
+  /**
+   * Becomes primary of the next epoch, whatever others hold; a primary with an open grant takes it back by a number above it.
+   * @throws Refusal `already_primary` on a primary that is not fenced
+   */
+  promote(): Promise<Promotion>;
+  /** Gives a grant back for good, unless it was used: then the answer stays `promoted`. Repeatable. */
+  decline(grantId: string): Promise<GrantAnswer>;
+  /**
+   * Comes home: puts every row above the common point aside and becomes a backup at that point. Returns how many rows.
+   * @throws Refusal `not_fenced` on a primary that is in its right; `winner_unknown` where the epoch is not above, or the
+   *   point is not of this history
+   */
+  rejoin(winner: Winner): Promise<{ readonly putAside: number }>;
+}
+
+export interface AsideStore {
+  /** Rows put aside that wait for a decision, oldest first, at most `limit`; and how many wait in all. */
+  aside(limit: number): Promise<{ readonly rows: readonly AsideRow[]; readonly waiting: number }>;
+  /** What the primary has decided: the struck are forgotten, the taken kept until their stranded rows arrive. */
+  settleAside(struck: readonly StrandedId[], taken: readonly StrandedId[]): Promise<void>;
+  /**
+   * On a primary: decides on rows that another site, or this one before its promotion, has put aside (core's judgeAside), and
+   * commits what follows as its own changes. Verdicts in the order of the rows.
+   * @throws Refusal `read_only_backup`, `site_fenced`, `disk_full`
+   */
+  takeAside(rows: readonly AsideRow[]): Promise<readonly AsideVerdict[]>;
+  /** Live rows of kind `stranded` behind `after`, by id, at most `limit`; and how many there are. */
+  stranded(
+    after: StrandedId | null,
+    limit: number,
+  ): Promise<{ readonly rows: readonly StoredRow[]; readonly total: number }>;
+  /** A stranded row by its id alone. */
+  strandedById(id: StrandedId): Promise<StoredRow | undefined>;
 }
 
 export interface AlertStore {

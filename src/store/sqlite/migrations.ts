@@ -10,7 +10,8 @@ export const applicationId = 0x446f726d;
 /**
  * A table of replicated rows. A row holds the hash of its body, so a table of its own for each kind needs no knowledge of
  * bodies. Indexes: by position for listing what lies above one; the live rows by key; the marked by position for clearing
- * marks, and by age for the lag; the unmarked by position for marking what a new backup lacks.
+ * marks, and by age for the lag; the unmarked by position for marking what a new backup lacks; by the digest's bucket for
+ * finding what differs between two sites.
  */
 function replicatedTable(name: string, keys: string): string {
   const columns = keys.split(", ").map((key) => `${key} TEXT NOT NULL,`);
@@ -22,6 +23,7 @@ function replicatedTable(name: string, keys: string): string {
       deleted INTEGER NOT NULL,
       hash BLOB NOT NULL,
       body BLOB,
+      bucket INTEGER NOT NULL,
       replication_dirty INTEGER NOT NULL,
       dirty_since INTEGER,
       replicated_at INTEGER,
@@ -33,11 +35,15 @@ function replicatedTable(name: string, keys: string): string {
     CREATE INDEX ${name}_live ON ${name} (${keys}) WHERE deleted = 0;
     CREATE INDEX ${name}_dirty ON ${name} (epoch, seq) WHERE replication_dirty = 1;
     CREATE INDEX ${name}_dirty_since ON ${name} (dirty_since, epoch, seq) WHERE replication_dirty = 1;
+    CREATE INDEX ${name}_bucket ON ${name} (bucket, ${keys});
     CREATE INDEX ${name}_unmarked ON ${name} (epoch, seq) WHERE replication_dirty = 0;
   `;
 }
 
-/** The site's own record, its history and its operators. */
+/**
+ * The site's own record, its digest, its history, its operators, and what it promised (`grants`) or answered (`grant_answers`)
+ * when the role of primary was handed over.
+ */
 const siteTables = `
   CREATE TABLE site (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -55,6 +61,10 @@ const siteTables = `
     primary_site TEXT,
     primary_url TEXT,
     last_push_at INTEGER,
+    verified_epoch INTEGER,
+    verified_seq INTEGER,
+    verified_at INTEGER,
+    complete INTEGER NOT NULL DEFAULT 1,
     pruned_epoch INTEGER NOT NULL DEFAULT 0,
     pruned_seq INTEGER NOT NULL DEFAULT 0
   ) STRICT;
@@ -77,6 +87,29 @@ const siteTables = `
     PRIMARY KEY (epoch, seq)
   ) STRICT, WITHOUT ROWID;
 
+  CREATE TABLE digest (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    buckets BLOB NOT NULL CHECK (length(buckets) = 8192)
+  ) STRICT;
+
+  CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    to_site TEXT NOT NULL,
+    epoch_number INTEGER NOT NULL,
+    epoch_id TEXT NOT NULL,
+    head_epoch INTEGER NOT NULL,
+    head_seq INTEGER NOT NULL,
+    head_chain BLOB NOT NULL CHECK (length(head_chain) = 32),
+    is_open INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE grant_answers (
+    id TEXT PRIMARY KEY,
+    answer TEXT NOT NULL,
+    epoch_number INTEGER,
+    epoch_id TEXT
+  ) STRICT, WITHOUT ROWID;
+
   CREATE TABLE operators (
     token_id TEXT PRIMARY KEY,
     verifier BLOB NOT NULL,
@@ -86,15 +119,38 @@ const siteTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** What a primary knows of its backups, and what a backup knows that it lacks. */
+/** What a primary knows of its backups, what a backup knows that it lacks, and the rows put aside. */
 const peerTables = `
   CREATE TABLE peers (
     site TEXT PRIMARY KEY,
     acked_epoch INTEGER,
     acked_seq INTEGER,
     acked_chain BLOB,
-    last_ack_at INTEGER
+    last_ack_at INTEGER,
+    is_new INTEGER NOT NULL DEFAULT 1,
+    verified_epoch INTEGER,
+    verified_seq INTEGER,
+    verified_at INTEGER,
+    diverged INTEGER NOT NULL DEFAULT 0,
+    repairs INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE aside (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    vault_id TEXT NOT NULL,
+    item_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    body BLOB,
+    fork_epoch INTEGER NOT NULL,
+    fork_seq INTEGER NOT NULL,
+    site TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    taken INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX aside_waiting ON aside (at, id) WHERE taken = 0;
 
   CREATE TABLE quarantine (
     kind TEXT NOT NULL,
@@ -149,6 +205,8 @@ const first: Migration = {
     database.exec(replicatedTable("vaults", "vault_id"));
     database.exec(replicatedTable("accesses", "vault_id, access_id"));
     database.exec(replicatedTable("entries", "vault_id, entry_id"));
+    database.exec(replicatedTable("stranded", "vault_id, stranded_id"));
+    database.exec("CREATE INDEX stranded_id ON stranded (stranded_id, vault_id)");
     database.exec("CREATE INDEX vaults_deleted ON vaults (vault_id) WHERE deleted = 1");
     database.exec("CREATE INDEX accesses_id ON accesses (access_id, vault_id)");
   },

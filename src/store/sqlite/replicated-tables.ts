@@ -1,4 +1,4 @@
-import type { AccessId, EntryId, VaultId } from "../../core/ids.ts";
+import type { AccessId, EntryId, StrandedId, VaultId } from "../../core/ids.ts";
 import { type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
 import { bytesOf, type Connection, type SqlValue } from "./connection.ts";
 
@@ -55,6 +55,7 @@ const described = {
   vault: describe("vault", "vaults", undefined),
   access: describe("access", "accesses", "access_id"),
   entry: describe("entry", "entries", "entry_id"),
+  stranded: describe("stranded", "stranded", "stranded_id"),
 } as const satisfies Record<RowKind, ReplicatedTable>;
 
 export const replicatedTables: readonly ReplicatedTable[] = rowKinds.map((kind) => described[kind]);
@@ -72,6 +73,8 @@ export function itemOf(key: RowKey): string {
       return key.accessId;
     case "entry":
       return key.entryId;
+    case "stranded":
+      return key.strandedId;
   }
 }
 
@@ -87,6 +90,8 @@ export function keyOf(
       return { kind, vaultId, accessId: columns.item_id as AccessId };
     case "entry":
       return { kind, vaultId, entryId: columns.item_id as EntryId };
+    case "stranded":
+      return { kind, vaultId, strandedId: columns.item_id as StrandedId };
   }
 }
 
@@ -110,6 +115,7 @@ const selectByKey: Readonly<Record<RowKind, string>> = {
   vault: `${described.vault.select} WHERE vault_id = ?`,
   access: `${described.access.select} WHERE vault_id = ? AND access_id = ?`,
   entry: `${described.entry.select} WHERE vault_id = ? AND entry_id = ?`,
+  stranded: `${described.stranded.select} WHERE vault_id = ? AND stranded_id = ?`,
 };
 
 export function readRow(connection: Connection, key: RowKey): StoredRow | undefined {
@@ -129,6 +135,7 @@ const positionByKey: Readonly<Record<RowKind, string>> = {
   vault: "SELECT epoch, seq FROM vaults WHERE vault_id = ?",
   access: "SELECT epoch, seq FROM accesses WHERE vault_id = ? AND access_id = ?",
   entry: "SELECT epoch, seq FROM entries WHERE vault_id = ? AND entry_id = ?",
+  stranded: "SELECT epoch, seq FROM stranded WHERE vault_id = ? AND stranded_id = ?",
 };
 
 export function storeRow(connection: Connection, row: StoredRow): void {

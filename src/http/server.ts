@@ -21,10 +21,22 @@ const handshakeMs = 10_000;
  * idle connections at once. With nobody connected it has no timer.
  */
 export function buildServer(options: ServerOptions): FastifyInstance {
-  const { logger } = options;
   const closing = new AbortController();
-  const app = createApp(options);
+  const app = buildApp(options, closing);
   app.decorateRequest("principal", undefined as never);
+  refuseUnknownRoutes(app, registerRoutes(app, contextOf(options, closing.signal)));
+  return app;
+}
+
+export type AppOptions = Pick<ServerOptions, "random" | "logger" | "tls" | "deadlineMs" | "keepAliveMs">;
+
+/**
+ * A server without routes: what any of them has of headers, refusals, log lines, limits and deadlines.
+ * @param closing aborted when the server begins to close
+ */
+export function buildApp(options: AppOptions, closing: AbortController): FastifyInstance {
+  const { logger } = options;
+  const app = createApp(options);
   app.addHook("onRequest", async (_, reply) => setCommonHeaders(options, reply));
   app.addHook("onResponse", async (request, reply) => {
     // A turn later: the push of what was just written leaves before its line is written.
@@ -32,7 +44,6 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   });
   app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
   acceptJson(app);
-  refuseUnknownRoutes(app, registerRoutes(app, contextOf(options, closing.signal)));
   const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
   const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
   const deadlines = enforceSocketDeadlines(app.server, { deadlineMs, keepAliveMs });
@@ -43,7 +54,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   return app;
 }
 
-function setCommonHeaders({ tls }: ServerOptions, reply: FastifyReply): void {
+function setCommonHeaders({ tls }: AppOptions, reply: FastifyReply): void {
   reply.headers(tls ? tlsHeaders : securityHeaders);
   reply.header("request-id", reply.request.id);
 }
@@ -55,7 +66,7 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   return { store, edition, clock, random, site, version, readiness, testAlerts, closing };
 }
 
-function createApp(options: ServerOptions): FastifyInstance {
+function createApp(options: AppOptions): FastifyInstance {
   // Node's checker of connections, and only it, would wake a sleeping process; socket-deadline does its work instead.
   const node = { connectionsCheckingInterval: 2 ** 31 - 1 };
   const common = {
@@ -80,7 +91,7 @@ function createApp(options: ServerOptions): FastifyInstance {
 }
 
 /** Ids that tell requests apart across restarts, for a fraction of what random ones cost. */
-function requestIds({ random }: ServerOptions): () => string {
+function requestIds({ random }: AppOptions): () => string {
   const prefix = Buffer.from(random.bytes(6)).toString("hex");
   let count = 0;
   return () => {

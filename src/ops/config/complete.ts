@@ -1,12 +1,19 @@
 import { dirname, resolve } from "node:path";
 import { type BackoffPolicy, defaultBackoff } from "../../core/backoff.ts";
 import { isSiteName, type SiteName } from "../../core/ids.ts";
-import type { Config, ListenConfig, ReplicationConfig, SiteConfig } from "./config.ts";
+import type { PeerTls } from "../../core/peer-tls.ts";
+import type { Config, ListenConfig, ListenTls, ReplicationConfig, SiteConfig } from "./config.ts";
 import type { FileValues } from "./file-schema.ts";
 import { listenUrl, originOf } from "./network.ts";
 
-/** What the secret files held: the webhook's URL, and the pairs' tokens in the order of the peers. */
-export type Secrets = { readonly webhookUrl: string | null; readonly tokens: readonly string[] };
+/** What the files held that the configuration names: the webhook's URL, and each peer's token and PEM texts in their order. */
+export type Secrets = {
+  readonly webhookUrl: string | null;
+  readonly tokens: readonly string[];
+  readonly peerTls: readonly PeerTls[];
+};
+
+export const noPeerTls: PeerTls = { ca: null, fingerprint: null, cert: null, key: null };
 
 export const defaultHost = "127.0.0.1";
 const defaultPort = 8200;
@@ -45,10 +52,19 @@ function completeListen(configPath: string, listen: NonNullable<FileValues["list
   return {
     host: listen.host ?? defaultHost,
     port: listen.port ?? defaultPort,
-    tls: listen.tls
-      ? { certFile: pathBeside(configPath, listen.tls.cert), keyFile: pathBeside(configPath, listen.tls.key) }
-      : null,
+    tls: listen.tls ? completeListenTls(configPath, listen.tls) : null,
     behindProxy: listen.behind_proxy ?? [],
+  };
+}
+
+function completeListenTls(
+  configPath: string,
+  { cert, key, client_ca: clientCa }: NonNullable<NonNullable<FileValues["listen"]>["tls"]>,
+): ListenTls {
+  return {
+    certFile: pathBeside(configPath, cert),
+    keyFile: pathBeside(configPath, key),
+    clientCaFile: clientCa === undefined ? null : pathBeside(configPath, clientCa),
   };
 }
 
@@ -63,6 +79,7 @@ function completeReplication(
       url: originOf(peer.url),
       tokenFile: pathBeside(configPath, peer.token_file),
       token: secrets.tokens[i] ?? "",
+      tls: secrets.peerTls[i] ?? noPeerTls,
     })),
     batchRows: replication.batch_size ?? 100,
     requestTimeoutMs: replication.request_timeout_ms ?? 30_000,

@@ -1,5 +1,6 @@
 import type { BackoffPolicy } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
+import type { PeerTls } from "../../core/peer-tls.ts";
 
 /**
  * What the configuration file says, checked and complete: paths are absolute, defaults are filled in, secrets are read. Code
@@ -29,10 +30,17 @@ export type SiteConfig = {
 export type ListenConfig = {
   readonly host: string;
   readonly port: number;
-  /** PEM files; the key was found private. */
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  readonly tls: ListenTls | null;
   /** Networks of the proxies in front that add TLS; empty without one. */
   readonly behindProxy: readonly string[];
+};
+
+/** PEM files; the key was found private, and fits the certificate. Read again at each reload. */
+export type ListenTls = {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Where it is given, the callers of replication routes must show a certificate of this authority. */
+  readonly clientCaFile: string | null;
 };
 
 export type AlertsConfig = {
@@ -56,4 +64,6 @@ export type PeerConfig = {
   readonly tokenFile: string;
   /** The pair's secret, a `dms_` token as text. */
   readonly token: string;
+  /** What its certificate must be, with the contents of the files. */
+  readonly tls: PeerTls;
 };

@@ -81,7 +81,20 @@ const siteName = matching("a site's name: 1 to 63 of a-z, 0-9 and -, beginning w
   isSiteName(text),
 );
 
-const peer = section({ site: siteName, url: originUrl, token_file: filePath });
+/** 64 hex digits, as `openssl x509 -fingerprint -sha256` prints them or without the colons. */
+const fingerprint = matching(
+  "the SHA-256 fingerprint of a certificate: 64 hex digits, with or without colons",
+  (text) => /^(?:[0-9a-f]{64}|[0-9a-f]{2}(?::[0-9a-f]{2}){31})$/i.test(text),
+);
+
+const peerTls = section({
+  ca: filePath.optional(),
+  fingerprint: fingerprint.optional(),
+  cert: filePath.optional(),
+  key: filePath.optional(),
+});
+
+const peer = section({ site: siteName, url: originUrl, token_file: filePath, tls: peerTls.optional() });
 
 const backoff = section({
   base_ms: milliseconds(10, 3_600_000).optional(),
@@ -106,7 +119,7 @@ const replication = section({
 const listen = section({
   host: matching("an IP address or a host's name", isHost).optional(),
   port: wholeNumber(1, 65_535).optional(),
-  tls: section({ cert: filePath, key: filePath }).optional(),
+  tls: section({ cert: filePath, key: filePath, client_ca: filePath.optional() }).optional(),
   behind_proxy: z
     .array(
       matching("a network such as 10.0.0.0/8", isCidr),

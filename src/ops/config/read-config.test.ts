@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { generate } from "selfsigned";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Refusal } from "../../core/errors.ts";
 import type { Config } from "./config.ts";
@@ -16,6 +17,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const token = `dms_${"0a".repeat(16)}_${"s".repeat(43)}check1`;
+const calgaryPem = await generate([{ name: "commonName", value: "calgary.example" }], { keyType: "ec" });
 const community = "edition: community\nsite: calgary\ndata: ./calgary\n";
 const commercial = `edition: commercial
 site: calgary
@@ -71,7 +73,13 @@ describe("a file without mistakes", () => {
     const config = await read(commercial);
     expect(config.edition === "commercial" && config.replication).toEqual({
       peers: [
-        { site: "zurich", url: "https://zurich.example", tokenFile: join(folder, "zurich.token"), token },
+        {
+          site: "zurich",
+          url: "https://zurich.example",
+          tokenFile: join(folder, "zurich.token"),
+          token,
+          tls: { ca: null, fingerprint: null, cert: null, key: null },
+        },
       ],
       batchRows: 100,
       requestTimeoutMs: 30_000,
@@ -82,13 +90,13 @@ describe("a file without mistakes", () => {
   test("may say everything that the design shows", async () => {
     await put("zurich.token", token);
     await put("hook", "https://hooks.example/T0/secret\n");
-    await put("cert.pem", "cert", 0o644);
-    await put("key.pem", "key");
+    await put("cert.pem", calgaryPem.cert, 0o644);
+    await put("key.pem", calgaryPem.private);
     const config = await read(`
 edition: commercial
 site: calgary
 data: /var/lib/dormouse
-listen: { host: "::", port: 443, tls: { cert: cert.pem, key: key.pem }, behind_proxy: [10.0.0.0/8, "fd00::/8"] }
+listen: { host: "::", port: 443, tls: { cert: cert.pem, key: key.pem, client_ca: cert.pem }, behind_proxy: [10.0.0.0/8, "fd00::/8"] }
 public_url: https://calgary.example/
 replication:
   peers: [ { site: zurich, url: "HTTPS://Zurich.example:443/", token_file: ./zurich.token } ]
@@ -102,7 +110,11 @@ disk_free_min_bytes: 0
     expect(config).toMatchObject({
       dataFolder: "/var/lib/dormouse",
       listen: {
-        tls: { certFile: join(folder, "cert.pem"), keyFile: join(folder, "key.pem") },
+        tls: {
+          certFile: join(folder, "cert.pem"),
+          keyFile: join(folder, "key.pem"),
+          clientCaFile: join(folder, "cert.pem"),
+        },
         behindProxy: ["10.0.0.0/8", "fd00::/8"],
       },
       publicUrl: "https://calgary.example",
@@ -422,7 +434,7 @@ describe("files with secrets", () => {
   });
 
   test("a TLS key that others can read is refused", async () => {
-    await put("key.pem", "key", 0o644);
+    await put("key.pem", calgaryPem.private, 0o644);
     const refusal = await refusalOf(`${community}listen: { tls: { cert: cert.pem, key: key.pem } }\n`);
     expect(refusal.mistakes.map(({ path }) => path)).toEqual([
       "line 4, listen.tls.cert",

@@ -1,9 +1,10 @@
-import { access, constants } from "node:fs/promises";
-import { pathBeside, type Secrets } from "./complete.ts";
+import type { PeerTls } from "../../core/peer-tls.ts";
+import { noPeerTls, pathBeside, type Secrets } from "./complete.ts";
 import type { FileDraft } from "./draft.ts";
 import { parseHttpUrl } from "./file-schema.ts";
 import type { RuleFinding } from "./rules.ts";
-import { errnoOf, readSecretFile } from "./secret-files.ts";
+import { readSecretFile } from "./secret-files.ts";
+import { findMismatch, readCertificateFile, readKeyFile, type TlsFile } from "./tls-files.ts";
 import type { Path } from "./yaml-source.ts";
 
 export type SecretsOptions = {
@@ -28,13 +29,16 @@ export async function readSecrets(
   const reader = new SecretReader(configPath);
   const webhookUrl = await readWebhookUrl(reader, file.alerts);
   const tokens: string[] = [];
+  const peerTls: PeerTls[] = [];
   const peers = file.edition === "commercial" ? (file.replication?.peers ?? []) : [];
   for (const [i, peer] of peers.entries()) {
-    if (peer?.token_file === undefined) continue;
-    tokens.push(await readToken(reader, ["replication", "peers", i, "token_file"], peer.token_file, options));
+    const at: Path = ["replication", "peers", i];
+    const path = peer?.token_file;
+    tokens.push(path === undefined ? "" : await readToken(reader, [...at, "token_file"], path, options));
+    peerTls.push(await readPeerTls(reader, [...at, "tls"], peer?.tls));
   }
-  await checkTls(reader, file.listen?.tls);
-  return { secrets: { webhookUrl, tokens }, findings: reader.findings };
+  await readListenTls(reader, ["listen", "tls"], file.listen?.tls);
+  return { secrets: { webhookUrl, tokens, peerTls }, findings: reader.findings };
 }
 
 /** Reads files beside the configuration and keeps what is wrong with them. */
@@ -52,6 +56,19 @@ class SecretReader {
 
   find(path: Path, message: string, isExposed = false): void {
     this.findings.push({ path, message, isExposed });
+  }
+
+  /** A PEM file's text; null where none is named or it cannot be used. */
+  async readPem(
+    at: Path,
+    path: string | undefined,
+    readFile: (path: string) => Promise<TlsFile>,
+  ): Promise<string | null> {
+    if (path === undefined) return null;
+    const file = await readFile(this.pathOf(path));
+    if ("text" in file) return file.text;
+    this.find(at, file.message, file.isExposed);
+    return null;
   }
 
   /** The file's text; undefined where it cannot be used, "missing" being told with the remedy that fits. */
@@ -115,19 +132,31 @@ async function isMissing(path: string): Promise<boolean> {
   return (await readSecretFile(path)).kind === "missing";
 }
 
-/** The server reads both files itself at its start; here is only told what would stop it. */
-async function checkTls(reader: SecretReader, tls: Draft): Promise<void> {
-  if (tls?.cert !== undefined) {
-    const path = reader.pathOf(tls.cert);
-    await access(path, constants.R_OK).catch((error: unknown) => {
-      reader.find(
-        ["listen", "tls", "cert"],
-        `names a file that cannot be read (${errnoOf(error) ?? "unknown"}): ${path}`,
-      );
-    });
-  }
-  if (tls?.key !== undefined)
-    await reader.read(["listen", "tls", "key"], tls.key, "name the certificate's private key");
+type ListenTlsDraft = NonNullable<FileDraft["listen"]>["tls"];
+type PeersDraft = NonNullable<NonNullable<FileDraft["replication"]>["peers"]>;
+type PeerTlsDraft = NonNullable<PeersDraft[number]>["tls"];
+
+/** The server reads its files itself at its start and at each reload; here is only told what would stop it. */
+async function readListenTls(reader: SecretReader, at: Path, tls: ListenTlsDraft): Promise<void> {
+  await readKeyPair(reader, at, tls ?? {});
+  await reader.readPem([...at, "client_ca"], tls?.client_ca, readCertificateFile);
 }
 
-type Draft = NonNullable<FileDraft["listen"]>["tls"];
+async function readPeerTls(reader: SecretReader, at: Path, tls: PeerTlsDraft): Promise<PeerTls> {
+  if (tls === undefined) return noPeerTls;
+  const ca = await reader.readPem([...at, "ca"], tls.ca, readCertificateFile);
+  const fingerprint = tls.fingerprint?.replaceAll(":", "").toLowerCase() ?? null;
+  return { ca, fingerprint, ...(await readKeyPair(reader, at, tls)) };
+}
+
+async function readKeyPair(
+  reader: SecretReader,
+  at: Path,
+  files: { readonly cert?: string | undefined; readonly key?: string | undefined },
+): Promise<Pick<PeerTls, "cert" | "key">> {
+  const cert = await reader.readPem([...at, "cert"], files.cert, readCertificateFile);
+  const key = await reader.readPem([...at, "key"], files.key, readKeyFile);
+  const mismatch = cert === null || key === null ? undefined : findMismatch(cert, key);
+  if (mismatch !== undefined) reader.find([...at, "key"], mismatch);
+  return { cert, key };
+}

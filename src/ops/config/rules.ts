@@ -2,13 +2,14 @@ import { defaultBackoff } from "../../core/backoff.ts";
 import { defaultHost } from "./complete.ts";
 import type { Draft, FileDraft } from "./draft.ts";
 import type { FileValues } from "./file-schema.ts";
-import { isLoopback, originOf } from "./network.ts";
+import { isInNetworks, isLoopback, originOf } from "./network.ts";
 import type { Path } from "./yaml-source.ts";
 
 /** A mistake that lies in several keys together. `near` bears the line to show where `path` is missing from the file. */
 export type RuleFinding = { readonly path: Path; readonly near?: Path; readonly message: string };
 
 type PeerDraft = Draft<FileValues["replication"] & object>["peers"];
+type PeerTlsDraft = NonNullable<NonNullable<NonNullable<PeerDraft>[number]>["tls"]>;
 
 /** What must hold between keys. Every rule looks only at what is there: a value that is wrong in itself was told already. */
 export function checkRules(file: FileDraft): RuleFinding[] {
@@ -73,19 +74,49 @@ function checkPeers(file: FileDraft, peers: NonNullable<PeerDraft>): RuleFinding
       findings.push({ path: at(i, "site"), message: "is this very site; a peer is another one" });
     }
     if (peer?.url !== undefined) {
-      const message = checkPeerUrl(peer.url, ownUrl);
+      const message = checkPeerUrl(peer.url, ownUrl, file.listen?.behind_proxy ?? []);
       if (message !== undefined) findings.push({ path: at(i, "url"), message });
     }
+    if (peer?.tls !== undefined) findings.push(...checkPeerTls(peer.tls, peer.url, at(i, "tls")));
   }
   return [...findings, ...checkRepeats(peers, at)];
 }
 
-function checkPeerUrl(url: string, ownUrl: string | undefined): string | undefined {
+/** Plain http may lead to this machine, and to a proxy that takes it from there by TLS: `proxies` are their networks. */
+function checkPeerUrl(
+  url: string,
+  ownUrl: string | undefined,
+  proxies: readonly (string | undefined)[],
+): string | undefined {
   const { protocol, hostname, origin } = new URL(url);
-  if (protocol === "http:" && !isLoopback(hostname)) {
-    return "must begin with https://; plain http is taken only for a peer on this machine";
+  const isCovered = isLoopback(hostname) || isInNetworks(hostname, proxies);
+  if (protocol === "http:" && !isCovered) {
+    return (
+      "must begin with https://; plain http is taken only for a peer on this machine, or where listen.behind_proxy " +
+      "names the network of the proxy that the URL leads to (by its IP address) and that adds TLS"
+    );
   }
   return origin === ownUrl ? "is this site's own public_url; name the other site's" : undefined;
+}
+
+function checkPeerTls(tls: PeerTlsDraft, url: string | undefined, at: Path): RuleFinding[] {
+  const findings: RuleFinding[] = [];
+  if (Object.keys(tls).length === 0) {
+    findings.push({
+      path: at,
+      message: "is empty; name ca or fingerprint, or cert and key, or leave it away",
+    });
+  } else if (url !== undefined && new URL(url).protocol === "http:") {
+    findings.push({
+      path: at,
+      message: "needs a url that begins with https://; over plain http there is no TLS",
+    });
+  }
+  // What was wrong in itself is still there as a key.
+  if (Object.hasOwn(tls, "cert") === Object.hasOwn(tls, "key")) return findings;
+  const [given, missing] = Object.hasOwn(tls, "key") ? ["key", "cert"] : ["cert", "key"];
+  const message = `is missing; ${given} alone proves nothing: name the certificate and its private key`;
+  return [...findings, { path: [...at, missing], near: [...at, given], message }];
 }
 
 function checkRepeats(peers: NonNullable<PeerDraft>, at: (i: number, key: string) => Path): RuleFinding[] {

@@ -1,15 +1,15 @@
-import { chmod, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { open, readdir, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Role } from "../core/push.ts";
 import { formatToken, formatTokenId, newToken, verifierOf } from "../crypto/token.ts";
 import type { Config } from "../ops/config/config.ts";
 import { errnoOf } from "../ops/config/secret-files.ts";
-import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
 import { initialiseSite } from "../store/sqlite/new-site.ts";
 import { openSqliteStore } from "../store/sqlite/open.ts";
 import { databasePath } from "./data-folder.ts";
+import { makeDataFolder, syncFolder } from "./new-data-folder.ts";
 import { readNewPrimaryConfig, readSiteConfig } from "./site-config.ts";
 import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
 
@@ -35,63 +35,13 @@ export async function init({ configPath, role }: InitOptions): Promise<NewSite> 
     role === "primary"
       ? await readNewPrimaryConfig(configPath, systemRandom)
       : { config: await readSiteConfig(configPath), newTokens: new Map<string, string>() };
-  await refuseUsed(config.dataFolder);
-  await using undo = new AsyncDisposableStack();
-  await makeFolder(config.dataFolder, undo);
-  using lock = lockDataFolder(config.dataFolder);
-  await refuseUsed(config.dataFolder);
-  const draft = join(config.dataFolder, draftName);
-  undo.defer(() => rm(draft, { recursive: true, force: true }));
-  await rm(draft, { recursive: true, force: true });
-  const operatorToken = await draftSite(draft, config, role);
-  for (const [path, token] of newTokens) await writeSecret(path, token, undo);
-  await rename(databasePath(draft), databasePath(config.dataFolder));
-  await rm(draft, { recursive: true });
-  await syncFolder(config.dataFolder);
-  undo.move();
-  void lock;
+  const operatorToken = await makeDataFolder(config.dataFolder, async (draft, undo) => {
+    const token = await draftSite(draft, config, role);
+    for (const [path, text] of newTokens) await writeSecret(path, text, undo);
+    return token;
+  });
   const createdFiles = [databasePath(config.dataFolder), ...newTokens.keys()];
   return { site: config.site, role, operatorToken, createdFiles };
-}
-
-const draftName = "init.partial";
-/** What may be in a data folder without a site: the lock, what a killed init left, and what a file system of its own has. */
-const harmless: ReadonlySet<string> = new Set(["site.lock", "site.lock-journal", draftName, "lost+found"]);
-
-async function refuseUsed(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: unknown): string[] => {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw folderRefusal(folder, error);
-  });
-  if (names.some((name) => !harmless.has(name))) {
-    const what = names.includes("dormouse.db") ? "holds a site already" : "is not empty";
-    throw new Refusal("data_exists", `${folder} ${what}`);
-  }
-}
-
-/** Whatever it makes is taken away again unless the site comes to be. */
-async function makeFolder(folder: string, undo: AsyncDisposableStack): Promise<void> {
-  try {
-    const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-    if (first !== undefined) undo.defer(() => rm(first, { recursive: true, force: true }));
-    else await undoInside(folder, undo);
-    await chmod(folder, 0o700);
-  } catch (error) {
-    throw folderRefusal(folder, error);
-  }
-}
-
-async function undoInside(folder: string, undo: AsyncDisposableStack): Promise<void> {
-  const { mode } = await lstat(folder);
-  undo.defer(() => chmod(folder, mode & 0o7777));
-  const lock = join(folder, "site.lock");
-  if (!(await readdir(folder)).includes("site.lock")) undo.defer(() => rm(lock, { force: true }));
-}
-
-function folderRefusal(folder: string, error: unknown): unknown {
-  const code = errnoOf(error);
-  if (code === undefined) return error;
-  return new Refusal("config_invalid", `the data folder ${folder} cannot be made or used (${code})`);
 }
 
 /** A whole site beside the place where it is to be; returns its operator token. */
@@ -129,9 +79,4 @@ async function writeSecret(path: string, text: string, undo: AsyncDisposableStac
     throw new Refusal("config_invalid", `the token file ${path} cannot be made (${code})`);
   }
   await syncFolder(dirname(path));
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  await using handle = await open(folder, "r");
-  await handle.sync();
 }

@@ -221,6 +221,22 @@ export const errorCodes = {
     remedy: "Start the newer program.",
     retry: false,
   },
+  // snapshots
+  snapshot_invalid: {
+    meaning: "The file is no snapshot of a site, or is damaged.",
+    remedy: "Name a file that `dormouse snapshot create` has written; compare its SHA-256 with what was printed.",
+    retry: false,
+  },
+  file_exists: {
+    meaning: "The file exists, and is never overwritten.",
+    remedy: "Name a new file.",
+    retry: false,
+  },
+  file_unusable: {
+    meaning: "A file that was named cannot be read or written.",
+    remedy: "Name one in a folder that the site's user can use.",
+    retry: false,
+  },
   // the machine
   config_invalid: {
     meaning: "The configuration file has mistakes; each is named with its line.",

@@ -43,8 +43,9 @@ export async function answerAdmin(
     send({ progress: event });
   };
   const signal = AbortSignal.any([context.closing, gone.signal]);
-  const run = command.handle({ body: request.body ?? {}, progress: (event) => progress(event), signal });
-  void endOf(context, run, request, signal).then(({ status, line }) => {
+  // In a function of its own: what is thrown before the first await is an end like any other.
+  const run = async () => await command.handle({ body: request.body ?? {}, progress, signal });
+  void endOf(context, run(), request, signal).then(({ status, line }) => {
     send(line);
     lines.push(null);
     begin(status);

@@ -23,13 +23,20 @@ export function buildAdminServer(options: AdminServerOptions): FastifyInstance {
   const closing = new AbortController();
   const app = buildApp(options, closing);
   const { clock, logger, commands, ready } = options;
+  const closed = new Promise<void>((resolve) => {
+    closing.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  let isReady = ready === undefined;
+  void ready?.then(() => {
+    isReady = true;
+  });
   const specs = registerAdminRoutes(app, {
     context: { clock, logger, closing: closing.signal },
     commands,
     pathOf: adminPath,
     gateOf: () => async () => {
+      if (!isReady) await Promise.race([ready, closed]);
       if (closing.signal.aborted) throw new Refusal("shutting_down");
-      await ready;
     },
   });
   refuseUnknownRoutes(app, specs);

@@ -1,3 +1,6 @@
+import { z } from "zod";
+import type { Role } from "../core/push.ts";
+
 /**
  * How a site is acted on: `POST /admin/<command>` on the socket in its data folder, or `POST /api/admin/<command>` where the
  * configuration allows it, each with a JSON body. What is refused before a command runs is answered as any other call is; a
@@ -15,3 +18,32 @@ export function adminPath(command: string): string {
 export function adminOverHttpPath(command: string): string {
   return `/api/admin/${command}`;
 }
+
+export const noFields = z.strictObject({});
+
+export const snapshotFields = z.strictObject({
+  /** Where the snapshot is to lie, on the site's machine. */
+  path: z
+    .string()
+    .max(4_096)
+    .refine((path) => path.startsWith("/") && !path.endsWith("/") && !path.includes("\0"), {
+      error: "must be the whole path of a new file, from / on",
+    }),
+});
+
+export type SnapshotAnswer = {
+  readonly path: string;
+  readonly bytes: number;
+  /** The head of the site as the snapshot holds it. */
+  readonly position: string;
+  /** Of the file, in hex. */
+  readonly sha256: string;
+};
+
+/** What a site without replication says of itself. */
+export type AdminStatus = {
+  readonly site: string;
+  readonly role: Role;
+  readonly edition: string;
+  readonly version: string;
+};

@@ -1,0 +1,99 @@
+import type { AdminCommand, Edition } from "../core/edition.ts";
+import type { Store } from "../core/store.ts";
+import { buildAdminServer, listenOnSocket } from "../http/admin-server.ts";
+import type { Config } from "../ops/config/config.ts";
+import type { Logger } from "../ops/logging.ts";
+import { check } from "../protocol/check.ts";
+import { type AdminStatus, noFields, snapshotFields } from "../protocol/admin.ts";
+import { openSocketPath } from "./admin-socket.ts";
+import { databasePath } from "./data-folder.ts";
+import { createSnapshot } from "./snapshot.ts";
+import { systemClock, systemRandom } from "./system-ports.ts";
+import { programVersion } from "./version.ts";
+
+export type AdminParts = {
+  readonly config: Config;
+  readonly store: Store;
+  readonly edition: Edition;
+  /** Reads again what may change while the site runs; resolves with what was taken, in words. */
+  readonly reload: () => Promise<readonly string[]>;
+};
+
+/** Everything that the machine's owner may have this site do: what the edition brings, and what every site can. */
+export function adminCommands(parts: AdminParts): readonly AdminCommand[] {
+  const { edition } = parts;
+  const brought = new Set(edition.adminCommands.map(({ name }) => name));
+  const own = [
+    statusCommand(parts),
+    snapshotCommand(parts),
+    reloadCommand(parts),
+    ...signalCommands(edition),
+  ];
+  return [...edition.adminCommands, ...own.filter(({ name }) => !brought.has(name))];
+}
+
+/**
+ * Opens the admin socket in the data folder, whose lock the caller holds. Closing it removes the socket.
+ * @param ready no command runs before this resolves
+ * @throws Refusal `config_invalid` where there can be no socket
+ */
+export async function openAdminSocket(
+  { config, log }: { readonly config: Config; readonly log: Logger },
+  commands: readonly AdminCommand[],
+  ready: Promise<void>,
+): Promise<AsyncDisposable> {
+  await using closing = new AsyncDisposableStack();
+  const { path } = closing.use(openSocketPath(config.dataFolder));
+  const ports = { clock: systemClock, random: systemRandom, logger: log };
+  const server = buildAdminServer({ ...ports, commands, ready });
+  closing.defer(() => server.close());
+  await listenOnSocket(server, path);
+  return closing.move();
+}
+
+/** Where the edition has nothing more to tell. */
+function statusCommand({ store, edition }: AdminParts): AdminCommand {
+  return {
+    name: "status",
+    handle: async ({ body }): Promise<AdminStatus> => {
+      check(noFields, body);
+      const { site, role } = await store.site();
+      return { site, role, edition: edition.name, version: programVersion };
+    },
+  };
+}
+
+function snapshotCommand({ config }: AdminParts): AdminCommand {
+  const { dataFolder, diskFreeMinBytes } = config;
+  return {
+    name: "snapshot",
+    handle: ({ body, progress, signal }) => {
+      const { path } = check(snapshotFields, body);
+      return createSnapshot({ database: databasePath(dataFolder), path, diskFreeMinBytes, progress, signal });
+    },
+  };
+}
+
+function reloadCommand({ reload }: AdminParts): AdminCommand {
+  return {
+    name: "reload",
+    handle: async ({ body }) => {
+      check(noFields, body);
+      return { reloaded: await reload() };
+    },
+  };
+}
+
+const signalPath = "/api/replication/signal";
+
+/** The operator's call that has a primary push once even with nothing dirty, where the edition has it. */
+function signalCommands({ routes }: Edition): readonly AdminCommand[] {
+  return routes
+    .filter(({ path }) => path === signalPath)
+    .map((route) => ({
+      name: "signal",
+      handle: async ({ body }) => {
+        return (await route.handle({ peer: null, body })).body;
+      },
+    }));
+}

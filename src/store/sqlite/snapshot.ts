@@ -1,0 +1,103 @@
+import { once } from "node:events";
+import { closeSync, openSync, readSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { type ErrorCode, Refusal } from "../../core/errors.ts";
+import type { Role } from "../../core/push.ts";
+import { type Examination, examineDatabase } from "./examination.ts";
+
+export type CopyRequest = {
+  /** The database file of a site, running or not. */
+  readonly database: string;
+  /** An empty file that becomes the copy. */
+  readonly target: string;
+};
+
+export type CopyProgress = {
+  readonly stage: "copying" | "checking" | "reading";
+  readonly done: number;
+  readonly total: number;
+};
+
+/** A copy that is whole: one file, on the disk. */
+export type CheckedCopy = {
+  readonly bytes: number;
+  /** The site's head in the copy, as `1:52`. */
+  readonly position: string;
+  readonly sha256: string;
+};
+
+/** What the thread says, one message after the other; the last is `copied` or `refused`. */
+export type ThreadMessage =
+  | { readonly kind: "progress"; readonly progress: CopyProgress }
+  | { readonly kind: "copied"; readonly copy: CheckedCopy }
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+
+/**
+ * Copies a site's database as it stands at one moment, in a thread of its own and without holding up any writer; then flushes
+ * the copy and has SQLite check every page of it. Aborting ends the thread.
+ * @throws Refusal `disk_full`, `storage_failed`, `database_corrupt`; the target is then worth nothing
+ */
+export async function copyDatabase(
+  request: CopyRequest,
+  onProgress: (progress: CopyProgress) => void,
+  signal: AbortSignal,
+): Promise<CheckedCopy> {
+  signal.throwIfAborted();
+  const thread = new Worker(new URL("./snapshot-thread.ts", import.meta.url), { workerData: request });
+  const stop = (): void => void thread.terminate();
+  signal.addEventListener("abort", stop, { once: true });
+  let end: ThreadMessage | undefined;
+  thread.on("message", (message: ThreadMessage) => {
+    if (message.kind === "progress") onProgress(message.progress);
+    else end = message;
+  });
+  try {
+    await once(thread, "exit");
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  signal.throwIfAborted();
+  if (end?.kind === "copied") return end.copy;
+  if (end?.kind === "refused") throw new Refusal(end.code, end.message);
+  throw new Error("the thread that makes a snapshot ended without a word");
+}
+
+/** Whose snapshot a file is. */
+export type SnapshotContents = { readonly site: string; readonly role: Role };
+
+/**
+ * Reads a snapshot whole and changes nothing. Blocks: for a process of its own.
+ * @throws Refusal `snapshot_invalid` where the file is none, or is damaged; `database_newer`
+ */
+export function examineSnapshot(path: string): SnapshotContents {
+  refuseLiveFile(path);
+  const { site, role, damage } = examine(path);
+  if (damage.length > 0) throw new Refusal("snapshot_invalid", `${path} is damaged: ${damage[0]}`);
+  return { site, role };
+}
+
+function examine(path: string): Examination {
+  try {
+    return examineDatabase(path);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code === "database_newer") throw error;
+    throw new Refusal("snapshot_invalid", error.message);
+  }
+}
+
+/** Byte 18 of a database that works with a log, whose newest changes may lie in that log and not in the file. */
+const logged = 2;
+
+/** A database file that was copied while it lay in a data folder may lack what its log held, and nobody could tell. */
+function refuseLiveFile(path: string): void {
+  const header = Buffer.alloc(20);
+  const file = openSync(path, "r");
+  try {
+    readSync(file, header, 0, header.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  if (header[18] !== logged) return;
+  const detail = `${path} is a database file that was copied as it lay: what its log held may be missing`;
+  throw new Refusal("snapshot_invalid", detail);
+}

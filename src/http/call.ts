@@ -20,6 +20,8 @@ export type HttpContext = {
   readonly readiness: () => Promise<readonly string[]>;
   /** Raises a test alert and tries every channel once. */
   readonly testAlerts: () => Promise<AlertTestAnswer["deliveries"]>;
+  /** Whether a peer must show a certificate beside its token. */
+  readonly demandsCertificates: boolean;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
 };

@@ -3,6 +3,7 @@ import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
 import type { Authentication } from "./authentication.ts";
 import type { HttpContext } from "./call.ts";
+import { demandCertificate } from "./client-certificate.ts";
 import type { RouteSpec } from "./route-table.ts";
 
 /**
@@ -16,6 +17,7 @@ export function gateOf(
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
     if (context.closing.aborted) throw new Refusal("shutting_down");
+    if (spec.caller === "peer" && context.demandsCertificates) demandCertificate(request.raw.socket);
     if (spec.isClientWrite) await guardWrite(context, reply);
     const { vaultId } = request.params as { readonly vaultId?: string };
     const requirement = { caller: spec.caller, vaultId };

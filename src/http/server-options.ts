@@ -18,10 +18,22 @@ export type ServerOptions = {
   readonly testAlerts?: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Why the site cannot do its role's work; by default what the store alone tells. */
   readonly readiness?: () => Promise<readonly string[]>;
-  /** PEM. Without it the server speaks plain HTTP. */
-  readonly tls?: { readonly key: Buffer; readonly cert: Buffer };
+  /** Without it the server speaks plain HTTP. */
+  readonly tls?: ServerTls;
+  /** How long a handshake of TLS may take. */
+  readonly handshakeMs?: number;
+  /** Whose connections are taken, by IP address; without it, everybody's. */
+  readonly acceptsFrom?: (address: string) => boolean;
   /** How long a peer may owe the rest of its headers or of its body. */
   readonly deadlineMs?: number;
   /** How long a connection may be idle. */
   readonly keepAliveMs?: number;
+};
+
+/** PEM. */
+export type ServerTls = {
+  readonly key: Buffer | string;
+  readonly cert: Buffer | string;
+  /** Where it is given, the callers of replication routes must show a certificate of this authority. */
+  readonly clientCa?: Buffer | string;
 };

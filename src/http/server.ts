@@ -7,6 +7,7 @@ import { refuseMalformedHttp, refuseUnknownRoutes, sendProblem } from "./refusal
 import { registerRoutes } from "./register-routes.ts";
 import { logAnswer } from "./request-log.ts";
 import { securityHeaders, tlsHeaders } from "./security-headers.ts";
+import { clientCertificateOptions, secureContextOf } from "./secure-context.ts";
 import type { ServerOptions } from "./server-options.ts";
 import { enforceSocketDeadlines } from "./socket-deadline.ts";
 import "./fastify-types.ts";
@@ -14,7 +15,7 @@ import "./fastify-types.ts";
 const defaultDeadlineMs = 30_000;
 const defaultKeepAliveMs = 5_000;
 /** A timer of TLS of its own, kept short because a cleared timer still wakes the process when it would have fired. */
-const handshakeMs = 10_000;
+const defaultHandshakeMs = 10_000;
 
 /**
  * The site's HTTP API, ready to listen. Its owner closes it: `close` lets what is in flight finish, ends waits and closes
@@ -28,7 +29,10 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   return app;
 }
 
-export type AppOptions = Pick<ServerOptions, "random" | "logger" | "tls" | "deadlineMs" | "keepAliveMs">;
+export type AppOptions = Pick<
+  ServerOptions,
+  "random" | "logger" | "tls" | "deadlineMs" | "keepAliveMs" | "handshakeMs" | "acceptsFrom"
+>;
 
 /**
  * A server without routes: what any of them has of headers, refusals, log lines, limits and deadlines.
@@ -46,7 +50,12 @@ export function buildApp(options: AppOptions, closing: AbortController): Fastify
   acceptJson(app);
   const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
   const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
-  const deadlines = enforceSocketDeadlines(app.server, { deadlineMs, keepAliveMs });
+  const { acceptsFrom } = options;
+  const deadlines = enforceSocketDeadlines(app.server, {
+    deadlineMs,
+    keepAliveMs,
+    ...(acceptsFrom && { accepts: acceptFrom(acceptsFrom, logger) }),
+  });
   app.addHook("preClose", async () => {
     closing.abort();
     deadlines.close();
@@ -63,7 +72,37 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const { store, edition, clock, random, site, version } = options;
   const readiness = options.readiness ?? siteReadiness(store);
   const testAlerts = options.testAlerts ?? (async () => []);
-  return { store, edition, clock, random, site, version, readiness, testAlerts, closing };
+  const demandsCertificates = options.tls?.clientCa !== undefined;
+  return {
+    store,
+    edition,
+    clock,
+    random,
+    site,
+    version,
+    readiness,
+    testAlerts,
+    demandsCertificates,
+    closing,
+  };
+}
+
+/** So many addresses are logged, each once: whoever knocks from many must not fill the disk. */
+const loggedAddressesMax = 100;
+
+function acceptFrom(
+  isTaken: (address: string) => boolean,
+  logger: ServerOptions["logger"],
+): (address: string) => boolean {
+  const logged = new Set<string>();
+  return (address) => {
+    if (isTaken(address)) return true;
+    if (!logged.has(address) && logged.size < loggedAddressesMax) {
+      logged.add(address);
+      logger.warn({ address }, "a connection without TLS from beyond listen.behind_proxy was refused");
+    }
+    return false;
+  };
 }
 
 function createApp(options: AppOptions): FastifyInstance {
@@ -85,7 +124,13 @@ function createApp(options: AppOptions): FastifyInstance {
     },
   };
   if (options.tls === undefined) return fastify({ ...common, http: node });
-  const https = { ...node, ...options.tls, handshakeTimeout: handshakeMs };
+  const { tls, handshakeMs = defaultHandshakeMs } = options;
+  const https = {
+    ...node,
+    ...secureContextOf(tls),
+    ...clientCertificateOptions(tls),
+    handshakeTimeout: handshakeMs,
+  };
   // Both servers are the same to everything here; only Fastify's types tell them apart.
   return fastify({ ...common, https }) as unknown as FastifyInstance;
 }

@@ -7,6 +7,8 @@ export type SocketDeadlineOptions = {
   readonly deadlineMs: number;
   /** What Node allows an idle connection, which closes it sooner than we do. */
   readonly keepAliveMs: number;
+  /** Whether a connection from an IP address is taken; others are ended before anything of them is read. */
+  readonly accepts?: (address: string) => boolean;
 };
 
 export type SocketDeadlines = {
@@ -30,9 +32,19 @@ const closingMs = 1_000;
  */
 export function enforceSocketDeadlines(server: Server, options: SocketDeadlineOptions): SocketDeadlines {
   const sockets = new Map<Socket, WatchedSocket>();
+  /** Plain connections whose handshake is not over, by their peer's end: the secured socket is another object. */
+  const handshakes = new Map<string, Socket>();
   let isClosing = false;
+  const begin = (socket: Socket) => {
+    if (isClosing || options.accepts?.(socket.remoteAddress ?? "") === false) return void socket.destroy();
+    if (!isTls(server)) return watch(socket);
+    const end = peerEnd(socket);
+    handshakes.set(end, socket);
+    socket.once("close", () => handshakes.delete(end));
+  };
   const watch = (socket: Socket) => {
     if (isClosing) return void socket.destroy();
+    handshakes.delete(peerEnd(socket));
     const watched = new WatchedSocket(socket, options);
     sockets.set(socket, watched);
     socket.once("close", () => {
@@ -40,15 +52,21 @@ export function enforceSocketDeadlines(server: Server, options: SocketDeadlineOp
       sockets.delete(socket);
     });
   };
-  // With TLS the plain connection comes first; its handshake has a time-out of its own.
-  server.on(isTls(server) ? "secureConnection" : "connection", watch);
+  // With TLS the plain connection comes first; Node gives its handshake a time-out.
+  server.on("connection", begin);
+  if (isTls(server)) server.on("secureConnection", watch);
   server.on("request", (request, response) => sockets.get(request.socket)?.begin(request, response));
   return {
     close: () => {
       isClosing = true;
+      for (const socket of handshakes.values()) socket.destroy();
       for (const watched of sockets.values()) watched.close();
     },
   };
+}
+
+function peerEnd({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function isTls(server: Server): boolean {

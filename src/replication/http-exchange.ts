@@ -1,6 +1,9 @@
 import { zstdCompressSync } from "node:zlib";
 import { Pool } from "undici";
+import type { PeerTls } from "../core/peer-tls.ts";
 import type { Clock } from "../core/ports.ts";
+import { nameTlsFault, peerConnector, PeerTlsFault } from "../crypto/peer-tls.ts";
+import { type ClientCertificateFault, clientCertificateFaultIn } from "../protocol/client-certificate.ts";
 import type { Exchange, Reply } from "./transport.ts";
 
 export type HttpExchangeOptions = {
@@ -10,6 +13,8 @@ export type HttpExchangeOptions = {
   readonly credential: string;
   readonly timeoutMs: number;
   readonly clock: Clock;
+  /** What the peer's certificate must be; without it, one for the URL's host of an authority that the system trusts. */
+  readonly tls?: PeerTls;
 };
 
 export type HttpExchange = Exchange & { close(): Promise<void> };
@@ -17,14 +22,19 @@ export type HttpExchange = Exchange & { close(): Promise<void> };
 /** Below this, compressing costs more than it saves: a single entry stays as it is. */
 const compressedBytesMin = 16 * 1024;
 const answerBytesMax = 1024 * 1024;
+/** A connection that does not come about is given up after this, or every later attempt would wait for it. */
+const connectMsMax = 10_000;
+const noDemands: PeerTls = { ca: null, fingerprint: null, cert: null, key: null };
 /** A reason of its own: without one, each abort makes an exception with a stack. */
 const isAnswered = Symbol("answered");
 
 /**
  * Exchanges over HTTP/1.1 with kept-alive connections, which undici closes a few seconds after the last answer: nothing of it
- * runs while the site sleeps. Its own time-outs are off because they tick; one sleep bounds a whole exchange instead.
+ * runs while the site sleeps. Its own time-outs are off because they tick; one sleep bounds a whole exchange instead. Redirects
+ * are not followed: the credential goes nowhere but to the configured peer. What is wrong with a certificate is named.
  */
-export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchangeOptions): HttpExchange {
+export function httpExchange(options: HttpExchangeOptions): HttpExchange {
+  const { url, credential, timeoutMs, clock, tls = noDemands } = options;
   const base = new URL(url);
   const prefix = base.pathname.replace(/\/$/, "");
   const pool = new Pool(base.origin, {
@@ -32,6 +42,7 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
     headersTimeout: 0,
     bodyTimeout: 0,
     maxResponseSize: answerBytesMax,
+    connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax)),
   });
   return {
     async post(path, json, signal) {
@@ -58,7 +69,11 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
           signal: cut.signal,
         });
         const text = await answer.body.text();
-        return { reply: readReply(answer.statusCode, text), bytes: body.length };
+        const reply = readReply(answer.statusCode, text);
+        refuseWithoutCertificate(reply);
+        return { reply, bytes: body.length };
+      } catch (error) {
+        throw error instanceof Error ? nameTlsFault(error) : error;
       } finally {
         signal.removeEventListener("abort", stop);
         answered.abort(isAnswered);
@@ -66,6 +81,19 @@ export function httpExchange({ url, credential, timeoutMs, clock }: HttpExchange
     },
     close: () => pool.destroy(),
   };
+}
+
+const heard: Readonly<Record<ClientCertificateFault, string>> = {
+  missing: "the peer asks for a client certificate, and was shown none",
+  expired: "the peer refuses this site's client certificate: it expired",
+  untrusted:
+    "the peer refuses this site's client certificate: it is not of the authority that the peer trusts",
+};
+
+/** Not the credential was refused then, though the status is the same. */
+function refuseWithoutCertificate({ status, body }: Reply): void {
+  const fault = status === 401 ? clientCertificateFaultIn(body) : undefined;
+  if (fault !== undefined) throw new PeerTlsFault(heard[fault]);
 }
 
 function readReply(status: number, text: string): Reply {

@@ -25,6 +25,8 @@ export type SiteConfig = {
   readonly alerts: AlertsConfig;
   /** Below this many free bytes on the data folder's disk the site is not ready. */
   readonly diskFreeMinBytes: number;
+  /** Whether an operator's token allows over HTTP what else only the owner of the machine may have this site do. */
+  readonly adminOverHttp: boolean;
 };
 
 export type ListenConfig = {

@@ -28,6 +28,7 @@ const valid = {
   },
   alerts: { lag_after_ms: 120_000, webhook: "https://hooks.example/x" },
   disk_free_min_bytes: 1,
+  admin_over_http: true,
 };
 
 /** Every place of the valid file, as steps from the top. */

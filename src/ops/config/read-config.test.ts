@@ -65,6 +65,7 @@ describe("a file without mistakes", () => {
       publicUrl: "http://127.0.0.1:8200",
       alerts: { lagAfterMs: 120_000, webhookUrl: null },
       diskFreeMinBytes: 100_000_000,
+      adminOverHttp: false,
     });
   });
 
@@ -106,6 +107,7 @@ replication:
   backoff: { base_ms: 100, factor: 1.5, cap_ms: 1000, probe_ms: 2000 }
 alerts: { lag_after_ms: 60000, webhook_file: hook }
 disk_free_min_bytes: 0
+admin_over_http: true
 `);
     expect(config).toMatchObject({
       dataFolder: "/var/lib/dormouse",
@@ -126,6 +128,7 @@ disk_free_min_bytes: 0
       },
       alerts: { lagAfterMs: 60_000, webhookUrl: "https://hooks.example/T0/secret" },
       diskFreeMinBytes: 0,
+      adminOverHttp: true,
     });
   });
 
@@ -191,7 +194,7 @@ disk_free_min: 5
       ),
       expect.stringMatching(/^line 16, alerts\.lag_after_ms: must be a whole number of milliseconds/),
       expect.stringMatching(/^line 17, alerts\.email: is not supported: .* use alerts\.webhook/),
-      "line 18, disk_free_min: is unknown; the keys here are edition, site, data, listen, public_url, replication, alerts, disk_free_min_bytes",
+      "line 18, disk_free_min: is unknown; the keys here are edition, site, data, listen, public_url, replication, alerts, admin_over_http, disk_free_min_bytes",
     ]);
   });
 

@@ -1,32 +1,23 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Floor } from "./floor.ts";
-import {
-  type BenchPair,
-  type BenchSite,
-  drained,
-  makePair,
-  seqOf,
-  type Vault,
-} from "./support/bench-pair.ts";
+import { type BenchPair, drained, makePair, seqOf, type Vault } from "./support/bench-pair.ts";
 import { Client } from "./support/client.ts";
-import { instantMs, pause } from "./support/instant.ts";
+import { instantMs } from "./support/instant.ts";
 import type { Plan } from "./support/plan.ts";
 import { entryText, importText } from "./support/sample-entry.ts";
 import { median } from "./support/statistics.ts";
-import { printTable, showBytes, showCount, showMs, showRatio } from "./support/table.ts";
+import { printTable, showCount, showMs, showRatio } from "./support/table.ts";
 
 /** This process only waits while an import runs: what delays it is the machine. */
 const ownDelay = monitorEventLoopDelay({ resolution: 1 });
 const burstWrites = 50;
 const burstsPerRun = 5;
 const importedEntries = 10_000;
-const backlogRows = 100_000;
 
-/** Many writes at once, one large import, and a long outage. */
+/** Many writes at once, and one large import. */
 export async function burst(plan: Plan): Promise<void> {
   await measureBursts(plan);
   await measureImports(plan);
-  await measureBacklog(plan);
 }
 
 type Running = BenchPair & { readonly vault: Vault };
@@ -153,70 +144,4 @@ async function importInto(
   const answeredMs = instantMs() - beganMs;
   const { head } = await calgary.status();
   return { answeredMs, equalMs: (await zurich.child.visible(seqOf(`"${head}"`))) - beganMs };
-}
-
-/** What both sites hold once so much of a backlog is drained: what is in use after a collection, and what is resident. */
-type Memory = {
-  readonly drained: number;
-  readonly primary: { readonly live: number; readonly resident: number };
-  readonly backup: { readonly live: number; readonly resident: number };
-};
-
-async function memoryOf({ child }: BenchSite): Promise<Memory["primary"]> {
-  return { live: await child.call<number>("liveBytes"), resident: child.residentBytes() };
-}
-
-async function measureBacklog({ folder }: Plan): Promise<void> {
-  const { calgary, zurich } = await makePair(folder, "backlog");
-  await using backup = zurich;
-  await using primary = calgary;
-  await buildBacklog(primary);
-  await primary.start();
-  await pause(1_000);
-  const { dirty, head } = await primary.status();
-  const rows = seqOf(`"${head}"`);
-  await backup.start();
-  const memory: Memory[] = [];
-  const look = async (drained: number): Promise<void> => {
-    memory.push({ drained, primary: await memoryOf(primary), backup: await memoryOf(backup) });
-  };
-  for (const share of [0.01, 0.25, 0.5, 0.75, 1]) {
-    await backup.child.visible(Math.ceil(share * rows));
-    await look(share);
-  }
-  const tookMs = (await backup.child.visible(rows)) - (await backup.child.visible(1));
-  const { peers } = await drained(primary);
-  const counters = peers?.[0]?.counters;
-  await pause(10_000);
-  await look(1);
-  printTable(
-    `A backlog of ${showCount(dirty)} rows, drained once the backup is there`,
-    ["", "", "aim"],
-    [
-      ["first push until equal", showMs(tookMs), ""],
-      ["rows a second", showCount((dirty / tookMs) * 1000), ""],
-      ["pushes", counters?.pushes ?? "", `about ${showCount(backlogRows / 100)}`],
-      ["bytes sent", showBytes(counters?.bytes ?? 0), ""],
-    ],
-  );
-  printTable(
-    "Memory while it drains, and 10 s later (aim: what is live stays flat)",
-    ["drained", "primary live", "resident", "backup live", "resident"],
-    memory.map(({ drained: share, primary: p, backup: b }) => [
-      `${share * 100} %`,
-      ...[p.live, p.resident, b.live, b.resident].map(showBytes),
-    ]),
-  );
-}
-
-/** Leaves the primary stopped, with everything written while it knew of a backup that was never there. */
-async function buildBacklog(primary: BenchSite): Promise<void> {
-  await primary.start();
-  const vault = await primary.createVault();
-  await using client = new Client(primary.files.url, vault.token);
-  const text = importText(importedEntries);
-  for (let rows = 0; rows < backlogRows; rows += importedEntries) {
-    await client.call("POST", `${vault.path}/import`, text);
-  }
-  await primary.stop();
 }

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { asleep } from "./asleep.ts";
 import { burst } from "./burst.ts";
 import { efficiency } from "./efficiency.ts";
+import { fill } from "./fill.ts";
 import { latency } from "./latency.ts";
 import { overhead } from "./overhead.ts";
 import { scale } from "./scale.ts";
@@ -22,7 +23,8 @@ const parts: Readonly<Record<string, Part>> = {
     what: "a write's own latency with replication on, off, and with the backup down",
     run: overhead,
   },
-  burst: { what: "50 writes at once, an import of 10,000 entries, a backlog of 100,000 rows", run: burst },
+  burst: { what: "50 writes at once, an import of 10,000 entries", run: burst },
+  fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
   efficiency: {
     what: "a day with 10 writes and one without, against a 30 s poller, in virtual time",
     run: efficiency,

@@ -36,12 +36,15 @@ export async function poll(options: PollerOptions, stop: AbortSignal): Promise<v
         timeline: await store.timeline(),
         after: known ?? through,
         through,
+        points: [],
         digest: null,
+        except: [],
         rows: pushed,
       },
       stop,
     );
-    if (answer.kind === "applied") await store.acknowledge(site, { through, rows, rejected: [] });
+    if (answer.kind === "applied")
+      await store.acknowledge(site, { through, rows, rejected: [], verified: null });
     else if (answer.kind === "refused") await store.resumeFrom(site, answer.identity.applied, []);
   }
 }

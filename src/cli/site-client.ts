@@ -20,8 +20,8 @@ export class UnreachableRefusal extends CommandRefusal {
   /** Whether the call may have been taken all the same, and only its answer was lost. */
   readonly mayHaveArrived: boolean;
 
-  constructor(detail: string, mayHaveArrived: boolean) {
-    super("unreachable", detail, errorCodes.unreachable.remedy);
+  constructor(detail: string, mayHaveArrived: boolean, remedy: string = errorCodes.unreachable.remedy) {
+    super("unreachable", detail, remedy);
     this.mayHaveArrived = mayHaveArrived;
   }
 }
@@ -91,17 +91,12 @@ export class SiteClient {
 
   #refusal(status: number, headers: IncomingMessage["headers"], body: Fields | undefined): Refusal {
     if (status >= 300 && status < 400) return this.#unreachable(`it answered with a redirect (${status})`);
-    const code = body?.code;
-    if (body === undefined || typeof code !== "string") {
+    const refusal = body === undefined ? undefined : refusalIn(body);
+    if (refusal === undefined)
       return this.#unreachable(`what answered there is no Dormouse (HTTP ${status})`, true);
-    }
-    const detail = textOr(body, "detail", textOr(body, "title", `HTTP ${status}`));
-    if (!(code in errorCodes))
-      return new CommandRefusal("internal", `${code}: ${detail}`, "upgrade this command");
-    const known = code as ErrorCode;
     const primary = headers["x-primary-location"];
-    if (typeof primary === "string") return new CommandRefusal(known, detail, `write to ${primary}`);
-    return new Refusal(known, detail, mistakesOf(body.errors));
+    if (typeof primary !== "string") return refusal;
+    return new CommandRefusal(refusal.code, refusal.message, `write to ${primary}`);
   }
 
   #unreachable(reason: string, mayHaveArrived = false): UnreachableRefusal {
@@ -147,6 +142,16 @@ function parseBody(text: string): Fields | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The refusal that a problem's members tell of; undefined where they are none of ours. */
+export function refusalIn(problem: Fields): Refusal | undefined {
+  const { code } = problem;
+  if (typeof code !== "string") return undefined;
+  const detail = textOr(problem, "detail", textOr(problem, "title", "the site refused it"));
+  if (!Object.hasOwn(errorCodes, code))
+    return new CommandRefusal("internal", `${code}: ${detail}`, "upgrade this command");
+  return new Refusal(code as ErrorCode, detail, mistakesOf(problem.errors));
 }
 
 function mistakesOf(errors: unknown): readonly Mistake[] {

@@ -1,13 +1,12 @@
 import { type Command, Option } from "commander";
 import type { Finding } from "../../app/doctor.ts";
+import { addConfigOption, type ConfigOptions, configPathOf } from "../config-option.ts";
 import { printJson, printLine, printNote } from "../output.ts";
-import { CommandRefusal, usageRefusal } from "../report.ts";
-
-type SiteOptions = { readonly config?: string };
+import { CommandRefusal } from "../report.ts";
 
 /** The commands that act on a site's own files. What they need is loaded when they run. */
 export function defineInit(init: Command): void {
-  addConfig(init)
+  addConfigOption(init)
     .addOption(
       new Option("--role <role>", "what the site starts as")
         .choices(["primary", "backup"])
@@ -19,7 +18,7 @@ export function defineInit(init: Command): void {
 }
 
 export function defineServe(serve: Command): void {
-  addConfig(serve)
+  addConfigOption(serve)
     .addOption(
       new Option("--log <form>", "form of the log").choices(["auto", "json", "pretty"]).default("auto"),
     )
@@ -28,7 +27,7 @@ export function defineServe(serve: Command): void {
 }
 
 export function defineDoctor(doctor: Command): void {
-  addConfig(doctor)
+  addConfigOption(doctor)
     .option("--json", "print one JSON document")
     .addHelpText("after", "\nExamples:\n  dormouse doctor --config calgary.yaml\n")
     .action(examineSite);
@@ -40,21 +39,8 @@ Examples:
   dormouse init --config zurich.yaml --role backup --json
 `;
 
-function addConfig(command: Command): Command {
-  return command.addOption(
-    new Option("--config <file>", "the site's configuration file").env("DORMOUSE_CONFIG"),
-  );
-}
-
-function configPathOf({ config }: SiteOptions): string {
-  if (config === undefined || config === "") {
-    throw usageRefusal("no configuration file is named", "give --config or set DORMOUSE_CONFIG");
-  }
-  return config;
-}
-
 async function initSite(
-  options: SiteOptions & { readonly role: "primary" | "backup"; readonly json?: boolean },
+  options: ConfigOptions & { readonly role: "primary" | "backup"; readonly json?: boolean },
 ): Promise<void> {
   const configPath = configPathOf(options);
   const { init } = await import("../../app/init.ts");
@@ -71,7 +57,9 @@ async function initSite(
   }
 }
 
-async function serveSite(options: SiteOptions & { readonly log: "auto" | "json" | "pretty" }): Promise<void> {
+async function serveSite(
+  options: ConfigOptions & { readonly log: "auto" | "json" | "pretty" },
+): Promise<void> {
   const configPath = configPathOf(options);
   stopWithLauncher();
   const { serve } = await import("../../app/serve.ts");
@@ -88,7 +76,7 @@ function stopWithLauncher(): void {
   process.channel.unref();
 }
 
-async function examineSite(options: SiteOptions & { readonly json?: boolean }): Promise<void> {
+async function examineSite(options: ConfigOptions & { readonly json?: boolean }): Promise<void> {
   const configPath = configPathOf(options);
   const { examine } = await import("../../app/doctor.ts");
   const findings = await examine({ configPath });

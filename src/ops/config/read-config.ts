@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Mistake, Refusal } from "../../core/errors.ts";
-import { completeConfig } from "./complete.ts";
+import { isSiteName, type SiteName } from "../../core/ids.ts";
+import { completeConfig, pathBeside } from "./complete.ts";
 import type { Config } from "./config.ts";
 import { checkFile } from "./draft.ts";
 import { readSecrets, type SecretsOptions } from "./read-secrets.ts";
@@ -31,6 +32,30 @@ export async function readConfig(path: string, options: SecretsOptions = {}): Pr
   }
   const exposed = secretFindings.filter(({ isExposed }) => isExposed).length;
   throw refusal(exposed === findings.length ? "file_exposed" : "config_invalid", configPath, findings);
+}
+
+/** Which site a file is of, and where that lies. */
+export type SiteLocation = {
+  readonly configPath: string;
+  readonly site: SiteName;
+  readonly dataFolder: string;
+};
+
+/**
+ * Reads from the configuration only where the site lies. What is wrong with the rest of the file, or with a secret that it
+ * names, must not keep an operator from a site that runs.
+ * @throws Refusal `config_invalid`, with every mistake, where not even that much is right
+ */
+export async function readLocation(path: string): Promise<SiteLocation> {
+  const configPath = resolve(path);
+  const source = parseYaml(await readText(configPath));
+  if ("findings" in source) throw refusal("config_invalid", configPath, source.findings);
+  const { draft, findings } = checkFile(source);
+  const { site, data } = draft;
+  if (data === undefined || site === undefined || !isSiteName(site)) {
+    throw refusal("config_invalid", configPath, findings);
+  }
+  return { configPath, site, dataFolder: pathBeside(configPath, data) };
 }
 
 function refusal(

@@ -57,6 +57,7 @@ export async function openCommercial(
         credential,
         timeoutMs: requestTimeoutMs,
         clock: systemClock,
+        tls: peer.tls,
       });
       closing.defer(close);
       return { site: peer.site, url: peer.url, transport };

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Refusal } from "../core/errors.ts";
 import { examineMachine, thisMachine } from "./doctor/machine.ts";
 import { createLogger } from "../ops/logging.ts";
+import { listenForHangup } from "./hangup.ts";
 import { listenForShutdown } from "./shutdown.ts";
 import { openSite } from "./site.ts";
 import { readSiteConfig } from "./site-config.ts";
@@ -16,7 +17,7 @@ export type ServeOptions = {
 const nodeMajorMin = 24;
 
 /**
- * Runs a site until SIGINT or SIGTERM, then stops it in order.
+ * Runs a site until SIGINT or SIGTERM, then stops it in order. SIGHUP has it read again what may change while it runs.
  * @throws Refusal for everything that keeps it from starting; nothing is left open then
  */
 export async function serve({ configPath, log: form }: ServeOptions): Promise<void> {
@@ -24,11 +25,14 @@ export async function serve({ configPath, log: form }: ServeOptions): Promise<vo
     throw new Refusal("runtime_unsupported", `this is Node ${process.versions.node}`);
   }
   using shutdown = listenForShutdown();
+  using hangup = listenForHangup(() => shutdown.request());
   const config = await readSiteConfig(configPath);
   const log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
   for (const { ok, detail, remedy } of examineMachine(thisMachine())) if (!ok) log.warn({ remedy }, detail);
   await using site = await openSite({ config, log });
+  hangup.onReload(() => {
+    site.reload().catch((error: unknown) => log.error({ err: error }, "the reload failed"));
+  });
   if (!shutdown.signal.aborted) await once(shutdown.signal, "abort");
   log.info("stopping");
-  void site;
 }

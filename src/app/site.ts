@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import type { Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
@@ -7,7 +6,8 @@ import { buildServer } from "../http/server.ts";
 import { finishDeletions } from "../http/vault-deletion.ts";
 import { AlertDesk } from "../ops/alerts/alert-desk.ts";
 import { WebhookChannel } from "../ops/alerts/webhook-channel.ts";
-import type { Config, ListenConfig } from "../ops/config/config.ts";
+import type { Config } from "../ops/config/config.ts";
+import { isInNetworks, isLoopback } from "../ops/config/network.ts";
 import { diskRoom } from "../ops/disk.ts";
 import type { Logger } from "../ops/logging.ts";
 import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
@@ -17,6 +17,7 @@ import { databasePath } from "./data-folder.ts";
 import { openCommercial, openCommunity } from "./edition.ts";
 import { tellFaults } from "./store-faults.ts";
 import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
+import { readServerTls, reloadTls, warnBeforeExpiry } from "./tls-reload.ts";
 import { programVersion } from "./version.ts";
 
 export type SiteOptions = {
@@ -27,7 +28,12 @@ export type SiteOptions = {
 };
 
 /** A running site. Disposing it stops it in order: no new requests, those in flight, replication, alerts, the database. */
-export type RunningSite = AsyncDisposable & { readonly store: Store; readonly edition: Edition };
+export type RunningSite = AsyncDisposable & {
+  readonly store: Store;
+  readonly edition: Edition;
+  /** Reads again what may change while it runs, one call after the other. Resolves with what came of it, in words. */
+  readonly reload: () => Promise<readonly string[]>;
+};
 
 /**
  * Opens a site and starts it: everything is wired together here and nowhere else. What is opened is closed in the opposite
@@ -50,15 +56,34 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   closing.defer(() => edition.stop());
   const store = tellFaults(opened, edition);
   const started = Promise.withResolvers<void>();
-  const commands = adminCommands({ config, store, edition, reload: async () => [] });
+  const reloads: Reload[] = [];
+  const reload = inTurn(reloads);
+  const commands = adminCommands({ config, store, edition, reload });
   closing.use(await openAdminSocket({ config, log }, commands, started.promise));
-  await listen({ config, log, store, edition, alerts }, closing);
+  await listen({ config, log, store, edition, alerts, reloads }, closing);
   alerts.start();
   await edition.start();
   started.resolve();
   continueDeletions({ store, edition, log }, closing);
   const owned = closing.move();
-  return { store, edition, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { store, edition, reload, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** A part of the site that can be read again; resolves with what came of it, in words. */
+type Reload = () => Promise<string>;
+
+/** All of them, in order and never two at once. */
+function inTurn(reloads: readonly Reload[]): RunningSite["reload"] {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const all = last.then(async () => {
+      const texts: string[] = [];
+      for (const reload of reloads) texts.push(await reload());
+      return texts;
+    });
+    last = all.catch(() => undefined);
+    return all;
+  };
 }
 
 function wrap(store: Store, wrapStore: SiteOptions["wrapStore"]): Store {
@@ -90,13 +115,18 @@ type Parts = {
   readonly store: Store;
   readonly edition: Edition;
   readonly alerts: AlertDesk;
+  readonly reloads: Reload[];
 };
 
 async function listen(
-  { config, log, store, edition, alerts }: Parts,
+  { config, log, store, edition, alerts, reloads }: Parts,
   closing: AsyncDisposableStack,
 ): Promise<void> {
   const { dataFolder, diskFreeMinBytes } = config;
+  const { tls: files, behindProxy } = config.listen;
+  const tls = files && (await readServerTls(files));
+  if (tls) warnBeforeExpiry(tls, log);
+  const isProxy = (address: string) => isLoopback(address) || isInNetworks(address, behindProxy);
   const server = buildServer({
     store,
     edition,
@@ -110,8 +140,11 @@ async function listen(
       const { isEnough } = await diskRoom(dataFolder, diskFreeMinBytes);
       return isEnough ? [] : ["disk_low"];
     }),
-    ...(config.listen.tls && { tls: await readTls(config.listen.tls) }),
+    ...(tls && { tls }),
+    // What would come from elsewhere in the clear has passed no proxy.
+    ...(!tls && behindProxy.length > 0 && { acceptsFrom: isProxy }),
   });
+  if (files) reloads.push(() => reloadTls({ files, server, log }));
   closing.defer(() => server.close());
   const { host, port } = config.listen;
   try {
@@ -124,21 +157,13 @@ async function listen(
   log.info({ role: (await store.site()).role, edition: edition.name, url: config.publicUrl }, "listening");
 }
 
-async function readTls({
-  certFile,
-  keyFile,
-}: NonNullable<ListenConfig["tls"]>): Promise<{ key: Buffer; cert: Buffer }> {
-  const [key, cert] = await Promise.all([readFile(keyFile), readFile(certFile)]);
-  return { key, cert };
-}
-
 function isInUse(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
 }
 
 /** What a crash left of a vault's deletion goes on beside everything else. */
 function continueDeletions(
-  { store, edition, log }: Omit<Parts, "config" | "alerts">,
+  { store, edition, log }: Omit<Parts, "config" | "alerts" | "reloads">,
   closing: AsyncDisposableStack,
 ): void {
   const stop = new AbortController();

@@ -37,10 +37,13 @@ export class Buckets {
     return new Buckets(this.bytes.slice());
   }
 
-  /** Adds a row that is not there, or takes out one that is. */
-  toggle(hash: Hash, row: Pick<Row, "key" | "position" | "hash">): void {
+  /**
+   * Adds a row that is not there, or takes out one that is.
+   * @param bucket that of the row's key, where it is known already
+   */
+  toggle(hash: Hash, row: Pick<Row, "key" | "position" | "hash">, bucket = bucketOf(hash, row.key)): void {
     const { bytes } = this;
-    const start = bucketOf(hash, row.key) * bucketBytes;
+    const start = bucket * bucketBytes;
     const term = termOf(hash, row);
     for (let i = 0; i < bucketBytes; i += 1) bytes[start + i] = (bytes[start + i] ?? 0) ^ (term[i] ?? 0);
   }

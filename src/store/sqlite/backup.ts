@@ -16,7 +16,7 @@ import type { ApplyOutcome } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { addRejection, dropRejection, hasRejections, readRejections } from "./rejections.ts";
-import { readPosition, storeRow } from "./replicated-tables.ts";
+import { readOutline } from "./replicated-tables.ts";
 import { readTimeline, sameTimeline, writeTimeline } from "./site-record.ts";
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
 
@@ -37,7 +37,7 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
   const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection), refused: [] };
   for (const [index, pushed] of push.rows.entries()) {
     if (index > 0 && index % sliceRows === 0) yield;
-    applyRow(connection, pushed, hash, tally);
+    applyRow(tx, pushed, hash, tally);
   }
   moveWatermark(tx, push, now);
   const { accepted, ignored, refused } = tally;
@@ -59,14 +59,15 @@ function judge(tx: Transaction, push: Push): PushRefusal | undefined {
 }
 
 /** What is here already needs no look at what was sent of it: only a row that would be stored can be refused. */
-function applyRow(connection: Connection, pushed: PushedRow, hash: Hash, tally: Tally): void {
+function applyRow(tx: Transaction, pushed: PushedRow, hash: Hash, tally: Tally): void {
+  const { connection } = tx;
   if (pushed.kind === "unreadable") return refuseRow(connection, pushed, tally);
   const { row } = pushed;
-  const position = readPosition(connection, row.key);
-  const isNew = replaces(row, position && { position });
+  const stored = readOutline(connection, row.key);
+  const isNew = replaces(row, stored);
   const code = isNew ? faultOf(row, hash) : undefined;
   if (code) return refuseRow(connection, { key: wireKeyOf(row.key), position: row.position, code }, tally);
-  if (isNew) storeRow(connection, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
+  if (isNew) tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
   if (isNew) tally.accepted += 1;
   else tally.ignored += 1;
   if (tally.hasRejections) dropRejection(connection, wireKeyOf(row.key), row.position);

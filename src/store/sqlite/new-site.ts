@@ -22,6 +22,7 @@ import { refusalOf } from "./failures.ts";
 import { recordPoint } from "./history.ts";
 import { type Migration, migrate, migrations } from "./migrations.ts";
 import { insertSite, writeTimeline } from "./site-record.ts";
+import { insertBuckets } from "./stored-buckets.ts";
 
 export type NewSite = {
   readonly site: SiteName;
@@ -60,6 +61,7 @@ export function siteImage(newSite: NewSite): Buffer {
     const connection = new Connection(database);
     const { record, timeline } = firstState(newSite);
     insertSite(connection, record);
+    insertBuckets(connection);
     // A primary that has written nothing yet may be named its own first point by a backup that it has pushed to.
     if (record.role === "primary") recordPoint(connection, record.head, true);
     writeTimeline(connection, timeline);
@@ -74,7 +76,7 @@ function firstState({ site, role, realm, random }: NewSite): {
   record: Site;
   timeline: readonly Promotion[];
 } {
-  const none = { site, role, fenced: null, primary: null };
+  const none = { site, role, fenced: null, primary: null, verified: null, isComplete: true, grant: null };
   if (role === "backup") {
     const epoch: Epoch = { number: 0, id: "" };
     return { record: { ...none, realm: null, epoch, epochSeen: epoch, head: origin }, timeline: [] };

@@ -2,6 +2,7 @@ import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import type { Peer } from "../../core/store.ts";
 import { bytesOf, type Connection } from "./connection.ts";
+import { type VerifiedColumns, verifiedOf } from "./site-record.ts";
 
 type PeerColumns = {
   site: SiteName;
@@ -9,7 +10,10 @@ type PeerColumns = {
   acked_seq: number | null;
   acked_chain: Uint8Array | null;
   last_ack_at: number | null;
-};
+  is_new: number;
+  diverged: number;
+  repairs: number;
+} & VerifiedColumns;
 
 function peerOf(columns: PeerColumns): Peer {
   const { acked_epoch: epoch, acked_seq: seq, acked_chain: chain } = columns;
@@ -17,7 +21,14 @@ function peerOf(columns: PeerColumns): Peer {
     epoch === null || seq === null || chain === null
       ? null
       : { position: { epoch, seq }, chain: bytesOf(chain) };
-  return { site: columns.site, acked, lastAckAt: columns.last_ack_at };
+  return {
+    site: columns.site,
+    acked,
+    lastAckAt: columns.last_ack_at,
+    verified: verifiedOf(columns),
+    diverged: columns.diverged === 1,
+    repairs: columns.repairs,
+  };
 }
 
 export function readPeers(connection: Connection): Peer[] {

@@ -7,7 +7,7 @@ import {
   itemOf,
   type ReplicatedTable,
   type RowColumns,
-  readPosition,
+  readOutline,
   replicatedTables,
   rowOf,
 } from "./replicated-tables.ts";
@@ -60,8 +60,8 @@ export function settleQuarantine(connection: Connection, peer: SiteName, ack: Ac
 /** Puts in those that still stand at the position they were refused at. */
 export function quarantineRows(connection: Connection, peer: SiteName, rows: readonly RefusedRow[]): void {
   for (const row of rows) {
-    const stored = readPosition(connection, row.key);
-    if (stored && comparePositions(stored, row.position) === 0) putIn(connection, peer, row);
+    const stored = readOutline(connection, row.key);
+    if (stored && comparePositions(stored.position, row.position) === 0) putIn(connection, peer, row);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { AccessId, EntryId, StrandedId, VaultId } from "../../core/ids.ts";
-import { type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
+import { type Row, type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
 import { bytesOf, type Connection, type SqlValue } from "./connection.ts";
 
 /** What the tables of replicated rows have in common, and the little in which they differ. The only list of them. */
@@ -43,10 +43,10 @@ function describe(kind: RowKind, name: string, itemColumn: string | undefined): 
     itemColumn,
     columns,
     select: `SELECT ${columns} FROM ${name}`,
-    upsert: `INSERT INTO ${name} (${keys}, epoch, seq, deleted, hash, body, replication_dirty, dirty_since, replicated_at)
-      VALUES (${marks}, ?, ?, ?, ?, ?, ?, ?, ?)
+    upsert: `INSERT INTO ${name} (${keys}, epoch, seq, deleted, hash, body, bucket, replication_dirty, dirty_since, replicated_at)
+      VALUES (${marks}, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (${keys}) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, deleted = excluded.deleted,
-        hash = excluded.hash, body = excluded.body, replication_dirty = excluded.replication_dirty,
+        hash = excluded.hash, body = excluded.body, bucket = excluded.bucket, replication_dirty = excluded.replication_dirty,
         dirty_since = excluded.dirty_since, replicated_at = excluded.replicated_at`,
   };
 }
@@ -123,22 +123,41 @@ export function readRow(connection: Connection, key: RowKey): StoredRow | undefi
   return columns && rowOf(key.kind, columns);
 }
 
-/** Where a row stands, without its body. */
-export function readPosition(
-  connection: Connection,
-  key: RowKey,
-): { epoch: number; seq: number } | undefined {
-  return connection.get(positionByKey[key.kind], ...keyValues(key));
+/** A row without its body: what the digest knows of it. */
+export type RowOutline = Pick<Row, "key" | "position" | "hash">;
+
+export function readOutline(connection: Connection, key: RowKey): RowOutline | undefined {
+  const columns = connection.get<Pick<RowColumns, "epoch" | "seq" | "hash">>(
+    outlineByKey[key.kind],
+    ...keyValues(key),
+  );
+  if (!columns) return undefined;
+  return { key, position: { epoch: columns.epoch, seq: columns.seq }, hash: bytesOf(columns.hash) };
 }
 
-const positionByKey: Readonly<Record<RowKind, string>> = {
-  vault: "SELECT epoch, seq FROM vaults WHERE vault_id = ?",
-  access: "SELECT epoch, seq FROM accesses WHERE vault_id = ? AND access_id = ?",
-  entry: "SELECT epoch, seq FROM entries WHERE vault_id = ? AND entry_id = ?",
-  stranded: "SELECT epoch, seq FROM stranded WHERE vault_id = ? AND stranded_id = ?",
+const byKey: Readonly<Record<RowKind, string>> = {
+  vault: "FROM vaults WHERE vault_id = ?",
+  access: "FROM accesses WHERE vault_id = ? AND access_id = ?",
+  entry: "FROM entries WHERE vault_id = ? AND entry_id = ?",
+  stranded: "FROM stranded WHERE vault_id = ? AND stranded_id = ?",
 };
 
-export function storeRow(connection: Connection, row: StoredRow): void {
+const outlineByKey = statementsByKey("SELECT epoch, seq, hash");
+const deleteByKey = statementsByKey("DELETE");
+
+/** One statement for each kind, made once: it is also what finds it among the prepared ones. */
+function statementsByKey(verb: string): Readonly<Record<RowKind, string>> {
+  const of = (kind: RowKind): string => `${verb} ${byKey[kind]}`;
+  return { vault: of("vault"), access: of("access"), entry: of("entry"), stranded: of("stranded") };
+}
+
+/** Removes a row as if it had never been. Only for Transaction.replaceRow, which keeps the buckets in step. */
+export function deleteRow(connection: Connection, key: RowKey): void {
+  connection.run(deleteByKey[key.kind], ...keyValues(key));
+}
+
+/** Puts a row in place, whatever stood there. Only for Transaction.replaceRow, which keeps the buckets in step. */
+export function storeRow(connection: Connection, row: StoredRow, bucket: number): void {
   connection.run(
     described[row.key.kind].upsert,
     ...keyValues(row.key),
@@ -147,6 +166,7 @@ export function storeRow(connection: Connection, row: StoredRow): void {
     row.body === null ? 1 : 0,
     row.hash,
     row.body,
+    bucket,
     row.dirty ? 1 : 0,
     row.dirtySince,
     row.replicatedAt,

@@ -1,7 +1,7 @@
 import type { Epoch, Promotion } from "../../core/epoch.ts";
 import type { RealmId, SiteName } from "../../core/ids.ts";
 import type { Role } from "../../core/push.ts";
-import type { Fence, OperatorToken, Site } from "../../core/store.ts";
+import type { Fence, Grant, OperatorToken, Site, Verified } from "../../core/store.ts";
 import { bytesOf, type Connection } from "./connection.ts";
 
 type SiteColumns = {
@@ -19,6 +19,13 @@ type SiteColumns = {
   primary_site: SiteName | null;
   primary_url: string | null;
   last_push_at: number | null;
+  complete: number;
+} & VerifiedColumns;
+
+export type VerifiedColumns = {
+  verified_epoch: number | null;
+  verified_seq: number | null;
+  verified_at: number | null;
 };
 
 export function readSite(connection: Connection): Site {
@@ -36,7 +43,16 @@ export function readSite(connection: Connection): Site {
       chain: bytesOf(columns.head_chain),
     },
     primary: primaryOf(columns),
+    verified: verifiedOf(columns),
+    isComplete: columns.complete === 1,
+    // A site with an open grant is fenced: the writes of all others need no look.
+    grant: columns.fenced === null ? null : (readOpenGrant(connection) ?? null),
   };
+}
+
+export function verifiedOf(columns: VerifiedColumns): Verified | null {
+  const { verified_epoch: epoch, verified_seq: seq, verified_at: at } = columns;
+  return epoch === null || seq === null || at === null ? null : { position: { epoch, seq }, at };
 }
 
 function primaryOf(columns: SiteColumns): Site["primary"] {
@@ -47,7 +63,8 @@ function primaryOf(columns: SiteColumns): Site["primary"] {
 export function writeSite(connection: Connection, site: Site): void {
   connection.run(
     `UPDATE site SET realm = ?, role = ?, fenced = ?, epoch_number = ?, epoch_id = ?, seen_number = ?, seen_id = ?,
-       head_epoch = ?, head_seq = ?, head_chain = ?, primary_site = ?, primary_url = ?, last_push_at = ? WHERE id = 1`,
+       head_epoch = ?, head_seq = ?, head_chain = ?, primary_site = ?, primary_url = ?, last_push_at = ?,
+       verified_epoch = ?, verified_seq = ?, verified_at = ?, complete = ? WHERE id = 1`,
     site.realm,
     site.role,
     site.fenced,
@@ -61,6 +78,10 @@ export function writeSite(connection: Connection, site: Site): void {
     site.primary?.site ?? null,
     site.primary?.url ?? null,
     site.primary?.lastPushAt ?? null,
+    site.verified?.position.epoch ?? null,
+    site.verified?.position.seq ?? null,
+    site.verified?.at ?? null,
+    site.isComplete ? 1 : 0,
   );
 }
 
@@ -73,6 +94,50 @@ export function insertSite(connection: Connection, site: Site): void {
     site.head.chain,
   );
   writeSite(connection, site);
+}
+
+type GrantColumns = {
+  id: string;
+  to_site: SiteName;
+  epoch_number: number;
+  epoch_id: string;
+  head_epoch: number;
+  head_seq: number;
+  head_chain: Uint8Array;
+};
+
+function readOpenGrant(connection: Connection): Grant | undefined {
+  const columns = connection.get<GrantColumns>("SELECT * FROM grants WHERE is_open = 1");
+  return columns && grantOf(columns);
+}
+
+function grantOf(columns: GrantColumns): Grant {
+  return {
+    id: columns.id,
+    to: columns.to_site,
+    epoch: { number: columns.epoch_number, id: columns.epoch_id },
+    head: {
+      position: { epoch: columns.head_epoch, seq: columns.head_seq },
+      chain: bytesOf(columns.head_chain),
+    },
+  };
+}
+
+/** Closes the grant that was open and opens another; at most one is open. */
+export function writeGrant(connection: Connection, open: Grant | null, next: Grant | null): void {
+  if (open) connection.run("UPDATE grants SET is_open = 0 WHERE id = ?", open.id);
+  if (!next) return;
+  connection.run(
+    `INSERT INTO grants (id, to_site, epoch_number, epoch_id, head_epoch, head_seq, head_chain, is_open)
+     VALUES (?, ?, ?, ?, ?, ?, ?, 1)`,
+    next.id,
+    next.to,
+    next.epoch.number,
+    next.epoch.id,
+    next.head.position.epoch,
+    next.head.position.seq,
+    next.head.chain,
+  );
 }
 
 type TimelineColumns = {

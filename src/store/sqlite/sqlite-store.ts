@@ -65,6 +65,7 @@ export class SqliteStore implements Store {
     this.#connections = options.connections;
     this.#queue = new WriteQueue({
       clock: options.clock,
+      hash: options.hash,
       connection: () => this.#connections.writer,
       largeCommit: options.largeCommit ?? null,
     });

@@ -1,7 +1,12 @@
+import { bucketOf, type Buckets } from "../../core/digest.ts";
 import { compareEpochs, type Epoch } from "../../core/epoch.ts";
+import type { Hash } from "../../core/ports.ts";
+import type { StoredRow } from "../../core/row.ts";
 import type { Site } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
-import { readSite, writeSite } from "./site-record.ts";
+import { deleteRow, type RowOutline, storeRow } from "./replicated-tables.ts";
+import { readSite, writeGrant, writeSite } from "./site-record.ts";
+import { readBuckets, writeBuckets } from "./stored-buckets.ts";
 
 /** Work inside a transaction. Where it yields, a store on a file lets other work run; a memory store goes straight on. */
 export type Steps<T> = Generator<Promise<void> | undefined, T, undefined>;
@@ -16,17 +21,26 @@ export function inOneStep<T>(work: (tx: Transaction) => T): Work<T> {
 }
 
 /** What the members of one group commit hand to each other; a savepoint that fails puts it back. */
-type Carried = { readonly site: Site | undefined; readonly hasPeers: boolean | undefined };
+type Carried = {
+  readonly site: Site | undefined;
+  readonly hasPeers: boolean | undefined;
+  readonly buckets: CarriedBuckets | undefined;
+};
 
-const nothing: Carried = { site: undefined, hasPeers: undefined };
+/** `isShared`: a savepoint may come back to these very bytes, so whoever changes them copies them first. */
+type CarriedBuckets = { readonly buckets: Buckets; readonly isShared: boolean; readonly isChanged: boolean };
+
+const nothing: Carried = { site: undefined, hasPeers: undefined, buckets: undefined };
 
 /** An open write transaction. What it carries is read in it and dies with it. */
 export class Transaction {
   readonly connection: Connection;
+  readonly #hash: Hash;
   #carried: Carried = nothing;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, hash: Hash) {
     this.connection = connection;
+    this.#hash = hash;
   }
 
   site(): Site {
@@ -35,9 +49,68 @@ export class Transaction {
     return site;
   }
 
+  /** Also opens, or closes, the grant where the record names another than it did. */
   saveSite(site: Site): void {
+    const { grant } = this.site();
     writeSite(this.connection, site);
+    if (grant?.id !== site.grant?.id) writeGrant(this.connection, grant, site.grant);
     this.#carried = { ...this.#carried, site };
+  }
+
+  /** The digests of the buckets as this transaction has made them. Not to be changed: a copy is. */
+  buckets(): Buckets {
+    return this.#loadBuckets().buckets;
+  }
+
+  /**
+   * The only way to change a replicated row: what is stored and what the buckets say of it change together (I2).
+   * @param previous what stands there now; undefined where nothing does
+   * @param next what is to stand there, of the same key; undefined removes the row
+   */
+  replaceRow(previous: RowOutline | undefined, next: StoredRow | undefined): void {
+    const key = next?.key ?? previous?.key;
+    if (!key) return;
+    const bucket = bucketOf(this.#hash, key);
+    const buckets = this.#ownBuckets();
+    if (previous) buckets.toggle(this.#hash, previous, bucket);
+    if (next) {
+      buckets.toggle(this.#hash, next, bucket);
+      storeRow(this.connection, next, bucket);
+    } else deleteRow(this.connection, key);
+  }
+
+  /** Corrects the buckets by what a count of the rows found them to be wrong. */
+  correctBuckets(difference: Buckets): void {
+    const corrected = this.buckets().difference(difference);
+    this.#carried = {
+      ...this.#carried,
+      buckets: { buckets: corrected, isShared: false, isChanged: true },
+    };
+  }
+
+  /** Stores what is carried; to be called once, before COMMIT. */
+  flush(): void {
+    const carried = this.#carried.buckets;
+    if (carried?.isChanged) writeBuckets(this.connection, carried.buckets);
+  }
+
+  #loadBuckets(): CarriedBuckets {
+    const buckets = this.#carried.buckets ?? {
+      buckets: readBuckets(this.connection),
+      isShared: false,
+      isChanged: false,
+    };
+    this.#carried = { ...this.#carried, buckets };
+    return buckets;
+  }
+
+  /** The buckets as bytes that nobody else holds, to be changed. */
+  #ownBuckets(): Buckets {
+    const { buckets, isShared, isChanged } = this.#loadBuckets();
+    if (isChanged && !isShared) return buckets;
+    const own = isShared ? buckets.copy() : buckets;
+    this.#carried = { ...this.#carried, buckets: { buckets: own, isShared: false, isChanged: true } };
+    return own;
   }
 
   /** Whether a change is to be marked dirty: somebody is there to push it to. */
@@ -56,6 +129,8 @@ export class Transaction {
 
   savepoint(): Carried {
     this.connection.run("SAVEPOINT member");
+    const { buckets } = this.#carried;
+    if (buckets) this.#carried = { ...this.#carried, buckets: { ...buckets, isShared: true } };
     return this.#carried;
   }
 
@@ -70,11 +145,15 @@ export class Transaction {
   }
 }
 
-/** Records an epoch that was met, and fences a primary that it supersedes. Returns whether that fence is new. */
+/**
+ * Records an epoch that was met, and fences a primary that it supersedes. One that has promised to hand over takes no writes
+ * already, and waits for the push that shows its grant to be used. Returns whether that fence is new.
+ */
 export function recordEpoch(tx: Transaction, epoch: Epoch): boolean {
   const site = tx.site();
   const epochSeen = compareEpochs(epoch, site.epochSeen) > 0 ? epoch : site.epochSeen;
-  const superseded = site.role === "primary" && compareEpochs(epochSeen, site.epoch) > 0;
+  const superseded =
+    site.role === "primary" && site.grant === null && compareEpochs(epochSeen, site.epoch) > 0;
   const fencedNow = superseded && site.fenced !== "primary_superseded";
   if (fencedNow || epochSeen !== site.epochSeen) {
     tx.saveSite({ ...site, epochSeen, fenced: superseded ? "primary_superseded" : site.fenced });

@@ -6,7 +6,7 @@ import type { RowChange, Site, Write } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { changesKept, pruneHistory, pruneLeft } from "./history-pruning.ts";
-import { keyOf, type RowColumns, readRow, rowOf, storeRow, tableOf } from "./replicated-tables.ts";
+import { keyOf, type RowColumns, readRow, rowOf, tableOf } from "./replicated-tables.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 export type WriteOptions = {
@@ -92,7 +92,7 @@ function commitChange(
     replicatedAt: stored?.replicatedAt ?? null,
   };
   const head = { position: row.position, chain: extendChain(hash, site.head.chain, row) };
-  storeRow(tx.connection, row);
+  tx.replaceRow(stored, row);
   recordPoint(tx.connection, head, false);
   tx.saveSite({ ...site, head });
   if (stored) pruneLeft(tx.connection, stored.position);

@@ -1,5 +1,5 @@
 import { Refusal } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, Hash } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import type { LargeCommit } from "./large-commit.ts";
@@ -21,6 +21,7 @@ type Outcome =
 
 export type WriteQueueOptions = {
   readonly clock: Clock;
+  readonly hash: Hash;
   /** Asked anew for every transaction, since the database may be replaced between two. */
   readonly connection: () => Connection;
   /**
@@ -87,7 +88,7 @@ export class WriteQueue {
   /** One transaction over the members. Returns those to run again: the others of a group that one member's failure undid. */
   *#commit(members: readonly Member[]): Steps<readonly Member[]> {
     const connection = this.#options.connection();
-    const tx = new Transaction(connection);
+    const tx = new Transaction(connection, this.#options.hash);
     const outcomes = new Map<Member, Outcome>();
     let slices = 0;
     try {
@@ -99,6 +100,7 @@ export class WriteQueue {
         outcomes.set(member, outcome);
         if (!connection.database.inTransaction) return withoutFailed(members, member, outcome);
       }
+      tx.flush();
       yield* this.#finish(connection, slices >= largeSlices);
     } catch (error) {
       for (const member of members) member.reject(refusalOf(error));

@@ -1,5 +1,6 @@
 import { errorCodes, Refusal } from "../core/errors.ts";
 import type { Config } from "../ops/config/config.ts";
+import { examineCertificates } from "./doctor/certificates.ts";
 import { examineData } from "./doctor/data.ts";
 import { bad, type Finding, good } from "./doctor/finding.ts";
 import { examineMachine, type Machine, thisMachine } from "./doctor/machine.ts";
@@ -28,6 +29,7 @@ export async function examine({ configPath, machine }: ExamineOptions): Promise<
     ...describeConfig(config),
     ...(await examineData(config)),
     ...(await examineNetwork(config, nowMs)),
+    ...(await examineCertificates(config, nowMs)),
   ];
 }
 

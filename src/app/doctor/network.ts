@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { Agent, request } from "undici";
+import { Agent, buildConnector, request } from "undici";
 import { errorCodes } from "../../core/errors.ts";
+import { peerConnector, PeerTlsFault } from "../../crypto/peer-tls.ts";
 import type { Config, PeerConfig } from "../../ops/config/config.ts";
 import { listenUrl } from "../../ops/config/network.ts";
 import { errnoOf } from "../../ops/config/secret-files.ts";
@@ -28,11 +29,13 @@ type Health =
       readonly date: number | undefined;
     }
   | { readonly kind: "other"; readonly detail: string }
+  /** Not a byte of a request was sent. */
+  | { readonly kind: "untrusted"; readonly detail: string }
   | { readonly kind: "unreachable"; readonly code: string };
 
 async function examinePort({ listen, site }: Config): Promise<Finding> {
   const where = `${listen.host} port ${listen.port}`;
-  const health = await askHealth(ownUrl(listen), { isOwn: true });
+  const health = await askHealth(ownUrl(listen), ownConnector);
   if (health.kind === "answered" && health.site === site) return good("port", `this site runs at ${where}`);
   if (health.kind !== "unreachable") {
     const who = health.kind === "answered" ? `the site ${health.site}` : "another program";
@@ -71,8 +74,9 @@ async function tryListen(host: string, port: number): Promise<string | undefined
 
 async function examinePeer(peer: PeerConfig, nowMs: () => number): Promise<Finding[]> {
   const check = `peer ${peer.site}`;
-  const health = await askHealth(peer.url, { isOwn: false });
+  const health = await askHealth(peer.url, peerConnector(peer.tls, timeoutMs));
   const at = `${peer.site} at ${peer.url}`;
+  if (health.kind === "untrusted") return [bad(check, `${at}: ${health.detail}`, untrustedRemedy)];
   if (health.kind === "unreachable") {
     return [bad(check, `${at} does not answer (${health.code})`, errorCodes.unreachable.remedy)];
   }
@@ -96,9 +100,14 @@ function examineClocks(peer: PeerConfig, theirMs: number | undefined, ourMs: num
   ];
 }
 
-/** @param isOwn whether it is this machine's own listener, whose certificate is for its public name and not for this address */
-async function askHealth(url: string, { isOwn }: { readonly isOwn: boolean }): Promise<Health> {
-  const dispatcher = new Agent({ connect: { rejectUnauthorized: !isOwn } });
+const untrustedRemedy =
+  "See \"Certificates\" in docs/OPERATIONS.md: renew the peer's, or correct the peer's `tls` or `url` here.";
+
+/** To this machine's own listener, whose certificate is for its public name and not for this address. */
+const ownConnector = buildConnector({ rejectUnauthorized: false, allowH2: false, timeout: timeoutMs });
+
+async function askHealth(url: string, connect: buildConnector.connector): Promise<Health> {
+  const dispatcher = new Agent({ connect });
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     const { statusCode, headers, body } = await request(`${url}/healthz`, { dispatcher, signal });
@@ -113,6 +122,7 @@ async function askHealth(url: string, { isOwn }: { readonly isOwn: boolean }): P
     const date = Date.parse(String(headers["date"]));
     return { kind: "answered", ...said, date: Number.isNaN(date) ? undefined : date };
   } catch (error) {
+    if (error instanceof PeerTlsFault) return { kind: "untrusted", detail: error.message };
     if (error instanceof Error && error.name === "HTTPParserError")
       return { kind: "other", detail: "it does not speak HTTP" };
     return { kind: "unreachable", code: errnoOf(error) ?? `nothing within ${timeoutMs / 1_000} s` };

@@ -173,6 +173,49 @@ export const errorCodes = {
     remedy: "Read it with `dormouse stranded show`, make a new one of it, and discard it.",
     retry: false,
   },
+  // pairing
+  invite_malformed: {
+    meaning: "What was given is no code of an invitation.",
+    remedy: "Copy the whole word that `dormouse peer invite` printed.",
+    retry: false,
+  },
+  invite_unknown: {
+    meaning: "No invitation is open here: it was used, has ended, or was never made.",
+    remedy: "Run `dormouse peer invite` on the primary, and use its code within 15 minutes.",
+    retry: false,
+  },
+  invite_refused: {
+    meaning: "The code is not the one of the open invitation, or what was sent was changed on its way.",
+    remedy: "Copy the code again; five failures end an invitation.",
+    retry: false,
+  },
+  invite_declined: {
+    meaning: "The operator of the primary has declined, or the primary could not take this site over.",
+    remedy: "See what `dormouse peer invite` says on the primary.",
+    retry: false,
+  },
+  invite_open: {
+    meaning: "An invitation is open at this site already.",
+    remedy: "Use its code, or end it with Ctrl-C where it was made.",
+    retry: true,
+  },
+  site_not_empty: {
+    meaning:
+      "This site holds data or belongs to an installation already, and only an empty backup can join another.",
+    remedy: "Move its data folder away and run `dormouse init --role backup`.",
+    retry: false,
+  },
+  peer_exists: {
+    meaning: "A peer of this name is configured already.",
+    remedy:
+      "`dormouse peer list` shows it; remove it first, or change its secret with `dormouse peer rotate`.",
+    retry: false,
+  },
+  rotation_unmet: {
+    meaning: "The two sites do not hold the same secrets of their pair.",
+    remedy: "Run `dormouse peer rotate` once more, and then on the other site; else pair the two again.",
+    retry: true,
+  },
   // the site and its disk
   not_ready: {
     meaning: "The site cannot do its role's work; `reasons` says why.",
@@ -224,7 +267,8 @@ export const errorCodes = {
   // snapshots
   snapshot_invalid: {
     meaning: "The file is no snapshot of a site, or is damaged.",
-    remedy: "Name a file that `dormouse snapshot create` has written; compare its SHA-256 with what was printed.",
+    remedy:
+      "Name a file that `dormouse snapshot create` has written; compare its SHA-256 with what was printed.",
     retry: false,
   },
   file_exists: {

@@ -15,8 +15,13 @@ export class PeerTlsFault extends Error {
  * Opens connections to one peer. They are handed on only when the peer's certificate is the one demanded, so that not a byte of
  * a request goes to anybody else. Sessions are never resumed: every connection shows its certificate. HTTP/1.1 alone is
  * offered, because a connection of HTTP/2 pings and would wake a sleeping site.
+ * @param onFault hears why a connection that was handed on was then refused by the peer, as TLS 1.3 does it
  */
-export function peerConnector(tls: PeerTls, timeoutMs: number): buildConnector.connector {
+export function peerConnector(
+  tls: PeerTls,
+  timeoutMs: number,
+  onFault: (fault: PeerTlsFault) => void = () => undefined,
+): buildConnector.connector {
   const connect = buildConnector({
     ...secureOptionsOf(tls),
     allowH2: false,
@@ -26,7 +31,13 @@ export function peerConnector(tls: PeerTls, timeoutMs: number): buildConnector.c
   return (options, callback) =>
     connect(options, (...[error, socket]) => {
       const fault = error ? nameTlsFault(error) : findFault(socket, tls);
-      if (fault === undefined && socket) return callback(null, socket);
+      if (fault === undefined && socket) {
+        socket.on("error", (late) => {
+          const named = nameTlsFault(late);
+          if (named instanceof PeerTlsFault) onFault(named);
+        });
+        return callback(null, socket);
+      }
       socket?.destroy();
       return callback(fault ?? new PeerTlsFault("there is no connection"), null);
     });
@@ -65,7 +76,7 @@ const notYet = "the peer's certificate is not valid yet; one of the two clocks m
 const untrusted = "the peer's certificate is of no authority that is trusted here";
 
 /** By the codes of OpenSSL and Node (their manuals: X509_STORE_CTX_get_error, tls.checkServerIdentity). */
-const named: Readonly<Record<string, string>> = {
+const faultsByCode: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: expired,
   CERT_NOT_YET_VALID: notYet,
   CERT_REVOKED: "the peer's certificate was revoked",
@@ -83,15 +94,17 @@ const named: Readonly<Record<string, string>> = {
   INVALID_PURPOSE: "the peer's certificate is not meant for a server",
   ERR_SSL_WRONG_VERSION_NUMBER: "the peer does not speak TLS",
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the peer does not speak TLS",
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the peer asks for a client certificate",
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the peer asks for a client certificate, and was shown none",
+  "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE":
+    "the peer refuses the handshake; it may ask for a client certificate",
 };
 
 /** The named failure that an error of a connection stands for; the error itself where it is none of certificates. */
 export function nameTlsFault(error: Error): Error {
   const { code } = error as { readonly code?: unknown };
   if (typeof code !== "string") return error;
-  const name = Object.hasOwn(named, code) ? named[code] : undefined;
+  const name = Object.hasOwn(faultsByCode, code) ? faultsByCode[code] : undefined;
   if (name !== undefined) return new PeerTlsFault(name);
-  const isOfOurs = /^ERR_SSL_(TLSV1|TLSV13|SSLV3)_ALERT_.*(CERTIFICATE|UNKNOWN_CA)/.test(code);
+  const isOfOurs = /^ERR_SSL_.*_ALERT_.*(CERTIFICATE|UNKNOWN_CA)/.test(code);
   return isOfOurs ? new PeerTlsFault("the peer refuses this site's client certificate") : error;
 }

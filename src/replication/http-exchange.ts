@@ -37,18 +37,23 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
   const { url, credential, timeoutMs, clock, tls = noDemands } = options;
   const base = new URL(url);
   const prefix = base.pathname.replace(/\/$/, "");
+  let hungUp: PeerTlsFault | undefined;
+  const onFault = (fault: PeerTlsFault) => {
+    hungUp = fault;
+  };
   const pool = new Pool(base.origin, {
     connections: 2,
     headersTimeout: 0,
     bodyTimeout: 0,
     maxResponseSize: answerBytesMax,
-    connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax)),
+    connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax), onFault),
   });
   return {
     async post(path, json, signal) {
       signal.throwIfAborted();
       const isLarge = json.length >= compressedBytesMin;
       const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
+      hungUp = undefined;
       const cut = new AbortController();
       const stop = () => cut.abort(new Error("ABORTED"));
       signal.addEventListener("abort", stop);
@@ -73,7 +78,8 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
         refuseWithoutCertificate(reply);
         return { reply, bytes: body.length };
       } catch (error) {
-        throw error instanceof Error ? nameTlsFault(error) : error;
+        // What the connection died of says more than that it did.
+        throw hungUp ?? (error instanceof Error ? nameTlsFault(error) : error);
       } finally {
         signal.removeEventListener("abort", stop);
         answered.abort(isAnswered);

@@ -3,6 +3,7 @@ import { alertContract } from "./alert-contract.ts";
 import { backupContract } from "./backup-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
+import { roleContract } from "./role-contract.ts";
 import type { StoreUnderTest } from "./store-harness.ts";
 import { vaultContract } from "./vault-contract.ts";
 
@@ -13,6 +14,7 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     primaryContract(store);
     backupContract(store);
     alertContract(store);
+    roleContract(store);
     replicationProperties(store);
   });
 }

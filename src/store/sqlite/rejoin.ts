@@ -1,0 +1,127 @@
+import { compareEpochs } from "../../core/epoch.ts";
+import { Refusal } from "../../core/errors.ts";
+import { comparePositions, formatPosition, type Position } from "../../core/position.ts";
+import type { Row } from "../../core/row.ts";
+import type { Site, Winner } from "../../core/store.ts";
+import { type AsideContext, putAside, waitAgain } from "./aside-rows.ts";
+import type { Connection } from "./connection.ts";
+import { knowsPoint } from "./history.ts";
+import { clearAllMarks } from "./marks.ts";
+import { dropRejectionsAbove } from "./rejections.ts";
+import {
+  keyOf,
+  type ReplicatedTable,
+  type RowColumns,
+  readRow,
+  replicatedTables,
+} from "./replicated-tables.ts";
+import { forgetPeers } from "./roles.ts";
+import { writeTimeline } from "./site-record.ts";
+import type { Steps, Transaction } from "./transaction.ts";
+
+/** What one step puts aside, at most: more would hold up everybody else for over 20 ms. */
+const sliceRows = 100;
+const sliceBytes = 1024 * 1024;
+
+/** Points forgotten in one step. */
+const slicePoints = 2_000;
+
+/**
+ * See RoleStore.rejoin. The epoch stays the one of the last push that was applied here, until the winner pushes; what the
+ * winner pushes is at or above the epoch seen from now on.
+ */
+export function* rejoin(
+  tx: Transaction,
+  winner: Winner,
+  context: Omit<AsideContext, "fork">,
+): Steps<{ readonly putAside: number }> {
+  const { connection } = tx;
+  refuse(tx, winner);
+  const common = winner.common.position;
+  const putAsideRows = yield* putAsideAbove(tx, { ...context, fork: common });
+  yield* dropHistoryAbove(connection, common);
+  dropRejectionsAbove(connection, common);
+  yield* clearAllMarks(tx);
+  forgetPeers(tx);
+  waitAgain(connection);
+  writeTimeline(connection, winner.timeline);
+  tx.saveSite(cameHome(tx.site(), winner));
+  return { putAside: putAsideRows };
+}
+
+function cameHome(site: Site, { common, epoch }: Winner): Site {
+  return {
+    ...site,
+    role: "backup",
+    fenced: null,
+    grant: null,
+    head: common,
+    epochSeen: epoch,
+    primary: null,
+    verified: null,
+    isComplete: false,
+  };
+}
+
+function refuse(tx: Transaction, { epoch, common }: Winner): void {
+  const site = tx.site();
+  if (site.role === "primary" && site.fenced === null) throw new Refusal("not_fenced");
+  if (compareEpochs(epoch, site.epoch) <= 0 || compareEpochs(epoch, site.epochSeen) < 0)
+    throw new Refusal("winner_unknown", `epoch ${epoch.number} is not above what this site has seen`);
+  if (!knowsPoint(tx.connection, common) || comparePositions(common.position, site.head.position) > 0)
+    throw new Refusal("winner_unknown", `this site never stood at ${formatPosition(common.position)}`);
+}
+
+/** Returns how many were kept: a row that fails its own hash is removed alone. */
+function* putAsideAbove(tx: Transaction, context: AsideContext): Steps<number> {
+  let kept = 0;
+  for (const table of replicatedTables) {
+    for (;;) {
+      const rows = sliceAbove(tx.connection, table, context.fork);
+      if (rows.length === 0) break;
+      for (const row of rows) {
+        if (putAside(tx, row, context)) kept += 1;
+        tx.replaceRow(row, undefined);
+      }
+      yield;
+    }
+  }
+  return kept;
+}
+
+type Candidate = Pick<RowColumns, "vault_id" | "item_id"> & { readonly bytes: number };
+
+/** The next rows above a position, at most a slice of them but at least one where there is any. */
+function sliceAbove(connection: Connection, table: ReplicatedTable, above: Position): readonly Row[] {
+  const item = table.itemColumn ?? "''";
+  const candidates = connection.all<Candidate>(
+    `SELECT vault_id, ${item} AS item_id, coalesce(length(body), 0) AS bytes FROM ${table.name}
+     INDEXED BY ${table.name}_position WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0`,
+    above.epoch,
+    above.seq,
+    sliceRows,
+  );
+  const rows: Row[] = [];
+  let bytes = 0;
+  for (const candidate of candidates) {
+    bytes += candidate.bytes;
+    if (rows.length > 0 && bytes > sliceBytes) break;
+    const row = readRow(connection, keyOf(table.kind, candidate));
+    if (row) rows.push(row);
+  }
+  return rows;
+}
+
+/** What this site will know above the common point is the winner's history, from the winner. */
+function* dropHistoryAbove(connection: Connection, { epoch, seq }: Position): Steps<void> {
+  const sql = `DELETE FROM history WHERE (epoch, seq) IN
+    (SELECT epoch, seq FROM history WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0)`;
+  while (connection.run(sql, epoch, seq, slicePoints) === slicePoints) yield;
+  connection.run(
+    "UPDATE site SET pruned_epoch = ?, pruned_seq = ? WHERE (pruned_epoch, pruned_seq) > (?, ?)",
+    epoch,
+    seq,
+    epoch,
+    seq,
+  );
+}

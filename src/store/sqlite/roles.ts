@@ -1,0 +1,92 @@
+import { compareEpochs, type Epoch, type Promotion } from "../../core/epoch.ts";
+import { Refusal } from "../../core/errors.ts";
+import { newUuidV4 } from "../../core/ids.ts";
+import type { Random } from "../../core/ports.ts";
+import { comparePositions, formatPosition } from "../../core/position.ts";
+import { samePoint } from "../../core/push.ts";
+import type { Grant, Site } from "../../core/store.ts";
+import { waitAgain } from "./aside-rows.ts";
+import type { Connection } from "./connection.ts";
+import { readAnswer, recordAnswer } from "./grants.ts";
+import { recordPoint } from "./history.ts";
+import { dropRejectionsAbove, readRejections } from "./rejections.ts";
+import { readTimeline, writeTimeline } from "./site-record.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** See RoleStore.promoteBy. */
+export function promoteBy(tx: Transaction, grant: Grant, isProofNeeded: boolean, random: Random): Promotion {
+  const site = tx.site();
+  const known = readAnswer(tx.connection, grant.id);
+  if (known?.answer === "declined") throw new Refusal("grant_declined");
+  if (known?.epoch) return { epoch: known.epoch, site: site.site, from: grant.head };
+  refuseUnmet(site, grant);
+  if (isProofNeeded) refuseUnproved(tx.connection, site);
+  const promotion = becomePrimary(tx, site.epochSeen.number + 1, random);
+  recordAnswer(tx.connection, grant.id, "promoted", promotion.epoch);
+  return promotion;
+}
+
+/** A grant is of one reign: who has heard of a later one must not rise against it by an old promise. */
+function refuseUnmet(site: Site, grant: Grant): void {
+  const isOfEpoch =
+    compareEpochs(site.epoch, grant.epoch) === 0 && compareEpochs(site.epochSeen, grant.epoch) === 0;
+  if (site.role === "backup" && grant.to === site.site && isOfEpoch && samePoint(site.head, grant.head))
+    return;
+  const [stands, needed] = [site.head.position, grant.head.position].map(formatPosition);
+  throw new Refusal("grant_unmet", `${site.site} stands at ${stands}; the grant is to a backup at ${needed}`);
+}
+
+/** An equal digest leaves out what this site refuses, so that equal is not yet complete. */
+function refuseUnproved(connection: Connection, { site, head, verified, isComplete }: Site): void {
+  const mistakes = readRejections(connection).map(({ key, position }) => ({
+    path: [key.kind, ...Object.values(key.key)].join("/"),
+    message: `${site} refuses it as it stands at ${formatPosition(position)}`,
+  }));
+  if (mistakes.length > 0) throw new Refusal("rows_quarantined", `${site} refuses rows`, mistakes);
+  const isProved = verified !== null && comparePositions(verified.position, head.position) === 0;
+  if (!isProved || !isComplete) throw new Refusal("not_proved");
+}
+
+/** See RoleStore.promote. A grant may have been used already, by an epoch of the next number: a take-back goes above that. */
+export function promote(tx: Transaction, random: Random): Promotion {
+  const site = tx.site();
+  if (site.role === "primary" && site.fenced === null) throw new Refusal("already_primary");
+  if (site.realm === null)
+    throw new Refusal("not_ready", `${site.site} was never filled, and belongs to no installation yet`);
+  return becomePrimary(tx, site.epochSeen.number + (site.grant ? 2 : 1), random);
+}
+
+/** Everything that a change of reign is, in the one transaction that makes it. */
+function becomePrimary(tx: Transaction, number: number, random: Random): Promotion {
+  const { connection } = tx;
+  const site = tx.site();
+  const epoch: Epoch = { number, id: newUuidV4(random) };
+  const promotion: Promotion = { epoch, site: site.site, from: site.head };
+  writeTimeline(connection, [...readTimeline(connection), promotion]);
+  recordPoint(connection, site.head, true);
+  forgetPeers(tx);
+  dropRejectionsAbove(connection, { epoch: 0, seq: 0 });
+  waitAgain(connection);
+  tx.saveSite({
+    ...site,
+    role: "primary",
+    fenced: null,
+    epoch,
+    epochSeen: epoch,
+    primary: null,
+    verified: null,
+    isComplete: true,
+    grant: null,
+  });
+  return promotion;
+}
+
+/** What was known of the peers was known to another reign, or at another state of this site. They are asked anew. */
+export function forgetPeers(tx: Transaction): void {
+  tx.connection.run(
+    `UPDATE peers SET acked_epoch = NULL, acked_seq = NULL, acked_chain = NULL, is_new = 0,
+       verified_epoch = NULL, verified_seq = NULL, verified_at = NULL, diverged = 0, repairs = 0`,
+  );
+  tx.connection.run("DELETE FROM quarantine");
+  tx.forgetPeers();
+}

@@ -1,0 +1,413 @@
+import { describe, expect, it } from "vitest";
+import { origin, type Point } from "../../src/core/position.ts";
+import { formatKey } from "../../src/core/row.ts";
+import type { Grant, Store } from "../../src/core/store.ts";
+import { VirtualClock } from "../support/ports.ts";
+import {
+  allRows,
+  batch,
+  calgary,
+  drain,
+  fill,
+  geneva,
+  newEntry,
+  newVault,
+  pushOf,
+  type StoreUnderTest,
+  set,
+  shared,
+  zurich,
+} from "./store-harness.ts";
+
+type Sites = { readonly primary: Store; readonly backup: Store; readonly clock: VirtualClock };
+
+/** A point that no history of these tests went through. */
+const strange: Point = { position: { epoch: 1, seq: 2 }, chain: new Uint8Array(32).fill(7) };
+
+/** The only ways to change a site's role, and everything that each of them is in one transaction. */
+export function roleContract({ open, reopen }: StoreUnderTest): void {
+  /** Two sites that are equal, each of which knows the other and a third as its peers. */
+  const pair = async (entries = 3): Promise<Sites> => {
+    const clock = new VirtualClock();
+    const primary = await open({ site: calgary, role: "primary", clock });
+    const backup = await open({ site: zurich, role: "backup", clock });
+    await primary.configurePeers([zurich, geneva]);
+    await backup.configurePeers([calgary, geneva]);
+    await fill(primary, entries);
+    await drain(primary, backup);
+    return { primary, backup, clock };
+  };
+
+  /** Both sites primary: calgary has gone on alone after zurich was promoted. */
+  const apart = async (): Promise<Sites & { fork: Point }> => {
+    const { primary, backup, clock } = await pair();
+    const fork = (await backup.site()).head;
+    await fill(primary, 2);
+    await backup.promote();
+    await primary.recordEpoch((await backup.site()).epoch);
+    return { primary, backup, clock, fork };
+  };
+
+  const winnerOf = async (store: Store, common: Point): Promise<Parameters<Store["rejoin"]>[0]> => ({
+    epoch: (await store.site()).epoch,
+    timeline: await store.timeline(),
+    common,
+  });
+
+  /** Puts a primary behind: zurich names a point that calgary never stood at. */
+  const behind = async (): Promise<Sites> => {
+    const sites = await pair();
+    expect(await sites.primary.resumeFrom(zurich, strange, [])).toBe("unknown");
+    return sites;
+  };
+
+  describe("a grant", () => {
+    it("names what the other site must hold, fences this one, and stays through a restart", async () => {
+      const { primary } = await pair();
+      const { epoch, head } = await primary.site();
+      const grant = await primary.grant(zurich);
+      expect(grant).toEqual({ id: expect.any(String) as string, to: zurich, epoch, head });
+      await expect(set(primary, newVault(), "x")).rejects.toMatchObject({ code: "site_fenced" });
+      const again = await reopen(primary);
+      expect(await again.site()).toMatchObject({ role: "primary", fenced: "promotion_granted", grant });
+      expect(await again.grant(zurich)).toEqual(grant);
+    });
+
+    it("is refused to a second site, to a stranger, on a backup and on a superseded primary", async () => {
+      const { primary, backup } = await pair();
+      await expect(primary.grant(backupOf("stranger"))).rejects.toMatchObject({ code: "peer_unknown" });
+      await expect(backup.grant(calgary)).rejects.toMatchObject({ code: "read_only_backup" });
+      await primary.grant(zurich);
+      await expect(primary.grant(geneva)).rejects.toMatchObject({ code: "grant_open" });
+      const { primary: superseded } = await apart();
+      await expect(superseded.grant(zurich)).rejects.toMatchObject({ code: "site_fenced" });
+    });
+
+    it("is refused by name while the other site refuses rows", async () => {
+      const { primary } = await pair();
+      const row = await set(primary, newVault(), "refused");
+      const { rows, through } = await primary.listAbove(origin.position, batch);
+      const rejected = [{ ...row, code: "row_malformed" as const }];
+      await primary.acknowledge(zurich, { through, rows, rejected, verified: null });
+      await expect(primary.grant(zurich)).rejects.toMatchObject({
+        code: "rows_quarantined",
+        mistakes: [{ path: formatKey(row.key) }],
+      });
+      expect((await primary.site()).fenced).toBeNull();
+    });
+
+    it("that was given back lets the site take writes again, and the next is another", async () => {
+      const { primary } = await pair();
+      const first = await primary.grant(zurich);
+      for (let times = 0; times < 2; times += 1) await primary.endGrant(first.id, "declined");
+      expect(await primary.site()).toMatchObject({ fenced: null, grant: null });
+      await set(primary, newVault(), "x");
+      const second = await primary.grant(geneva);
+      expect(second.id).not.toBe(first.id);
+      await primary.endGrant(first.id, "declined");
+      expect((await primary.site()).grant).toEqual(second);
+    });
+
+    it("that was used is not given back, whatever is said later", async () => {
+      const { primary } = await pair();
+      const grant = await primary.grant(zurich);
+      await primary.endGrant(grant.id, "promoted");
+      await primary.endGrant(grant.id, "declined");
+      expect(await primary.site()).toMatchObject({ fenced: "promotion_granted", grant });
+    });
+
+    it("that is given back leaves a site fenced that was superseded meanwhile", async () => {
+      const { primary } = await pair();
+      const grant = await primary.grant(zurich);
+      await primary.recordEpoch({ number: 2, id: "another" });
+      expect((await primary.site()).fenced).toBe("promotion_granted");
+      await primary.endGrant(grant.id, "declined");
+      expect(await primary.site()).toMatchObject({ fenced: "primary_superseded", grant: null });
+    });
+
+    it("at another site's point is for a primary that went back, which stays fenced for that", async () => {
+      const { primary, backup } = await pair();
+      const { head } = await backup.site();
+      await expect(primary.grant(zurich, head)).rejects.toMatchObject({ code: "not_behind" });
+      await primary.resumeFrom(zurich, strange, []);
+      await expect(primary.grant(zurich)).rejects.toMatchObject({ code: "site_fenced" });
+      const grant = await primary.grant(zurich, head);
+      expect(await primary.site()).toMatchObject({ fenced: "primary_behind", grant });
+      await primary.endGrant(grant.id, "declined");
+      expect(await primary.site()).toMatchObject({ fenced: "primary_behind", grant: null });
+    });
+  });
+
+  describe("a promotion by a grant", () => {
+    it("makes the backup primary of the next epoch, from exactly where both stood", async () => {
+      const { primary, backup } = await pair();
+      const before = await primary.timeline();
+      const grant = await primary.grant(zurich);
+      const promotion = await backup.promoteBy(grant, false);
+      expect(promotion).toMatchObject({ epoch: { number: 2 }, site: zurich, from: grant.head });
+      expect(await backup.timeline()).toEqual([...before, promotion]);
+      expect(await backup.site()).toMatchObject({
+        role: "primary",
+        fenced: null,
+        epoch: promotion.epoch,
+        epochSeen: promotion.epoch,
+        head: grant.head,
+        primary: null,
+        verified: null,
+      });
+      const { position } = await set(backup, newVault(), "x");
+      expect(position).toEqual({ epoch: 2, seq: grant.head.position.seq + 1 });
+    });
+
+    it("repeated, also after a restart and later writes, is the promotion that it was", async () => {
+      const { primary, backup } = await pair();
+      const grant = await primary.grant(zurich);
+      const promotion = await backup.promoteBy(grant, false);
+      await fill(backup, 1);
+      expect(await backup.promoteBy(grant, true)).toEqual(promotion);
+      const again = await reopen(backup);
+      expect(await again.promoteBy(grant, false)).toEqual(promotion);
+      expect(await again.timeline()).toHaveLength(2);
+      expect(await again.decline(grant.id)).toBe("promoted");
+    });
+
+    it("is refused to a site that is not exactly what the grant names", async () => {
+      const { primary, backup } = await pair();
+      const grant = await primary.grant(zurich);
+      const wrong: readonly Partial<Grant>[] = [
+        { to: geneva },
+        { epoch: { ...grant.epoch, id: "another" } },
+        { head: { ...grant.head, chain: strange.chain } },
+        { head: { ...grant.head, position: { epoch: 1, seq: 99 } } },
+      ];
+      for (const change of wrong) {
+        const changed = { ...grant, ...change };
+        await expect(backup.promoteBy(changed, false)).rejects.toMatchObject({ code: "grant_unmet" });
+      }
+      await expect(primary.promoteBy({ ...grant, to: calgary }, false)).rejects.toMatchObject({
+        code: "grant_unmet",
+      });
+      await backup.recordEpoch({ number: 2, id: "another" });
+      await expect(backup.promoteBy(grant, false)).rejects.toMatchObject({ code: "grant_unmet" });
+      expect((await backup.site()).role).toBe("backup");
+    });
+
+    it("that was declined is refused for good", async () => {
+      const { primary, backup } = await pair();
+      const grant = await primary.grant(zurich);
+      expect([await backup.decline(grant.id), await backup.decline(grant.id)]).toEqual([
+        "declined",
+        "declined",
+      ]);
+      const again = await reopen(backup);
+      await expect(again.promoteBy(grant, false)).rejects.toMatchObject({ code: "grant_declined" });
+      expect((await again.site()).role).toBe("backup");
+    });
+
+    it("needs a proof at that very point, and a backup that refuses nothing", async () => {
+      const { primary, backup } = await pair();
+      const vault = await set(primary, newVault(), "x");
+      const listing = await primary.listAbove((await backup.site()).head.position, batch);
+      await backup.applyPush(await pushOf(primary, { ...listing, digest: null }));
+      const grant = await primary.grant(zurich);
+      await expect(backup.promoteBy(grant, true)).rejects.toMatchObject({ code: "not_proved" });
+      const proof = await primary.listAbove(grant.head.position, batch, zurich);
+      await backup.applyPush(await pushOf(primary, proof));
+      expect((await backup.site()).verified?.position).toEqual(grant.head.position);
+      const bad = { ...vault, position: grant.head.position, hash: new Uint8Array(32) };
+      const row = { kind: "row" as const, row: { ...bad, key: newVault() } };
+      await backup.applyPush({ ...(await pushOf(primary, proof)), rows: [row], digest: null });
+      await expect(backup.promoteBy(grant, true)).rejects.toMatchObject({ code: "rows_quarantined" });
+      expect((await backup.promoteBy(grant, false)).from).toEqual(grant.head);
+    });
+  });
+
+  describe("a forced promotion", () => {
+    it("takes the number above the highest that was seen, and an id of its own", async () => {
+      const { backup } = await pair();
+      await backup.recordEpoch({ number: 4, id: "another" });
+      const { epoch } = await backup.promote();
+      expect(epoch.number).toBe(5);
+      const { primary, backup: other } = await pair();
+      expect((await other.promote()).epoch.id).not.toBe((await primary.site()).epoch.id);
+    });
+
+    it("is refused on a primary in its right, and on a backup that belongs to no installation", async () => {
+      const { primary } = await pair();
+      await expect(primary.promote()).rejects.toMatchObject({ code: "already_primary" });
+      const empty = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
+      await expect(empty.promote()).rejects.toMatchObject({ code: "not_ready" });
+    });
+
+    it("takes a grant back by a number that no use of it can reach", async () => {
+      const { primary, backup } = await pair();
+      const grant = await primary.grant(zurich);
+      const used = await backup.promoteBy(grant, false);
+      const taken = await primary.promote();
+      expect([used.epoch.number, taken.epoch.number]).toEqual([2, 3]);
+      expect(await primary.site()).toMatchObject({ role: "primary", fenced: null, grant: null });
+      await primary.endGrant(grant.id, "promoted");
+      expect((await primary.site()).fenced).toBeNull();
+    });
+
+    it("of a primary that went back, or was superseded, goes on from its own head", async () => {
+      for (const fenced of [await behind(), await apart()]) {
+        const { head, epochSeen } = await fenced.primary.site();
+        const { epoch, from } = await fenced.primary.promote();
+        expect({ number: epoch.number, from }).toEqual({ number: epochSeen.number + 1, from: head });
+        expect(await fenced.primary.firstKnown([head])).toEqual(head);
+      }
+    });
+
+    it("forgets what was known of the peers, but not that they were known", async () => {
+      const { primary, backup } = await pair();
+      const row = await set(primary, newVault(), "x");
+      const { rows, through } = await primary.listAbove(origin.position, batch);
+      const rejected = [{ ...row, code: "row_malformed" as const }];
+      await primary.acknowledge(zurich, { through, rows, rejected, verified: true });
+      await primary.grant(geneva);
+      await primary.promote();
+      const [, known] = await primary.peers();
+      expect(known).toMatchObject({ site: zurich, acked: null, verified: null, diverged: false, repairs: 0 });
+      expect(await primary.listQuarantined(zurich, origin.position, 10)).toEqual([]);
+      await backup.promote();
+      expect((await backup.peers()).map(({ site, acked }) => [site, acked])).toEqual([
+        [calgary, null],
+        [geneva, null],
+      ]);
+    });
+
+    it("is followed by the backups that it did not leave behind", async () => {
+      const { primary, backup } = await pair();
+      const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
+      await drain(primary, third);
+      await backup.promote();
+      await fill(backup, 2);
+      await drain(backup, third);
+      expect(await third.site()).toMatchObject({ epoch: (await backup.site()).epoch });
+      expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
+    });
+  });
+
+  describe("coming home", () => {
+    it("puts the rows above the common point aside and leaves a backup at that point", async () => {
+      const { primary, backup, fork, clock } = await apart();
+      const alone = (await allRows(primary)).filter(({ position }) => position.seq > fork.position.seq);
+      expect(await primary.rejoin(await winnerOf(backup, fork))).toEqual({ putAside: alone.length });
+      expect(await primary.site()).toMatchObject({
+        role: "backup",
+        fenced: null,
+        head: fork,
+        epochSeen: (await backup.site()).epoch,
+        verified: null,
+        isComplete: false,
+        primary: null,
+        grant: null,
+      });
+      expect(await primary.timeline()).toEqual(await backup.timeline());
+      const { rows, waiting } = await primary.aside(100);
+      expect(waiting).toBe(alone.length);
+      expect(rows.map(({ key }) => formatKey(key)).toSorted()).toEqual(
+        alone.map(({ key }) => formatKey(key)).toSorted(),
+      );
+      for (const row of rows)
+        expect(row).toMatchObject({ fork: fork.position, site: calgary, at: clock.now() });
+    });
+
+    it("lets the winner's pushes in, which make both sites equal", async () => {
+      const { primary, backup, fork } = await apart();
+      await fill(backup, 2);
+      await primary.rejoin(await winnerOf(backup, fork));
+      await drain(backup, primary);
+      expect(shared(await allRows(primary))).toEqual(shared(await allRows(backup)));
+      expect((await primary.digest()).digest).toEqual((await backup.digest()).digest);
+    });
+
+    it("repeated puts nothing aside twice, also after a restart", async () => {
+      const { primary, backup, fork } = await apart();
+      const winner = await winnerOf(backup, fork);
+      const { putAside } = await primary.rejoin(winner);
+      expect(await primary.rejoin(winner)).toEqual({ putAside: 0 });
+      const again = await reopen(primary);
+      expect(await again.rejoin(winner)).toEqual({ putAside: 0 });
+      expect((await again.aside(100)).waiting).toBe(putAside);
+    });
+
+    it("forgets the way that was gone alone: its points, its marks, what its peers had acknowledged", async () => {
+      const { primary, backup, fork } = await apart();
+      const alone = (await primary.site()).head;
+      await primary.rejoin(await winnerOf(backup, fork));
+      expect(await primary.firstKnown([alone])).toBeUndefined();
+      expect(await primary.firstKnown([fork])).toEqual(fork);
+      expect((await allRows(primary)).filter(({ dirty }) => dirty)).toEqual([]);
+      expect((await primary.peers()).map(({ acked }) => acked)).toEqual([null, null]);
+    });
+
+    it("goes back to the origin where nothing is common", async () => {
+      const { primary, backup } = await apart();
+      const rows = await allRows(primary);
+      expect(await primary.rejoin(await winnerOf(backup, origin))).toEqual({ putAside: rows.length });
+      expect((await primary.site()).head).toEqual(origin);
+      await drain(backup, primary);
+      expect(shared(await allRows(primary))).toEqual(shared(await allRows(backup)));
+    });
+
+    it("is for a backup too that went another way than the winner", async () => {
+      const { primary, backup } = await pair();
+      const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
+      await fill(primary, 2);
+      await drain(primary, third);
+      const fork = (await backup.promote()).from;
+      expect(await third.rejoin(await winnerOf(backup, fork))).toEqual({ putAside: 3 });
+      await drain(backup, third);
+      expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
+    });
+
+    it("of hundreds of rows is one step to everybody else", async () => {
+      const { primary, backup, fork } = await apart();
+      const { keys } = await fill(primary, 0).catch(() => ({ keys: [] }));
+      expect(keys).toEqual([]);
+      await primary.promote();
+      const vault = newVault();
+      await set(primary, vault, "v");
+      const many = Array.from({ length: 450 }, () => newEntry(vault.vaultId));
+      await primary.write({
+        keys: many,
+        decide: () => many.map((key) => ({ key, body: new Uint8Array(9) })),
+      });
+      await backup.recordEpoch((await primary.site()).epoch);
+      await backup.promote();
+      await primary.recordEpoch((await backup.site()).epoch);
+      const rejoining = primary.rejoin(await winnerOf(backup, fork));
+      expect(await rejoining).toEqual({ putAside: 454 });
+      await drain(backup, primary);
+      expect((await primary.digest()).digest).toEqual((await backup.digest()).digest);
+    });
+
+    it("is refused to a primary in its right, to a lower epoch, and to a point it never stood at", async () => {
+      const { primary, backup } = await pair();
+      const timeline = await primary.timeline();
+      const { head } = await primary.site();
+      const winner = { epoch: { number: 9, id: "nine" }, timeline, common: head };
+      await expect(primary.rejoin(winner)).rejects.toMatchObject({ code: "not_fenced" });
+      await primary.recordEpoch({ number: 2, id: "two" });
+      const wrong = [
+        { ...winner, epoch: { number: 1, id: "zzz" } },
+        { ...winner, epoch: (await primary.site()).epoch },
+        { ...winner, common: strange },
+        { ...winner, common: { ...head, position: { epoch: 1, seq: 99 } } },
+      ];
+      for (const one of wrong) {
+        await expect(primary.rejoin(one)).rejects.toMatchObject({ code: "winner_unknown" });
+      }
+      expect((await primary.site()).role).toBe("primary");
+      await expect(backup.rejoin({ ...winner, common: strange })).rejects.toMatchObject({
+        code: "winner_unknown",
+      });
+    });
+  });
+}
+
+function backupOf(name: string): typeof zurich {
+  return name as typeof zurich;
+}

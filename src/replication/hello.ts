@@ -4,8 +4,8 @@ import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random, Transport } from "../core/ports.ts";
 import type { SiteStore } from "../core/store.ts";
-import { decodeHello, encodeIdentity, encodeRefused } from "../protocol/replication-frames.ts";
-import { readFrame } from "./backup/apply.ts";
+import { decodeHello, encodeHelloReply } from "../protocol/identity-frames.ts";
+import { readFrame, refusalReply } from "./backup/admission.ts";
 import { identityOf } from "./identity.ts";
 
 export type HelloOptions = {
@@ -46,7 +46,8 @@ async function isAnswered({
   try {
     const own = identityOf(await store.site());
     const answer = await transport.hello(own, publicUrl, abort);
-    if (answer.kind !== "answered" || answer.identity.site !== peer) return false;
+    if ((answer.kind !== "answered" && answer.kind !== "refused") || answer.identity?.site !== peer)
+      return false;
     if (answer.identity.realm === own.realm) await store.recordEpoch(answer.identity.epoch);
     return true;
   } catch (error) {
@@ -72,10 +73,12 @@ export async function receiveHello(
   const site = await store.site();
   const theirs = hello.identity.realm;
   if (theirs !== null && site.realm !== null && theirs !== site.realm) {
-    return { status: 409, body: encodeRefused("other_realm", identityOf(site)) };
+    return refusalReply("other_realm", identityOf(site));
   }
   // An empty backup has no realm yet, and the epochs of one that it may never join are no measure for it.
   if (theirs !== null && theirs === site.realm) await store.recordEpoch(hello.identity.epoch);
   onHello();
-  return { status: 200, body: encodeIdentity(identityOf(await store.site())) };
+  const now = await store.site();
+  const reply = { timeline: await store.timeline(), verifiedAt: now.verified?.at ?? null };
+  return { status: 200, body: encodeHelloReply(identityOf(now), reply) };
 }

@@ -1,12 +1,14 @@
-import type { Identity, Push } from "../core/push.ts";
-import type { HelloAnswer, PushAnswer, Transport } from "../core/ports.ts";
+import type { HelloAnswer, PeerAnswer, PushAnswer, Transport } from "../core/ports.ts";
+import { encodeAside, readAsideReply } from "../protocol/aside-frames.ts";
+import { encodeHello, readHelloReply, readIdentity, readRefusal } from "../protocol/identity-frames.ts";
+import { encodePush, readApplied, readRefused } from "../protocol/push-frames.ts";
+import { encodeRepair, readRepairReply } from "../protocol/repair-frames.ts";
 import {
-  encodeHello,
-  encodePush,
-  readApplied,
-  readIdentity,
-  readRefused,
-} from "../protocol/replication-frames.ts";
+  encodeGrantRequest,
+  encodeLocate,
+  readGrantReply,
+  readLocateReply,
+} from "../protocol/role-frames.ts";
 
 /** What came back from a peer: the body is parsed JSON, or undefined where it was none. */
 export type Reply = { readonly status: number; readonly body: unknown };
@@ -25,14 +27,30 @@ export interface Exchange {
 
 export const applyPath = "/api/replication/apply";
 export const helloPath = "/api/replication/hello";
+export const locatePath = "/api/replication/locate";
+export const grantPath = "/api/replication/grant";
+export const repairPath = "/api/replication/repair";
+export const asidePath = "/api/replication/aside";
 
 /**
  * The meaning of a peer's answers, whatever carries them. Only an answer that is whole and makes sense counts as one; every
  * other is a failed attempt, which may have been applied all the same.
  */
 export function makeTransport(exchange: Exchange): Transport {
+  const ask = async <T extends object>(
+    { path, json }: { readonly path: string; readonly json: string },
+    read: (body: unknown) => T | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: PeerAnswer<T>; readonly bytes: number }> => {
+    try {
+      const { reply, bytes } = await exchange.post(path, json, signal);
+      return { answer: readPeerAnswer(reply, read), bytes };
+    } catch (error) {
+      return { answer: { kind: "failed", error: describe(error) }, bytes: 0 };
+    }
+  };
   return {
-    async push(push: Push, signal: AbortSignal) {
+    async push(push, signal) {
       try {
         const { reply, bytes } = await exchange.post(applyPath, encodePush(push), signal);
         return { answer: readPushAnswer(reply), bytes };
@@ -40,13 +58,28 @@ export function makeTransport(exchange: Exchange): Transport {
         return { answer: { kind: "failed", error: describe(error) }, bytes: 0 };
       }
     },
-    async hello(identity: Identity, publicUrl: string, signal: AbortSignal) {
-      try {
-        const { reply } = await exchange.post(helloPath, encodeHello({ identity, publicUrl }), signal);
-        return readHelloAnswer(reply);
-      } catch (error) {
-        return { kind: "failed", error: describe(error) };
-      }
+    async hello(identity, publicUrl, signal): Promise<HelloAnswer> {
+      const json = encodeHello({ identity, publicUrl });
+      return (await ask({ path: helloPath, json }, readHelloReply, signal)).answer;
+    },
+    async locate(identity, points, signal) {
+      const json = encodeLocate({ identity, points });
+      return (await ask({ path: locatePath, json }, readLocateReply, signal)).answer;
+    },
+    async grant(identity, message, signal) {
+      const json = encodeGrantRequest({ identity, message });
+      return (await ask({ path: grantPath, json }, readGrantReply, signal)).answer;
+    },
+    repair(request, signal) {
+      const read = (body: unknown) => {
+        const reply = readRepairReply(body);
+        return reply?.step === request.step ? { reply } : undefined;
+      };
+      return ask({ path: repairPath, json: encodeRepair(request) }, read, signal);
+    },
+    async aside(identity, step, signal) {
+      const json = encodeAside({ identity, step });
+      return (await ask({ path: asidePath, json }, readAsideReply, signal)).answer;
     },
   };
 }
@@ -62,10 +95,23 @@ function readPushAnswer({ status, body }: Reply): PushAnswer {
   return refused ? { kind: "refused", ...refused } : { kind: "failed", error: `answered ${status}` };
 }
 
-function readHelloAnswer({ status, body }: Reply): HelloAnswer {
+/** 413 is the one refusal that a proxy may make in the peer's place, without a word of the peer's. */
+function readPeerAnswer<T extends object>(
+  { status, body }: Reply,
+  read: (body: unknown) => T | undefined,
+): PeerAnswer<T> {
+  const identity = readIdentity(body);
+  if (status === 200) {
+    const content = read(body);
+    if (!identity || !content) return { kind: "failed", error: "the answer makes no sense" };
+    return { kind: "answered", identity, ...content };
+  }
   if (status === 401) return { kind: "unauthorized" };
-  const identity = status === 200 || status === 409 ? readIdentity(body) : undefined;
-  return identity ? { kind: "answered", identity } : { kind: "failed", error: `answered ${status}` };
+  if (status === 413)
+    return { kind: "refused", code: "body_too_large", identity: identity ?? null, detail: "" };
+  const refusal = status >= 400 ? readRefusal(body) : undefined;
+  if (!refusal) return { kind: "failed", error: `answered ${status}` };
+  return { kind: "refused", identity: identity ?? null, ...refusal };
 }
 
 /** An error's code where it has one: messages may hold an address with more in it than an alert should carry. */

@@ -12,7 +12,7 @@ import type {
   RefusedRow,
   SiteStore,
 } from "../../core/store.ts";
-import { decodeKey } from "../../protocol/replication-frames.ts";
+import { decodeKey } from "../../protocol/wire-rows.ts";
 
 /** Why an attempt came to nothing. `error` is for people and holds no address and no secret. */
 export type Failure = {

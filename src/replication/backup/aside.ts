@@ -1,0 +1,47 @@
+import type { EditionReply } from "../../core/edition.ts";
+import { compareEpochs, type Epoch } from "../../core/epoch.ts";
+import type { SiteName } from "../../core/ids.ts";
+import type { AsideReply, AsideStep } from "../../core/ports.ts";
+import type { PushRefusal } from "../../core/push.ts";
+import type { AsideStore, Site, SiteStore } from "../../core/store.ts";
+import { decodeAside, encodeAsideReply } from "../../protocol/aside-frames.ts";
+import { identityOf } from "../identity.ts";
+import { admit, readFrame, refusalReply } from "./admission.ts";
+import { answerRows } from "./answer-rows.ts";
+
+/**
+ * Shows the primary what this backup has put aside, and takes its decisions. Only the primary of this very epoch may decide:
+ * what one strikes that was superseded may be missing from the history that won.
+ * @throws Refusal `invalid_request`, `unauthorized`; the store's for a failing disk
+ */
+export async function receiveAside(
+  store: AsideStore & SiteStore,
+  peer: SiteName,
+  body: unknown,
+): Promise<EditionReply> {
+  const request = await readFrame(store, decodeAside(body));
+  if ("status" in request) return request;
+  const { identity, step } = request;
+  const admitted = await admit(store, peer, identity);
+  if ("status" in admitted) return admitted;
+  const code = judge(admitted.site, identity.epoch);
+  if (code) return refusalReply(code, identityOf(admitted.site));
+  const reply = await perform(store, step);
+  return { status: 200, body: encodeAsideReply(identityOf(await store.site()), reply) };
+}
+
+function judge({ role, epoch, epochSeen }: Site, sender: Epoch): PushRefusal | undefined {
+  if (compareEpochs(sender, epochSeen) < 0) return "stale_epoch";
+  if (role !== "backup") return "not_a_backup";
+  // It stands in an older epoch: the sender has to push first.
+  return compareEpochs(sender, epoch) > 0 ? "resume" : undefined;
+}
+
+async function perform(store: AsideStore, step: AsideStep): Promise<AsideReply> {
+  if (step.step === "settle") {
+    await store.settleAside(step.struck, step.taken);
+    return { rows: [], waiting: (await store.aside(1)).waiting };
+  }
+  const { rows, waiting } = await store.aside(step.limit);
+  return { rows: answerRows(rows, (row) => row.body?.length ?? 0), waiting };
+}

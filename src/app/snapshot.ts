@@ -5,9 +5,7 @@ import { Refusal } from "../core/errors.ts";
 import { errnoOf } from "../ops/config/secret-files.ts";
 import { freeBytes } from "../ops/disk.ts";
 import type { SnapshotAnswer } from "../protocol/admin.ts";
-import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
 import { type CopyProgress, copyDatabase } from "../store/sqlite/snapshot.ts";
-import { databasePath } from "./data-folder.ts";
 import { syncFolder } from "./new-data-folder.ts";
 import { systemRandom } from "./system-ports.ts";
 
@@ -43,22 +41,6 @@ export async function createSnapshot(options: SnapshotOptions): Promise<Snapshot
   } catch (error) {
     throw refusalAt(path, error);
   }
-}
-
-/**
- * The same for a site that does not run, whose data folder is locked meanwhile.
- * @throws Refusal `data_in_use`, `data_missing` besides
- */
-export async function createSnapshotOfStopped(
-  dataFolder: string,
-  options: Omit<SnapshotOptions, "database">,
-): Promise<SnapshotAnswer> {
-  using lock = lockDataFolder(dataFolder);
-  const database = databasePath(dataFolder);
-  if (!existsSync(database)) throw new Refusal("data_missing", `there is no site in ${dataFolder}`);
-  const made = await createSnapshot({ ...options, database });
-  void lock;
-  return made;
 }
 
 function draftName(): string {

@@ -1,3 +1,4 @@
+import type { AdminCall, AdminClient } from "./admin-client.ts";
 import type { Fields } from "./fields.ts";
 import { printable } from "./printable.ts";
 
@@ -33,4 +34,10 @@ function describe({ stage, done, total, ...rest }: Fields): string {
   const label = [name, ...others].join(" ");
   if (typeof done !== "number" || typeof total !== "number" || total <= 0) return label;
   return `${label} ${Math.min(100, Math.floor((done / total) * 100))} %`;
+}
+
+/** Has the site run a command and shows how far it is. */
+export async function callWithProgress(admin: AdminClient, call: AdminCall): Promise<Fields> {
+  using progress = progressLine();
+  return await admin.call({ ...call, onProgress: progress.show });
 }

@@ -15,6 +15,16 @@ export class CommandRefusal extends Refusal {
   }
 }
 
+/** The end of a command that has said already what came of it: nothing is left but its exit status. */
+export class CommandExit extends Error {
+  readonly status: ExitStatus;
+
+  constructor(status: ExitStatus) {
+    super(`ends with status ${status}`);
+    this.status = status;
+  }
+}
+
 /** A mistake in how a command was called. `remedy` says what would be right. */
 export function usageRefusal(detail: string, remedy: string): CommandRefusal {
   return new CommandRefusal("usage", detail, remedy);
@@ -27,6 +37,7 @@ export function remedyOf(refusal: Refusal): string {
 
 /** One readable line for anything that was thrown, and one more for each mistake; never a stack trace, never a token. */
 export function reportOf(error: unknown): Report {
+  if (error instanceof CommandExit) return { lines: [], status: error.status };
   if (!(error instanceof Refusal)) {
     return { lines: [line(describe(error), errorCodes.internal.remedy)], status: exitStatus.failed };
   }

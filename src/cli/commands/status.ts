@@ -1,34 +1,44 @@
 import type { Command } from "commander";
 import { Refusal } from "../../core/errors.ts";
+import { AdminClient } from "../admin-client.ts";
+import { addConfigOption, type ConfigOptions } from "../config-option.ts";
 import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
 import { cell, type Fields, isFields, objectsIn } from "../fields.ts";
 import { printJson, printLine, printPairs, printTable } from "../output.ts";
 import type { SiteClient } from "../site-client.ts";
 
-type Options = ConnectionOptions & { readonly json?: boolean };
+type Options = ConnectionOptions & ConfigOptions & { readonly json?: boolean };
 
 export function defineStatus(status: Command): void {
-  addConnectionOptions(status).addHelpText("after", examples).action(showStatus);
+  addConfigOption(addConnectionOptions(status)).addHelpText("after", examples).action(showStatus);
 }
 
 const examples = `
+With --config it asks the site on this machine, without a token; --url names any site.
+
 Examples:
+  dormouse status --config calgary.yaml
   dormouse status --url http://127.0.0.1:8200 --token-file calgary.operator.token
   dormouse status --json
 `;
 
 async function showStatus(options: Options): Promise<void> {
-  await withSite(options, async (site) => {
-    const status = await readStatus(site);
-    if (options.json === true) return printJson(status);
-    await printPairs(summaryOf(status));
-    if (!Array.isArray(status.peers) || status.peers.length === 0) return;
-    printLine("");
-    await printTable(
-      ["BACKUP", "STATE", "ACKED", "DIRTY", "LAG MS", "QUARANTINED", "LAST ACK", "LAST ERROR"],
-      objectsIn(status, "peers").map(peerRow),
-    );
-  });
+  const status = await findStatus(options);
+  if (options.json === true) return printJson(status);
+  await printPairs(summaryOf(status));
+  if (!Array.isArray(status.peers) || status.peers.length === 0) return;
+  printLine("");
+  await printTable(
+    ["BACKUP", "STATE", "ACKED", "DIRTY", "LAG MS", "QUARANTINED", "LAST ACK", "LAST ERROR"],
+    objectsIn(status, "peers").map(peerRow),
+  );
+}
+
+/** A URL is the more special wish: the configuration may be named by an environment that is always there. */
+async function findStatus(options: Options): Promise<Fields> {
+  const { config, url } = options;
+  if (config === undefined || config === "" || url !== undefined) return await withSite(options, readStatus);
+  return await (await AdminClient.of(options)).call({ command: "status" });
 }
 
 /** A community site has no replication to ask for: what there is to say stands in its health. */

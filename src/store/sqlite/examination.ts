@@ -1,4 +1,5 @@
 import Sqlite from "better-sqlite3";
+import { formatPosition } from "../../core/position.ts";
 import type { Role } from "../../core/push.ts";
 import type { Fence } from "../../core/store.ts";
 import { Connection } from "./connection.ts";
@@ -11,6 +12,8 @@ export type Examination = {
   readonly site: string;
   readonly role: Role;
   readonly fenced: Fence | null;
+  /** The head, as `1:52`. */
+  readonly position: string;
   /** Whether the next start brings the schema up to date. */
   readonly isOlder: boolean;
   /** What SQLite's full check found, at most 20 lines; empty where the database is whole. */
@@ -33,9 +36,17 @@ export function examineDatabase(path: string): Examination {
       integrity_check: string;
     }[];
     const lines = found.map(({ integrity_check }) => integrity_check);
-    const { site, role, fenced } = readSite(new Connection(database.connection));
+    const { site, role, fenced, head } = readSite(new Connection(database.connection));
     const isOlder = schemaVersion(database.connection) < newestVersion(migrations);
-    return { site, role, fenced, isOlder, damage: lines.length === 1 && lines[0] === "ok" ? [] : lines };
+    const position = formatPosition(head.position);
+    return {
+      site,
+      role,
+      fenced,
+      position,
+      isOlder,
+      damage: lines.length === 1 && lines[0] === "ok" ? [] : lines,
+    };
   } catch (error) {
     throw refusalOf(error);
   }

@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, Refusal } from "../../core/errors.ts";
 import type { Role } from "../../core/push.ts";
-import { type Examination, examineDatabase } from "./examination.ts";
+import { examineDatabase } from "./examination.ts";
 
 export type CopyRequest = {
   /** The database file of a site, running or not. */
@@ -62,26 +62,29 @@ export async function copyDatabase(
   throw new Error("the thread that makes a snapshot ended without a word");
 }
 
-/** Whose snapshot a file is. */
-export type SnapshotContents = { readonly site: string; readonly role: Role };
+/** Whose snapshot a file is, and of which moment. */
+export type SnapshotContents = {
+  readonly site: string;
+  readonly role: Role;
+  /** The head, as `1:52`. */
+  readonly position: string;
+};
 
 /**
  * Reads a snapshot whole and changes nothing. Blocks: for a process of its own.
+ * @param name what the file is called in refusals, where it is itself a copy
  * @throws Refusal `snapshot_invalid` where the file is none, or is damaged; `database_newer`
  */
-export function examineSnapshot(path: string): SnapshotContents {
-  refuseLiveFile(path);
-  const { site, role, damage } = examine(path);
-  if (damage.length > 0) throw new Refusal("snapshot_invalid", `${path} is damaged: ${damage[0]}`);
-  return { site, role };
-}
-
-function examine(path: string): Examination {
+export function examineSnapshot(path: string, name: string = path): SnapshotContents {
+  refuseLiveFile(path, name);
   try {
-    return examineDatabase(path);
+    const { site, role, position, damage } = examineDatabase(path);
+    if (damage.length === 0) return { site, role, position };
+    throw new Refusal("snapshot_invalid", `${name} is damaged: ${damage[0]}`);
   } catch (error) {
-    if (!(error instanceof Refusal) || error.code === "database_newer") throw error;
-    throw new Refusal("snapshot_invalid", error.message);
+    if (!(error instanceof Refusal)) throw error;
+    if (error.code === "snapshot_invalid" || error.code === "database_newer") throw error;
+    throw new Refusal("snapshot_invalid", error.message.replace(path, name));
   }
 }
 
@@ -89,7 +92,7 @@ function examine(path: string): Examination {
 const logged = 2;
 
 /** A database file that was copied while it lay in a data folder may lack what its log held, and nobody could tell. */
-function refuseLiveFile(path: string): void {
+function refuseLiveFile(path: string, name: string): void {
   const header = Buffer.alloc(20);
   const file = openSync(path, "r");
   try {
@@ -98,6 +101,6 @@ function refuseLiveFile(path: string): void {
     closeSync(file);
   }
   if (header[18] !== logged) return;
-  const detail = `${path} is a database file that was copied as it lay: what its log held may be missing`;
+  const detail = `${name} is a database file that was copied as it lay: what its log held may be missing`;
   throw new Refusal("snapshot_invalid", detail);
 }

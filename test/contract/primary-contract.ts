@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Position } from "../../src/core/position.ts";
 import type { StoredRow } from "../../src/core/row.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Peer, Store } from "../../src/core/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import {
   batch,
@@ -18,6 +18,16 @@ import {
 
 const start: Position = { epoch: 0, seq: 0 };
 
+/** A peer that has not answered yet. */
+const unheardOf: Peer = {
+  site: zurich,
+  acked: null,
+  lastAckAt: null,
+  verified: null,
+  diverged: false,
+  repairs: 0,
+};
+
 /** What a primary keeps of its backups: marks, acked, listing, quarantine, history. */
 export function primaryContract({ open, reopen }: StoreUnderTest): void {
   const primary = async (...peers: (typeof zurich)[]): Promise<{ store: Store; clock: VirtualClock }> => {
@@ -29,7 +39,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
 
   const acknowledgeAll = async (store: Store, peer = zurich): Promise<void> => {
     const { rows, through } = await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 });
-    await store.acknowledge(peer, { through, rows, rejected: [] });
+    await store.acknowledge(peer, { through, rows, rejected: [], verified: null });
   };
 
   const dirtyRows = async (store: Store): Promise<StoredRow[]> =>
@@ -78,7 +88,12 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(store, 2);
       const pushed = await store.listAbove(start, batch);
       const changed = await set(store, keys[0] ?? newVault(), "changed");
-      await store.acknowledge(zurich, { through: pushed.through, rows: pushed.rows, rejected: [] });
+      await store.acknowledge(zurich, {
+        through: pushed.through,
+        rows: pushed.rows,
+        rejected: [],
+        verified: null,
+      });
       expect((await dirtyRows(store)).map(({ position }) => position)).toEqual([changed.position]);
     });
 
@@ -132,7 +147,12 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich);
       await fill(store, 4);
       const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      await store.acknowledge(zurich, { through: half.through, rows: half.rows, rejected: [] });
+      await store.acknowledge(zurich, {
+        through: half.through,
+        rows: half.rows,
+        rejected: [],
+        verified: null,
+      });
       await acknowledgeAll(store);
       expect(await store.resumeFrom(zurich, half.through, [])).toBe("known");
       expect(await store.markDirtyAbove(100)).toBe(3);
@@ -160,6 +180,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
         through: (await store.listAbove(start, { rows: 1, bytes: 100 })).through,
         rows: [],
         rejected: [],
+        verified: null,
       });
       expect(await store.backlog(zurich)).toEqual({
         dirty: 1,
@@ -261,12 +282,17 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store, clock } = await primary(zurich);
       await fill(store, 3);
       const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      expect(await store.peers()).toEqual([{ site: zurich, acked: null, lastAckAt: null }]);
+      expect(await store.peers()).toEqual([unheardOf]);
       await acknowledgeAll(store);
       await clock.advance(500);
-      await store.acknowledge(zurich, { through: half.through, rows: half.rows, rejected: [] });
+      await store.acknowledge(zurich, {
+        through: half.through,
+        rows: half.rows,
+        rejected: [],
+        verified: null,
+      });
       const { head } = await store.site();
-      expect(await store.peers()).toEqual([{ site: zurich, acked: head, lastAckAt: clock.now() }]);
+      expect(await store.peers()).toEqual([{ ...unheardOf, acked: head, lastAckAt: clock.now() }]);
     });
 
     it("of a point of another history, or by a stranger, changes nothing", async () => {
@@ -274,9 +300,13 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await fill(store, 1);
       const { head } = await store.site();
       const other = { position: head.position, chain: new Uint8Array(32).fill(7) };
-      expect(await store.acknowledge(zurich, { through: other, rows: [], rejected: [] })).toBe("unknown");
-      expect(await store.acknowledge(geneva, { through: head, rows: [], rejected: [] })).toBe("unknown");
-      expect(await store.peers()).toEqual([{ site: zurich, acked: null, lastAckAt: null }]);
+      expect(
+        await store.acknowledge(zurich, { through: other, rows: [], rejected: [], verified: null }),
+      ).toBe("unknown");
+      expect(await store.acknowledge(geneva, { through: head, rows: [], rejected: [], verified: null })).toBe(
+        "unknown",
+      );
+      expect(await store.peers()).toEqual([unheardOf]);
       expect(await dirtyRows(store)).toHaveLength(2);
     });
 
@@ -307,7 +337,12 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     const refuse = async (store: Store, row: StoredRow, peer = zurich): Promise<void> => {
       const { rows, through } = await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 });
       const { key, position } = row;
-      await store.acknowledge(peer, { through, rows, rejected: [{ key, position, code: "row_too_large" }] });
+      await store.acknowledge(peer, {
+        through,
+        rows,
+        rejected: [{ key, position, code: "row_too_large" }],
+        verified: null,
+      });
     };
 
     it("holds a row that a peer refused, dirty but counted apart", async () => {
@@ -329,7 +364,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const row = await set(store, newVault(), "bad");
       const { key, position } = row;
       const rejected = [{ key, position, code: "too_large" as const }];
-      await store.acknowledge(zurich, { through: head, rows: [], rejected });
+      await store.acknowledge(zurich, { through: head, rows: [], rejected, verified: null });
       expect(await store.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
       expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
     });
@@ -365,7 +400,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const row = await set(store, keys[0] ?? newVault(), "bad");
       await refuse(store, row);
       const { head } = await store.site();
-      await store.acknowledge(zurich, { through: head, rows: [row], rejected: [] });
+      await store.acknowledge(zurich, { through: head, rows: [row], rejected: [], verified: null });
       expect(await store.listQuarantined(zurich, start, 10)).toEqual([]);
       expect(await dirtyRows(store)).toEqual([]);
     });
@@ -380,6 +415,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
         through,
         rows: [pushed],
         rejected: [{ ...pushed, code: "row_malformed" }],
+        verified: null,
       });
       expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 0 });
     });
@@ -390,12 +426,13 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const older = await set(store, key, "fine");
       const { through } = await store.listAbove(start, batch);
       await refuse(store, await set(store, key, "bad"));
-      await store.acknowledge(zurich, { through, rows: [older], rejected: [] });
+      await store.acknowledge(zurich, { through, rows: [older], rejected: [], verified: null });
       expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
       await store.acknowledge(zurich, {
         through,
         rows: [older],
         rejected: [{ ...older, code: "row_malformed" }],
+        verified: null,
       });
       expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
     });
@@ -418,7 +455,12 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { vault } = await fill(store, 3);
       const renamed = await set(store, vault, "renamed");
       const { rows, through } = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      await store.acknowledge(zurich, { through, rows, rejected: [{ ...renamed, code: "row_malformed" }] });
+      await store.acknowledge(zurich, {
+        through,
+        rows,
+        rejected: [{ ...renamed, code: "row_malformed" }],
+        verified: null,
+      });
       expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 1 });
       expect(await store.backlogOfAll()).toMatchObject({ dirty: 1, quarantined: 1 });
     });
@@ -441,7 +483,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it.each([
       ["above the head", { epoch: 1, seq: 9 }],
       ["under another chain", { epoch: 1, seq: 2 }],
-      ["of an epoch unheard of", { epoch: 0, seq: 2 }],
+      ["of an epoch still to come", { epoch: 2, seq: 2 }],
     ])("fences the site when it is %s", async (_, position) => {
       const { store } = await primary(zurich);
       await fill(store, 3);
@@ -450,6 +492,15 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect((await store.site()).fenced).toBe("primary_behind");
       expect((await store.peers())[0]?.acked).toBeNull();
       await expect(set(store, newVault(), "x")).rejects.toMatchObject({ code: "site_fenced" });
+    });
+
+    it("of an earlier epoch is foreign: that backup went another way, and this site is in its right", async () => {
+      const { store } = await primary(zurich);
+      await fill(store, 3);
+      const [site, peers] = [await store.site(), await store.peers()];
+      const point = { position: { epoch: 0, seq: 2 }, chain: new Uint8Array(32).fill(1) };
+      expect(await store.resumeFrom(zurich, point, [])).toBe("foreign");
+      expect([await store.site(), await store.peers()]).toEqual([site, peers]);
     });
 
     it("leaves a site superseded that was so before", async () => {

@@ -79,7 +79,7 @@ export async function fill(
 export async function pushOf(primary: Store, listing: Listing, changes: Partial<Push> = {}): Promise<Push> {
   const { site } = await primary.site();
   const timeline: readonly Promotion[] = await primary.timeline();
-  const { after, through, epoch, realm } = listing;
+  const { after, through, points, digest, except, epoch, realm } = listing;
   const rows = listing.rows.map((row) => ({ kind: "row" as const, row }));
   const publicUrl = `https://${site}.example`;
   return {
@@ -91,7 +91,9 @@ export async function pushOf(primary: Store, listing: Listing, changes: Partial<
     timeline,
     after,
     through,
-    digest: null,
+    points,
+    digest,
+    except,
     rows,
     ...changes,
   };
@@ -104,9 +106,10 @@ export async function drain(primary: Store, backup: Store, limit: BatchLimit = b
   for (let pushes = 1; ; pushes += 1) {
     const acked = (await primary.peers()).find(({ site }) => site === peer)?.acked;
     if (!acked) throw new Error(`${peer} is no peer with a known point`);
-    const listing = await primary.listAbove(acked.position, limit);
-    expectApplied(await backup.applyPush(await pushOf(primary, listing)));
-    await primary.acknowledge(peer, { through: listing.through, rows: listing.rows, rejected: [] });
+    const { rows, through, ...listing } = await primary.listAbove(acked.position, limit, peer);
+    const push = await pushOf(primary, { rows, through, ...listing });
+    const { verified } = expectApplied(await backup.applyPush(push));
+    await primary.acknowledge(peer, { through, rows, rejected: [], verified });
     if (listing.isLast) return pushes;
   }
 }

@@ -1,3 +1,4 @@
+import { bytesEqual } from "../../core/bytes.ts";
 import { compareEpochs } from "../../core/epoch.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
@@ -12,22 +13,33 @@ import {
   wireKeyOf,
 } from "../../core/push.ts";
 import { isIntact, type Row, rowBodyBytesMax } from "../../core/row.ts";
-import type { ApplyOutcome } from "../../core/store.ts";
+import type { ApplyOutcome, Verified } from "../../core/store.ts";
+import { countWaiting, forgetTaken, waitAgain } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
-import { addRejection, dropRejection, hasRejections, readRejections } from "./rejections.ts";
-import { readOutline } from "./replicated-tables.ts";
+import { pruneInSlices, pruneLeft } from "./history-pruning.ts";
+import { addRejection, dropRejection, hasRejections, readRejections, wireKeyName } from "./rejections.ts";
+import { readOutline, type RowOutline } from "./replicated-tables.ts";
 import { readTimeline, sameTimeline, writeTimeline } from "./site-record.ts";
+import { digestWithout } from "./stored-buckets.ts";
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
+import { yieldToPromoted } from "./used-grant.ts";
 
 /** Rows applied in one step. */
 const sliceRows = 200;
+
+/** Points recorded in one step. */
+const slicePoints = 1_000;
+
+/** Points of the history looked at with each push, besides as many as it brings. */
+const prunedPerPush = 200;
 
 type Tally = { accepted: number; ignored: number; hasRejections: boolean; readonly refused: Rejection[] };
 
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
   const { connection } = tx;
+  yield* yieldToPromoted(tx, push, now);
   const code = judge(tx, push);
   // The epochs of another realm are no measure for this one's, and an empty backup has taken over none yet.
   if (code === undefined || (code !== "other_realm" && tx.site().realm !== null)) recordEpoch(tx, push.epoch);
@@ -39,10 +51,14 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
     if (index > 0 && index % sliceRows === 0) yield;
     applyRow(tx, pushed, hash, tally);
   }
-  moveWatermark(tx, push, now);
+  yield* recordPoints(tx, push);
+  const verified = proveEqual(tx, push, hash, tally.refused);
+  moveWatermark(tx, push, verified === true ? { position: push.through.position, at: now } : null, now);
+  yield* pruneInSlices(tx, prunedPerPush + push.points.length);
   const { accepted, ignored, refused } = tally;
   const rejected = tally.hasRejections ? readRejections(connection, refused) : [];
-  return { kind: "applied", receiver: receiverOf(tx), accepted, ignored, rejected };
+  const aside = countWaiting(connection);
+  return { kind: "applied", receiver: receiverOf(tx), accepted, ignored, rejected, verified, aside };
 }
 
 /** What this site answers: its epoch is the highest it has seen, so that a primary that is none any more learns of it. */
@@ -67,10 +83,16 @@ function applyRow(tx: Transaction, pushed: PushedRow, hash: Hash, tally: Tally):
   const isNew = replaces(row, stored);
   const code = isNew ? faultOf(row, hash) : undefined;
   if (code) return refuseRow(connection, { key: wireKeyOf(row.key), position: row.position, code }, tally);
-  if (isNew) tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
+  if (isNew) takeRow(tx, stored, row);
   if (isNew) tally.accepted += 1;
   else tally.ignored += 1;
   if (tally.hasRejections) dropRejection(connection, wireKeyOf(row.key), row.position);
+}
+
+function takeRow(tx: Transaction, stored: RowOutline | undefined, row: Row): void {
+  tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
+  if (stored) pruneLeft(tx.connection, stored.position);
+  if (row.key.kind === "stranded") forgetTaken(tx.connection, row.key.strandedId);
 }
 
 function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): void {
@@ -84,15 +106,46 @@ function faultOf(row: Row, hash: Hash): "row_too_large" | "row_hash_wrong" | und
   return isIntact(hash, row) ? undefined : "row_hash_wrong";
 }
 
+/** With them this history is as dense as the primary's, and whoever stood at one of them is known here too. */
+function* recordPoints({ connection }: Transaction, { after, through, points }: Push): Steps<void> {
+  for (const [index, point] of points.entries()) {
+    if (index > 0 && index % slicePoints === 0) yield;
+    const isBetween =
+      comparePositions(point.position, after.position) > 0 &&
+      comparePositions(point.position, through.position) < 0;
+    if (isBetween) recordPoint(connection, point, false);
+  }
+}
+
+/**
+ * Whether this site's rows are the sender's, but for those that it has refused; null where there is nothing to compare: a row
+ * that is refused only now is still in the sender's digest, and the next one will leave it out.
+ */
+function proveEqual(
+  tx: Transaction,
+  { digest, except }: Push,
+  hash: Hash,
+  refused: readonly Rejection[],
+): boolean | null {
+  if (digest === null) return null;
+  const named = new Set(except.map((key) => wireKeyName(wireKeyOf(key))));
+  if (refused.some(({ key }) => !named.has(wireKeyName(key)))) return null;
+  const held = except.map((key) => readOutline(tx.connection, key)).filter((row) => row !== undefined);
+  return bytesEqual(digestWithout(tx.buckets(), held, hash), digest);
+}
+
 /** Every applied point is one that the primary may hear named again, so none is ever pruned. */
-function moveWatermark(tx: Transaction, push: Push, now: number): void {
+function moveWatermark(tx: Transaction, push: Push, verified: Verified | null, now: number): void {
   const site = tx.site();
+  if (compareEpochs(push.epoch, site.epoch) > 0) waitAgain(tx.connection);
   tx.saveSite({
     ...site,
     realm: push.realm,
     epoch: compareEpochs(push.epoch, site.epoch) > 0 ? push.epoch : site.epoch,
     head: push.through,
     primary: { site: push.site, url: push.publicUrl, lastPushAt: now },
+    verified: verified ?? site.verified,
+    isComplete: site.isComplete || verified !== null,
   });
   recordPoint(tx.connection, push.through, true);
   if (!sameTimeline(readTimeline(tx.connection), push.timeline)) writeTimeline(tx.connection, push.timeline);

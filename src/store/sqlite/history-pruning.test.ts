@@ -37,7 +37,9 @@ function behind<T>(store: SqliteStore, work: (connection: Connection) => T): T {
 }
 
 function prune(store: SqliteStore, changesKept: number, pointsMax = 1_000): void {
-  behind(store, (connection) => pruneHistory(new Transaction(connection), { changesKept, pointsMax }));
+  behind(store, (connection) =>
+    pruneHistory(new Transaction(connection, ports.hash), { changesKept, pointsMax }),
+  );
 }
 
 function seqs(store: SqliteStore): number[] {
@@ -69,7 +71,7 @@ describe("the history", () => {
     prune(store, 5);
     expect(seqs(store)).toHaveLength(21);
     const { head } = await store.site();
-    await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
+    await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
     prune(store, 5);
     expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
   });
@@ -95,10 +97,15 @@ describe("the history", () => {
       const key = await churn(store, 7);
       const { head } = await store.site();
       if (how === "by an acknowledgement")
-        await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
+        await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
       else await store.resumeFrom(zurich, head, []);
       for (let seq = 8; seq <= 20; seq += 1) await set(store, key, `version ${seq}`);
-      await store.acknowledge(zurich, { through: (await store.site()).head, rows: [], rejected: [] });
+      await store.acknowledge(zurich, {
+        through: (await store.site()).head,
+        rows: [],
+        rejected: [],
+        verified: null,
+      });
       prune(store, 5);
       expect(seqs(store)).toContain(7);
     },
@@ -147,12 +154,14 @@ describe("a listing from a pruned history", () => {
     expect((await backup.site()).head).toEqual((await store.site()).head);
   });
 
-  it("of a former backup goes on to a point that it was pushed to, where none lies within the limit", async () => {
+  /** Sizes of the batches with which a former backup of 29 entries would fill another site, at most four rows each. */
+  const sizesOfFormer = async (spoil: (connection: Connection) => void): Promise<number[]> => {
     const [store, former, other] = [memory("primary"), memory("backup"), memory("backup")];
     await store.configurePeers([zurich]);
     await fill(store, 29);
     await drain(store, former, { rows: 10, bytes: 2 ** 20 });
     behind(former, (connection) => connection.run("UPDATE site SET role = 'primary'"));
+    behind(former, spoil);
     await former.configurePeers([zurich]);
     const sizes: number[] = [];
     for (let after = { epoch: 0, seq: 0 }, isLast = false; !isLast; ) {
@@ -161,9 +170,18 @@ describe("a listing from a pruned history", () => {
       after = listing.through.position;
       sizes.push(listing.rows.filter(({ key }) => key.kind === "entry").length);
     }
-    expect(sizes).toEqual([9, 10, 10]);
     await drain(former, other, { rows: 4, bytes: 2 ** 20 });
     expect(shared(await allRows(other))).toEqual(shared(await allRows(store)));
+    return sizes;
+  };
+
+  it("of a former backup ends wherever the primary's could: it was told every point", async () => {
+    expect(await sizesOfFormer(() => undefined)).toEqual([3, 4, 4, 4, 4, 4, 4, 2]);
+  });
+
+  it("of one that knows only what it was pushed to goes on to such a point, where none lies within the limit", async () => {
+    const forget = "DELETE FROM history WHERE acknowledged = 0";
+    expect(await sizesOfFormer((connection) => connection.run(forget))).toEqual([9, 10, 10]);
   });
 });
 
@@ -175,14 +193,16 @@ describe("a database that is put back under a running store", () => {
     const [image, site] = [store.serialize(), await store.site()];
     const lost = await set(store, keys[0] ?? newVault(), "lost");
     const { head } = await store.site();
-    await store.acknowledge(zurich, { through: head, rows: [lost], rejected: [] });
+    await store.acknowledge(zurich, { through: head, rows: [lost], rejected: [], verified: null });
     store.replaceDatabase(image);
     expect(await store.site()).toEqual(site);
     expect((await store.peers())[0]?.acked).toBeNull();
     const again = await set(store, keys[1] ?? newVault(), "another");
     expect(again.position).toEqual(lost.position);
     expect((await store.site()).head).not.toEqual(head);
-    expect(await store.acknowledge(zurich, { through: head, rows: [], rejected: [] })).toBe("unknown");
+    expect(await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null })).toBe(
+      "unknown",
+    );
     expect(await store.resumeFrom(zurich, head, [])).toBe("unknown");
     expect((await store.site()).fenced).toBe("primary_behind");
   });

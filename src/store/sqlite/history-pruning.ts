@@ -3,7 +3,7 @@ import type { Connection } from "./connection.ts";
 import { pointAtOrAbove, pointAtOrBelow } from "./history.ts";
 import { lowestAcked } from "./peers.ts";
 import { replicatedTables } from "./replicated-tables.ts";
-import type { Transaction } from "./transaction.ts";
+import type { Steps, Transaction } from "./transaction.ts";
 
 /** Points of the last so many changes are kept, whatever else is true of them. */
 export const changesKept = 100_000;
@@ -16,18 +16,30 @@ export type Pruning = {
 
 type Candidate = { epoch: number; seq: number; acknowledged: number };
 
+/** Points looked at in one step. */
+const slicePoints = 200;
+
+/** Prunes up to so many points of the history, letting other work run in between. */
+export function* pruneInSlices(tx: Transaction, pointsMax: number): Steps<void> {
+  for (let left = pointsMax; left > 0; left -= slicePoints) {
+    const looked = pruneHistory(tx, { pointsMax: Math.min(left, slicePoints), changesKept });
+    if (looked < slicePoints) return;
+    yield;
+  }
+}
+
 /**
- * Forgets points of the history that nobody can need, and looks at each only once. Kept are the points above the lowest
+ * Forgets points of the history that nobody can need, looks at each only once, and returns how many it looked at. Kept are the points above the lowest
  * acked, those of the last changes, every point some site stood at (so that a very old copy of a backup is still
  * recognised), and every point that covers a row: without its chain a batch could not end there, and what lies between two
  * points that are left would grow beyond a batch.
  */
-export function pruneHistory(tx: Transaction, { pointsMax, changesKept: kept }: Pruning): void {
+export function pruneHistory(tx: Transaction, { pointsMax, changesKept: kept }: Pruning): number {
   const { connection } = tx;
   const newest = tx.site().head.position.seq - kept;
   const cursor = readCursor(connection);
-  if (cursor.seq >= newest) return;
-  const candidates = candidatesAbove(connection, cursor, pointsMax);
+  if (cursor.seq >= newest) return 0;
+  const candidates = candidatesAbove(tx, cursor, pointsMax);
   const first = candidates.findIndex(({ seq }) => seq > newest);
   const old = first === -1 ? candidates : candidates.slice(0, first);
   let below = pointAtOrBelow(connection, cursor).position;
@@ -37,6 +49,7 @@ export function pruneHistory(tx: Transaction, { pointsMax, changesKept: kept }: 
   }
   const last = old.at(-1);
   if (last) saveCursor(connection, last);
+  return old.length;
 }
 
 /** To be called when a row has left a position: the point that was kept for it may have been kept for nothing else. */
@@ -54,8 +67,11 @@ export function pruneLeft(connection: Connection, left: Position): void {
     forget(connection, point.position);
 }
 
-function candidatesAbove(connection: Connection, cursor: Position, pointsMax: number): Candidate[] {
-  const lowest = lowestAcked(connection) ?? { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
+/** A backup's peers are none of its own: what they have acknowledged is for the primary to know. */
+function candidatesAbove(tx: Transaction, cursor: Position, pointsMax: number): Candidate[] {
+  const { connection } = tx;
+  const acked = tx.site().role === "primary" ? lowestAcked(connection) : undefined;
+  const lowest = acked ?? { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
   return connection.all<Candidate>(
     `SELECT epoch, seq, acknowledged FROM history WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)
      ORDER BY epoch, seq LIMIT ? + 0`,

@@ -67,7 +67,45 @@ export function pointAtOrAbove(connection: Connection, position: Position): Poin
   );
 }
 
+/** Points strictly between two positions, ascending: the newest, at most `limit`. */
+export function pointsBetween(
+  connection: Connection,
+  above: Position,
+  below: Position,
+  limit: number,
+): Point[] {
+  return connection
+    .all<PointColumns>(
+      `SELECT epoch, seq, chain FROM history WHERE (epoch, seq) > (?, ?) AND (epoch, seq) < (?, ?)
+       ORDER BY epoch DESC, seq DESC LIMIT ? + 0`,
+      above.epoch,
+      above.seq,
+      below.epoch,
+      below.seq,
+      limit,
+    )
+    .map(pointFrom)
+    .toReversed();
+}
+
+/** See SiteStore.pointsBelow. The origin is the last of them. */
+export function readPointsBelow(connection: Connection, position: Position, limit: number): Point[] {
+  const points = connection
+    .all<PointColumns>(
+      `SELECT epoch, seq, chain FROM history WHERE (epoch, seq) <= (?, ?)
+       ORDER BY epoch DESC, seq DESC LIMIT ? + 0`,
+      position.epoch,
+      position.seq,
+      limit,
+    )
+    .map(pointFrom);
+  return points.length < limit ? [...points, origin] : points;
+}
+
 function pointOf(columns: PointColumns | undefined): Point | undefined {
-  if (!columns) return undefined;
-  return { position: { epoch: columns.epoch, seq: columns.seq }, chain: bytesOf(columns.chain) };
+  return columns && pointFrom(columns);
+}
+
+function pointFrom({ epoch, seq, chain }: PointColumns): Point {
+  return { position: { epoch, seq }, chain: bytesOf(chain) };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { VirtualClock } from "../../../test/support/ports.ts";
+import { sha256Hash, VirtualClock } from "../../../test/support/ports.ts";
 import { Connection } from "./connection.ts";
 import { LargeCommit } from "./large-commit.ts";
 import { WriteQueue } from "./write-queue.ts";
@@ -20,7 +20,12 @@ beforeEach(() => {
   connection.database.pragma("journal_mode = WAL");
   connection.database.exec("CREATE TABLE made (n INTEGER PRIMARY KEY, body BLOB) STRICT");
   const largeCommit = new LargeCommit(path);
-  queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, largeCommit });
+  queue = new WriteQueue({
+    clock: new VirtualClock(),
+    hash: sha256Hash,
+    connection: () => connection,
+    largeCommit,
+  });
 });
 
 afterEach(() => {

@@ -1,30 +1,61 @@
-import type { VaultId } from "../../core/ids.ts";
+import type { SiteName, VaultId } from "../../core/ids.ts";
+import type { Hash } from "../../core/ports.ts";
 import { comparePositions, type Point, type Position } from "../../core/position.ts";
 import type { StoredRow } from "../../core/row.ts";
 import type { BatchLimit, Listing } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
-import { pointAtOrAbove, pointAtOrBelow } from "./history.ts";
+import { pointAtOrAbove, pointAtOrBelow, pointsBetween } from "./history.ts";
+import { readQuarantinedOutlines } from "./quarantine.ts";
 import { type RowColumns, readRow, replicatedTables, rowOf } from "./replicated-tables.ts";
 import { readSite, readTimeline } from "./site-record.ts";
+import { digestWithout, readBuckets } from "./stored-buckets.ts";
 
 type Candidate = { epoch: number; seq: number; bytes: number };
 
+/** What is listed, and for whom. */
+export type ListingRequest = {
+  readonly after: Position;
+  readonly limit: BatchLimit;
+  readonly peer: SiteName | undefined;
+};
+
+/** Points named with one batch: the rest of what 100 rows may cover is history that nobody but the sender can be asked for. */
+const namedPointsMax = 4_000;
+
+/** Rows that a digest leaves out by name, at most: with more of them refused nothing is proved of the others. */
+const exceptMax = 1_000;
+
 /** See PrimaryStore.listAbove. Must run with no write between its statements. */
-export function readListing(connection: Connection, after: Position, limit: BatchLimit): Listing {
+export function readListing(connection: Connection, hash: Hash, request: ListingRequest): Listing {
   const site = readSite(connection);
   if (site.realm === null) throw new Error("a site without a realm has nothing to push");
-  const through = coverage(connection, after, limit, site.head);
-  const rows = rowsBetween(connection, after, through.position);
+  const after = pointAtOrBelow(connection, request.after);
+  const through = coverage(connection, request.after, request.limit, site.head);
+  const rows = rowsBetween(connection, request.after, through.position);
+  const isLast = comparePositions(through.position, site.head.position) === 0;
   return {
     rows: withVaultsInFront(connection, rows),
-    after: pointAtOrBelow(connection, after),
+    after,
     through,
-    isLast: comparePositions(through.position, site.head.position) === 0,
+    points: pointsBetween(connection, after.position, through.position, namedPointsMax),
+    isLast,
+    ...(isLast ? proofFor(connection, hash, request.peer) : noProof),
     site: site.site,
     realm: site.realm,
     epoch: site.epoch,
     timeline: readTimeline(connection),
   };
+}
+
+type Proof = Pick<Listing, "digest" | "except">;
+
+const noProof: Proof = { digest: null, except: [] };
+
+function proofFor(connection: Connection, hash: Hash, peer: SiteName | undefined): Proof {
+  const refused = peer === undefined ? [] : readQuarantinedOutlines(connection, peer, exceptMax + 1);
+  if (refused.length > exceptMax) return noProof;
+  const digest = digestWithout(readBuckets(connection), refused, hash);
+  return { digest, except: refused.map(({ key }) => key) };
 }
 
 /**
@@ -85,7 +116,7 @@ function rowsBetween(connection: Connection, after: Position, through: Position)
 /** A backup must never hold an entry whose vault it has not heard of, however late that vault was last changed. */
 function withVaultsInFront(connection: Connection, rows: readonly StoredRow[]): StoredRow[] {
   const needed = new Set<VaultId>(
-    rows.filter((row) => row.key.kind !== "vault").map((row) => row.key.vaultId),
+    rows.filter(({ key }) => key.kind === "entry" || key.kind === "access").map(({ key }) => key.vaultId),
   );
   const vaults = [...needed]
     .map((vaultId) => readRow(connection, { kind: "vault", vaultId }))

@@ -1,5 +1,5 @@
 import type { Position } from "../../core/position.ts";
-import { lowestAcked } from "./peers.ts";
+import { lowestAcked, lowestLacking } from "./peers.ts";
 import { standsIn } from "./quarantine.ts";
 import { type ReplicatedTable, replicatedTables } from "./replicated-tables.ts";
 import type { Steps, Transaction } from "./transaction.ts";
@@ -16,11 +16,19 @@ const everything: Position = { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
  */
 export function* clearMarks(tx: Transaction, now: number): Steps<void> {
   const lowest = lowestAcked(tx.connection);
-  const { epoch, seq } = lowest ?? everything;
+  if (lowest === undefined) return yield* clearAllMarks(tx);
   for (const table of replicatedTables) {
-    const sql = lowest === undefined ? clearAllSql(table) : clearSql(table);
-    const replicatedAt = lowest === undefined ? null : now;
-    while (tx.connection.run(sql, replicatedAt, epoch, seq, sliceRows) === sliceRows) yield;
+    const sql = clearSql(table);
+    while (tx.connection.run(sql, now, lowest.epoch, lowest.seq, sliceRows) === sliceRows) yield;
+  }
+}
+
+/** Clears every mark, of quarantined rows too: on a site that has nobody to push to. */
+export function* clearAllMarks(tx: Transaction): Steps<void> {
+  const { epoch, seq } = everything;
+  for (const table of replicatedTables) {
+    const sql = clearAllSql(table);
+    while (tx.connection.run(sql, null, epoch, seq, sliceRows) === sliceRows) yield;
   }
 }
 
@@ -40,7 +48,7 @@ function clearWhere({ name }: ReplicatedTable, also: string): string {
 
 /** See PrimaryStore.markDirtyAbove. */
 export function markAbove(tx: Transaction, limit: number, now: number): number {
-  const lowest = lowestAcked(tx.connection);
+  const lowest = lowestLacking(tx.connection);
   if (lowest === undefined || tx.site().role !== "primary") return 0;
   let marked = 0;
   for (const table of replicatedTables) {

@@ -188,6 +188,6 @@ describe("a disk with less room than configured", () => {
     expect(await store.addAlert("disk_low", "", "The disk is nearly full", {})).toBeDefined();
     await store.configurePeers(["zurich" as SiteName]);
     const { head } = await store.site();
-    await store.acknowledge("zurich" as SiteName, { through: head, rows: [], rejected: [] });
+    await store.acknowledge("zurich" as SiteName, { through: head, rows: [], rejected: [], verified: null });
   });
 });

@@ -4,7 +4,7 @@ import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
 import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { flagAcknowledged, knowsPoint } from "./history.ts";
 import { clearMarks } from "./marks.ts";
-import { readPeer, readPeers, saveAcked } from "./peers.ts";
+import { readPeer, readPeers, saveAcked, saveProof } from "./peers.ts";
 import { leaveAbove, quarantineRows, settleQuarantine } from "./quarantine.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
@@ -37,11 +37,17 @@ export function* acknowledge(
 ): Steps<"known" | "unknown"> {
   const peer = readPeer(tx.connection, site);
   if (!peer || !knowsPoint(tx.connection, ack.through)) return "unknown";
-  if (peer.acked === null || comparePositions(ack.through.position, peer.acked.position) > 0) {
+  const { position } = ack.through;
+  const order = peer.acked === null ? 1 : comparePositions(position, peer.acked.position);
+  if (order > 0) {
     saveAcked(tx.connection, site, ack.through);
-    flagAcknowledged(tx.connection, ack.through.position);
+    flagAcknowledged(tx.connection, position);
   }
-  tx.connection.run("UPDATE peers SET last_ack_at = ? WHERE site = ?", now, site);
+  // A late answer about an older state says nothing of what was proved since.
+  if (order >= 0 && ack.verified !== null) {
+    saveProof(tx.connection, site, ack.verified, { position, at: now });
+  }
+  tx.connection.run("UPDATE peers SET last_ack_at = ?, is_new = 0 WHERE site = ?", now, site);
   settleQuarantine(tx.connection, site, ack);
   yield* clearMarks(tx, now);
   pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
@@ -54,8 +60,9 @@ export function* resumeFrom(
   site: SiteName,
   { applied, rejected }: { readonly applied: Point; readonly rejected: readonly RefusedRow[] },
   now: number,
-): Steps<"known" | "unknown"> {
+): Steps<"known" | "unknown" | "foreign"> {
   if (!knowsPoint(tx.connection, applied)) {
+    if (applied.position.epoch < tx.site().epoch.number) return "foreign";
     fenceBehind(tx);
     return "unknown";
   }

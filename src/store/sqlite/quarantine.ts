@@ -5,8 +5,11 @@ import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import {
   itemOf,
+  outlineOf,
+  type OutlineColumns,
   type ReplicatedTable,
   type RowColumns,
+  type RowOutline,
   readOutline,
   replicatedTables,
   rowOf,
@@ -46,12 +49,33 @@ function quarantinedSql(table: ReplicatedTable): string {
     WHERE q.peer IN (?) AND (q.epoch, q.seq) > (?, ?) ORDER BY q.epoch, q.seq LIMIT ? + 0`;
 }
 
+/** Every row in this peer's quarantine, at most `limit` of them. */
+export function readQuarantinedOutlines(connection: Connection, peer: SiteName, limit: number): RowOutline[] {
+  if (!hasQuarantined(connection, peer)) return [];
+  return replicatedTables
+    .flatMap((table) =>
+      connection
+        .all<OutlineColumns>(outlinesSql(table), peer, limit)
+        .map((columns) => outlineOf(table.kind, columns)),
+    )
+    .slice(0, limit);
+}
+
+function outlinesSql(table: ReplicatedTable): string {
+  return `SELECT ${table.outlineColumns} FROM quarantine AS q INDEXED BY quarantine_peer
+    CROSS JOIN ${table.name} ON ${standsIn(table)} WHERE q.peer IN (?) LIMIT ? + 0`;
+}
+
+function hasQuarantined(connection: Connection, peer: SiteName): boolean {
+  const sql = "SELECT 1 FROM quarantine INDEXED BY quarantine_peer WHERE peer = ? LIMIT 1";
+  return connection.get(sql, peer) !== undefined;
+}
+
 /** Puts the rejected in, where they still stand as they were pushed, and takes the accepted out. */
 export function settleQuarantine(connection: Connection, peer: SiteName, ack: Acknowledgement): void {
   const rejected = new Set(ack.rejected.map(({ key }) => formatKey(key)));
   quarantineRows(connection, peer, ack.rejected);
-  if (!connection.get("SELECT 1 FROM quarantine INDEXED BY quarantine_peer WHERE peer = ? LIMIT 1", peer))
-    return;
+  if (!hasQuarantined(connection, peer)) return;
   for (const { key, position } of ack.rows) {
     if (!rejected.has(formatKey(key))) takeOut(connection, peer, key, position);
   }

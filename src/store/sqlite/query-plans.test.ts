@@ -22,8 +22,13 @@ async function statementsInUse(): Promise<readonly string[]> {
   await drain(primary, backup);
   const bad = await set(primary, keys[1] ?? vault, "bad");
   const { rows, through } = await primary.listAbove({ epoch: 1, seq: 2 }, batch);
-  await primary.acknowledge(zurich, { through, rows, rejected: [{ ...bad, code: "row_malformed" }] });
-  await primary.acknowledge(zurich, { through, rows, rejected: [] });
+  await primary.acknowledge(zurich, {
+    through,
+    rows,
+    rejected: [{ ...bad, code: "row_malformed" }],
+    verified: null,
+  });
+  await primary.acknowledge(zurich, { through, rows, rejected: [], verified: null });
   for (const peer of [zurich, geneva]) {
     await primary.backlog(peer);
     await primary.listQuarantined(peer, { epoch: 0, seq: 0 }, 10);
@@ -57,7 +62,7 @@ function planOf(database: Sqlite.Database, sql: string): string[] {
 /** Listed whole because all of it is asked for, up to a limit, or because it is only as long as what is wrong or configured. */
 const meant = [
   /^SCAN (site|peers|p|timeline|rejections|q|CONSTANT ROW|\(subquery-\d+\))( |$)/,
-  /^SCAN (quarantine|peers) /,
+  /^SCAN (quarantine|peers|aside)( |$)/,
   /^SCAN alerts$/,
   /^SCAN alerts USING INDEX alerts_open$/,
   /^SCAN vaults USING (COVERING )?INDEX vaults_(live|deleted)$/,

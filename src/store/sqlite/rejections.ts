@@ -36,7 +36,12 @@ export function readRejections(connection: Connection, refused: readonly Rejecti
 }
 
 function nameOf({ key, position }: Rejection): string {
-  return `${formatPosition(position)} ${key.kind} ${keyText(key)}`;
+  return `${formatPosition(position)} ${wireKeyName(key)}`;
+}
+
+/** One text for a key, whatever its kind. */
+export function wireKeyName(key: WireKey): string {
+  return `${key.kind} ${keyText(key)}`;
 }
 
 export function hasRejections(connection: Connection): boolean {
@@ -70,4 +75,9 @@ export function dropRejection(connection: Connection, key: WireKey, position: Po
 /** The same text for the same key, in whatever order its ids came. */
 function keyText({ key }: WireKey): string {
   return JSON.stringify(Object.fromEntries(Object.entries(key).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** What was refused above a position is no part of this site's history any more. */
+export function dropRejectionsAbove(connection: Connection, { epoch, seq }: Position): void {
+  connection.run("DELETE FROM rejections WHERE (epoch, seq) > (?, ?)", epoch, seq);
 }

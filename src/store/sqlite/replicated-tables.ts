@@ -10,6 +10,8 @@ export type ReplicatedTable = {
   readonly itemColumn: string | undefined;
   /** What `RowColumns` needs, each column under its table's name. */
   readonly columns: string;
+  /** What `OutlineColumns` needs. */
+  readonly outlineColumns: string;
   readonly select: string;
   readonly upsert: string;
 };
@@ -42,6 +44,13 @@ function describe(kind: RowKind, name: string, itemColumn: string | undefined): 
     name,
     itemColumn,
     columns,
+    outlineColumns: [
+      `${name}.vault_id`,
+      `${item} AS item_id`,
+      `${name}.epoch`,
+      `${name}.seq`,
+      `${name}.hash`,
+    ].join(", "),
     select: `SELECT ${columns} FROM ${name}`,
     upsert: `INSERT INTO ${name} (${keys}, epoch, seq, deleted, hash, body, bucket, replication_dirty, dirty_since, replicated_at)
       VALUES (${marks}, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -111,13 +120,6 @@ function keyValues(key: RowKey): SqlValue[] {
   return key.kind === "vault" ? [key.vaultId] : [key.vaultId, itemOf(key)];
 }
 
-const selectByKey: Readonly<Record<RowKind, string>> = {
-  vault: `${described.vault.select} WHERE vault_id = ?`,
-  access: `${described.access.select} WHERE vault_id = ? AND access_id = ?`,
-  entry: `${described.entry.select} WHERE vault_id = ? AND entry_id = ?`,
-  stranded: `${described.stranded.select} WHERE vault_id = ? AND stranded_id = ?`,
-};
-
 export function readRow(connection: Connection, key: RowKey): StoredRow | undefined {
   const columns = connection.get<RowColumns>(selectByKey[key.kind], ...keyValues(key));
   return columns && rowOf(key.kind, columns);
@@ -126,28 +128,30 @@ export function readRow(connection: Connection, key: RowKey): StoredRow | undefi
 /** A row without its body: what the digest knows of it. */
 export type RowOutline = Pick<Row, "key" | "position" | "hash">;
 
+export type OutlineColumns = Pick<RowColumns, "vault_id" | "item_id" | "epoch" | "seq" | "hash">;
+
+export function outlineOf(kind: RowKind, columns: OutlineColumns): RowOutline {
+  const { epoch, seq, hash } = columns;
+  return { key: keyOf(kind, columns), position: { epoch, seq }, hash: bytesOf(hash) };
+}
+
 export function readOutline(connection: Connection, key: RowKey): RowOutline | undefined {
-  const columns = connection.get<Pick<RowColumns, "epoch" | "seq" | "hash">>(
-    outlineByKey[key.kind],
-    ...keyValues(key),
-  );
-  if (!columns) return undefined;
-  return { key, position: { epoch: columns.epoch, seq: columns.seq }, hash: bytesOf(columns.hash) };
+  const columns = connection.get<OutlineColumns>(outlineByKey[key.kind], ...keyValues(key));
+  return columns && outlineOf(key.kind, columns);
 }
 
 const byKey: Readonly<Record<RowKind, string>> = {
-  vault: "FROM vaults WHERE vault_id = ?",
-  access: "FROM accesses WHERE vault_id = ? AND access_id = ?",
-  entry: "FROM entries WHERE vault_id = ? AND entry_id = ?",
-  stranded: "FROM stranded WHERE vault_id = ? AND stranded_id = ?",
+  vault: "vaults WHERE vault_id = ?",
+  access: "accesses WHERE vault_id = ? AND access_id = ?",
+  entry: "entries WHERE vault_id = ? AND entry_id = ?",
+  stranded: "stranded WHERE vault_id = ? AND stranded_id = ?",
 };
 
-const outlineByKey = statementsByKey("SELECT epoch, seq, hash");
-const deleteByKey = statementsByKey("DELETE");
+const selectByKey = forEachKind((kind) => `SELECT ${described[kind].columns} FROM ${byKey[kind]}`);
+const outlineByKey = forEachKind((kind) => `SELECT ${described[kind].outlineColumns} FROM ${byKey[kind]}`);
+const deleteByKey = forEachKind((kind) => `DELETE FROM ${byKey[kind]}`);
 
-/** One statement for each kind, made once: it is also what finds it among the prepared ones. */
-function statementsByKey(verb: string): Readonly<Record<RowKind, string>> {
-  const of = (kind: RowKind): string => `${verb} ${byKey[kind]}`;
+function forEachKind(of: (kind: RowKind) => string): Readonly<Record<RowKind, string>> {
   return { vault: of("vault"), access: of("access"), entry: of("entry"), stranded: of("stranded") };
 }
 

@@ -58,7 +58,7 @@ describe("the disk", () => {
     const level = vi.spyOn(Connection.prototype, "setSynchronous");
     await fill(store, 1);
     const { head } = await store.site();
-    await store.acknowledge(zurich, { through: head, rows: [], rejected: [] });
+    await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
     await store.resumeFrom(zurich, head, []);
     expect(level.mock.calls.flat()).toEqual(["FULL", "FULL", "NORMAL", "FULL"]);
   });

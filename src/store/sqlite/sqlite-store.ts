@@ -1,7 +1,7 @@
 import type { Alert, AlertDetails, AlertEvent } from "../../core/alert-events.ts";
 import type { Epoch, Promotion } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
-import type { AccessId, EntryId, SiteName, VaultId } from "../../core/ids.ts";
+import { type AccessId, type EntryId, newUuidV4, type SiteName, type VaultId } from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Point, Position } from "../../core/position.ts";
 import type { Push } from "../../core/push.ts";
@@ -11,12 +11,15 @@ import type {
   ApplyOutcome,
   Backlog,
   BatchLimit,
+  Grant,
+  GrantAnswer,
   Listing,
   OperatorToken,
   Peer,
   RefusedRow,
   Site,
   Store,
+  Winner,
   Write,
 } from "../../core/store.ts";
 import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
@@ -24,14 +27,19 @@ import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
+import { endGrant, grantTo, recordAnswer } from "./grants.ts";
+import { knowsPoint, readPointsBelow } from "./history.ts";
 import type { LargeCommit } from "./large-commit.ts";
 import { readListing } from "./listing.ts";
 import { markAbove } from "./marks.ts";
-import { readPeers } from "./peers.ts";
+import { countRepair, demandRepair, readPeers } from "./peers.ts";
 import { acknowledge, configurePeers, resumeFrom } from "./primary.ts";
 import { readQuarantined } from "./quarantine.ts";
 import { readRow } from "./replicated-tables.ts";
+import { rejoin } from "./rejoin.ts";
+import { promote, promoteBy } from "./roles.ts";
 import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
+import { readBuckets } from "./stored-buckets.ts";
 import { inOneStep, recordEpoch, type Transaction } from "./transaction.ts";
 import { commitWrite, readAccess, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
 import { WriteQueue } from "./write-queue.ts";
@@ -77,6 +85,22 @@ export class SqliteStore implements Store {
 
   timeline(): Promise<readonly Promotion[]> {
     return this.#read(readTimeline);
+  }
+
+  digest(): Promise<{ readonly head: Point; readonly digest: Uint8Array }> {
+    const { hash } = this.#options;
+    return this.#read((connection) => ({
+      head: readSite(connection).head,
+      digest: readBuckets(connection).digest(hash),
+    }));
+  }
+
+  firstKnown(points: readonly Point[]): Promise<Point | undefined> {
+    return this.#read((connection) => points.find((point) => knowsPoint(connection, point)));
+  }
+
+  pointsBelow(position: Position, limit: number): Promise<readonly Point[]> {
+    return this.#read((connection) => readPointsBelow(connection, position, limit));
   }
 
   recordEpoch(epoch: Epoch): Promise<{ readonly fencedNow: boolean }> {
@@ -140,8 +164,9 @@ export class SqliteStore implements Store {
     return this.#write((tx) => markAbove(tx, limit, this.#options.clock.now()));
   }
 
-  listAbove(after: Position, limit: BatchLimit): Promise<Listing> {
-    return this.#read((connection) => readListing(connection, after, limit));
+  listAbove(after: Position, limit: BatchLimit, peer?: SiteName): Promise<Listing> {
+    const { hash } = this.#options;
+    return this.#read((connection) => readListing(connection, hash, { after, limit, peer }));
   }
 
   listQuarantined(peer: SiteName, after: Position, limit: number): Promise<readonly StoredRow[]> {
@@ -154,16 +179,53 @@ export class SqliteStore implements Store {
     );
   }
 
-  resumeFrom(peer: SiteName, applied: Point, rejected: readonly RefusedRow[]): Promise<"known" | "unknown"> {
+  resumeFrom(
+    peer: SiteName,
+    applied: Point,
+    rejected: readonly RefusedRow[],
+  ): Promise<"known" | "unknown" | "foreign"> {
     const { clock } = this.#options;
     return this.#open(() =>
       this.#queue.enqueue((tx) => resumeFrom(tx, peer, { applied, rejected }, clock.now())),
     );
   }
 
+  beginRepair(peer: SiteName): Promise<void> {
+    return this.#write((tx) => countRepair(tx.connection, peer));
+  }
+
+  demandRepair(peer: SiteName): Promise<void> {
+    return this.#write((tx) => demandRepair(tx.connection, peer));
+  }
+
   applyPush(push: Push): Promise<ApplyOutcome> {
     const { clock, hash } = this.#options;
     return this.#open(() => this.#queue.enqueue((tx) => applyPush(tx, push, hash, clock.now())));
+  }
+
+  grant(to: SiteName, at?: Point): Promise<Grant> {
+    return this.#write((tx) => grantTo(tx, to, at, newUuidV4(this.#options.random)));
+  }
+
+  endGrant(grantId: string, answer: GrantAnswer): Promise<void> {
+    return this.#write((tx) => endGrant(tx, grantId, answer));
+  }
+
+  promoteBy(grant: Grant, isProofNeeded: boolean): Promise<Promotion> {
+    return this.#write((tx) => promoteBy(tx, grant, isProofNeeded, this.#options.random));
+  }
+
+  promote(): Promise<Promotion> {
+    return this.#write((tx) => promote(tx, this.#options.random));
+  }
+
+  decline(grantId: string): Promise<GrantAnswer> {
+    return this.#write((tx) => recordAnswer(tx.connection, grantId, "declined"));
+  }
+
+  rejoin(winner: Winner): Promise<{ readonly putAside: number }> {
+    const { clock, hash } = this.#options;
+    return this.#open(() => this.#queue.enqueue((tx) => rejoin(tx, winner, { hash, now: clock.now() })));
   }
 
   addAlert(

@@ -1,5 +1,7 @@
 import { Buckets } from "../../core/digest.ts";
+import type { Hash } from "../../core/ports.ts";
 import { bytesOf, type Connection } from "./connection.ts";
+import type { RowOutline } from "./replicated-tables.ts";
 
 /**
  * The digests of a site's buckets as they lie in the database: one record, so that they are read whole with one statement.
@@ -14,6 +16,13 @@ export function readBuckets(connection: Connection): Buckets {
 
 export function writeBuckets(connection: Connection, buckets: Buckets): void {
   connection.run("UPDATE digest SET buckets = ? WHERE id = 1", buckets.bytes);
+}
+
+/** The site's digest, as it would be without some of its rows. */
+export function digestWithout(buckets: Buckets, rows: readonly RowOutline[], hash: Hash): Uint8Array {
+  const left = rows.length === 0 ? buckets : buckets.copy();
+  for (const row of rows) left.toggle(hash, row);
+  return left.digest(hash);
 }
 
 /** To be called once, when a site is made. */

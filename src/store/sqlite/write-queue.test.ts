@@ -1,6 +1,6 @@
 import Sqlite from "better-sqlite3";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { VirtualClock } from "../../../test/support/ports.ts";
+import { sha256Hash, VirtualClock } from "../../../test/support/ports.ts";
 import { sqliteSite } from "../../../test/support/sqlite-site.ts";
 import { Connection } from "./connection.ts";
 import { inOneStep, type Work } from "./transaction.ts";
@@ -20,7 +20,12 @@ beforeEach(() => {
     CREATE TABLE late (n INTEGER REFERENCES made (n) DEFERRABLE INITIALLY DEFERRED) STRICT;
   `);
   connection = new Connection(database);
-  queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, largeCommit: null });
+  queue = new WriteQueue({
+    clock: new VirtualClock(),
+    hash: sha256Hash,
+    connection: () => connection,
+    largeCommit: null,
+  });
 });
 
 const insert = (n: number): Work<number> =>
@@ -125,7 +130,12 @@ describe("a member that comes while others are being committed", () => {
     connection = new Connection(new Sqlite(path));
     connection.database.exec("CREATE TABLE made (n INTEGER PRIMARY KEY) STRICT");
     const largeCommit = new LargeCommit(path);
-    queue = new WriteQueue({ clock: new VirtualClock(), connection: () => connection, largeCommit });
+    queue = new WriteQueue({
+      clock: new VirtualClock(),
+      hash: sha256Hash,
+      connection: () => connection,
+      largeCommit,
+    });
     const commits = countRuns("COMMIT");
     let late: Promise<number> | undefined;
     await queue.enqueue(function* (tx) {

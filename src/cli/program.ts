@@ -26,8 +26,43 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "status",
-    description: "show a site's role, head and backups (operator token)",
+    description: "show a site's role, head and backups (--config, or operator token)",
     load: async () => (await import("./commands/status.ts")).defineStatus,
+  },
+  {
+    name: "check",
+    description: "say in one line whether all is well, for cron and Nagios",
+    load: async () => (await import("./commands/check.ts")).defineCheck,
+  },
+  {
+    name: "verify",
+    description: "compare every row with the peers, and look at every page of the database",
+    load: async () => (await import("./commands/verify.ts")).defineVerify,
+  },
+  {
+    name: "promote",
+    description: "make a backup the primary",
+    load: async () => (await import("./commands/promotion.ts")).definePromote,
+  },
+  {
+    name: "rejoin",
+    description: "bring a site home whose history has parted from the primary's",
+    load: async () => (await import("./commands/promotion.ts")).defineRejoin,
+  },
+  {
+    name: "recover",
+    description: "lead a primary on that was put back to an older copy",
+    load: async () => (await import("./commands/promotion.ts")).defineRecover,
+  },
+  {
+    name: "stranded",
+    description: "list, show, reapply and discard what a failover has left over",
+    load: async () => (await import("./commands/stranded.ts")).defineStranded,
+  },
+  {
+    name: "snapshot",
+    description: "copy a whole site into one file, and make a site of it again",
+    load: async () => (await import("./commands/snapshot.ts")).defineSnapshot,
   },
   {
     name: "alerts",
@@ -74,9 +109,10 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
 }
 
 const overview = `
+Commands that act on a site of this machine take --config, or DORMOUSE_CONFIG.
 Commands that talk to a running site take --url and --token-file, or DORMOUSE_URL and DORMOUSE_TOKEN.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by configuration or data folder, 4 unreachable,
-5 unauthorized, 6 not found, 7 conflict, 8 the site takes no writes.
+5 unauthorized, 6 not found, 7 conflict, 8 the site takes no writes; those of check are its own.
 
 Examples:
   dormouse init --config calgary.yaml

@@ -1,9 +1,9 @@
 import { errorCodes, Refusal } from "../core/errors.ts";
-import { exitStatus, exitStatusOf, type ExitStatus } from "./exit-status.ts";
+import { exitStatus, exitStatusOf } from "./exit-status.ts";
 import { printable, withoutTokens } from "./printable.ts";
 
 /** What came of a command that went wrong: lines for stderr and the exit status. */
-export type Report = { readonly lines: readonly string[]; readonly status: ExitStatus };
+export type Report = { readonly lines: readonly string[]; readonly status: number };
 
 /** A refusal whose remedy is known better here than in the registry. */
 export class CommandRefusal extends Refusal {
@@ -17,9 +17,9 @@ export class CommandRefusal extends Refusal {
 
 /** The end of a command that has said already what came of it: nothing is left but its exit status. */
 export class CommandExit extends Error {
-  readonly status: ExitStatus;
+  readonly status: number;
 
-  constructor(status: ExitStatus) {
+  constructor(status: number) {
     super(`ends with status ${status}`);
     this.status = status;
   }

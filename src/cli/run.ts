@@ -1,4 +1,5 @@
 import { type Command, CommanderError } from "commander";
+import { levels } from "./check/levels.ts";
 import { exitStatus } from "./exit-status.ts";
 import { buildProgram } from "./program.ts";
 import { reportOf, usageRefusal } from "./report.ts";
@@ -13,12 +14,19 @@ export async function run(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return exitStatus.done;
     // A group of commands called without one: its help was printed, which says more than an error could.
     if (error instanceof CommanderError && error.code === "commander.help") return exitStatus.usage;
-    const report = reportOf(
-      error instanceof CommanderError ? asUsage(error, commandNamed(program, args)) : error,
-    );
+    const command = commandNamed(program, args);
+    const report = reportOf(error instanceof CommanderError ? asUsage(error, command) : error);
+    if (command.name() === "check" && report.lines.length > 0) return sayUnknown(report.lines);
     for (const line of report.lines) process.stderr.write(`${line}\n`);
     return report.status;
   }
+}
+
+/** Nagios reads one line of stdout, and takes the status of wrong usage for an alarm. */
+function sayUnknown(lines: readonly string[]): number {
+  const text = lines.map((line) => line.replace(/^dormouse: /, "").trim()).join("; ");
+  process.stdout.write(`DORMOUSE UNKNOWN: ${text.replaceAll("|", "/")}\n`);
+  return levels.indexOf("UNKNOWN");
 }
 
 function asUsage(error: CommanderError, command: Command) {

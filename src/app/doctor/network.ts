@@ -11,7 +11,7 @@ import { bad, type Finding, good } from "./finding.ts";
 const timeoutMs = 5_000;
 const answerBytesMax = 64 * 1024;
 /** The date of an HTTP answer has whole seconds, and the answer was under way. */
-const clockDifferenceMsMax = 5_000;
+export const clockDifferenceMsMax = 5_000;
 
 /** The configured port, and the way to every peer. Sends no credential. */
 export async function examineNetwork(config: Config, nowMs: () => number): Promise<Finding[]> {
@@ -21,7 +21,7 @@ export async function examineNetwork(config: Config, nowMs: () => number): Promi
 }
 
 /** What `GET /healthz` said. */
-type Health =
+export type Health =
   | {
       readonly kind: "answered";
       readonly site: string;
@@ -72,9 +72,14 @@ async function tryListen(host: string, port: number): Promise<string | undefined
   }
 }
 
+/** Asks a peer who it is, as replication reaches it and without a credential. Takes 5 s at most, and never rejects. */
+export function askPeerHealth(peer: Pick<PeerConfig, "url" | "tls">): Promise<Health> {
+  return askHealth(peer.url, peerConnector(peer.tls, timeoutMs));
+}
+
 async function examinePeer(peer: PeerConfig, nowMs: () => number): Promise<Finding[]> {
   const check = `peer ${peer.site}`;
-  const health = await askHealth(peer.url, peerConnector(peer.tls, timeoutMs));
+  const health = await askPeerHealth(peer);
   const at = `${peer.site} at ${peer.url}`;
   if (health.kind === "untrusted") return [bad(check, `${at}: ${health.detail}`, untrustedRemedy)];
   if (health.kind === "unreachable") {

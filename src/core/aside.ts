@@ -63,6 +63,8 @@ export function judgeAside(row: AsideRow, { own, isInHistory, isKnown }: AsideEv
   if (row.body !== null && row.key.kind === "stranded" && own) return "struck";
   if (row.body !== null) return "stranded";
   if (own?.body === null) return "struck";
+  // Nobody changes a stranded row but to settle it: whenever it came here, it was settled where this tombstone was made.
+  if (row.key.kind === "stranded") return "applied";
   const hasChanged = own !== undefined && comparePositions(own.position, row.fork) > 0;
   return hasChanged ? "stranded" : "applied";
 }

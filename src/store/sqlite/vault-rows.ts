@@ -38,7 +38,14 @@ export function* commitWrite(
       yield;
       bytes = 0;
     }
-    const row = commitChange(tx, change, current, options);
+    const name = formatKey(change.key);
+    const row = commitChange(
+      tx,
+      change,
+      current.has(name) ? current.get(name) : readRow(tx.connection, change.key),
+      options,
+    );
+    current.set(name, row);
     bytes += change.body?.length ?? 0;
     changed.push(row);
   }
@@ -47,11 +54,12 @@ export function* commitWrite(
   return changed;
 }
 
-function isFullSlice(rows: number, bytes: number): boolean {
+/** Whether a step has looked at or changed as much as one may. */
+export function isFullSlice(rows: number, bytes: number): boolean {
   return bytes >= sliceBytes || (rows > 0 && rows % sliceRows === 0);
 }
 
-function refuseByRole(site: Site): void {
+export function refuseByRole(site: Site): void {
   if (site.role === "backup") throw new Refusal("read_only_backup");
   if (site.fenced !== null) throw new Refusal("site_fenced");
 }
@@ -71,16 +79,17 @@ function* lookUp(connection: Connection, keys: readonly RowKey[]): Steps<(Stored
   return rows;
 }
 
-/** The row, its mark, the chain and the history point belong together: one without the others would break I2. */
-function commitChange(
+/**
+ * The row, its mark, the chain, the digest and the history point belong together: one without the others would break I2.
+ * @param stored the row of that key as it stands
+ */
+export function commitChange(
   tx: Transaction,
   change: RowChange,
-  current: Map<string, StoredRow | undefined>,
-  { hash, now }: WriteOptions,
+  stored: StoredRow | undefined,
+  { hash, now }: Pick<WriteOptions, "hash" | "now">,
 ): StoredRow {
   const site = tx.site();
-  const name = formatKey(change.key);
-  const stored = current.has(name) ? current.get(name) : readRow(tx.connection, change.key);
   const dirty = tx.hasPeers();
   const row: StoredRow = {
     key: change.key,
@@ -96,7 +105,6 @@ function commitChange(
   recordPoint(tx.connection, head, false);
   tx.saveSite({ ...site, head });
   if (stored) pruneLeft(tx.connection, stored.position);
-  current.set(name, row);
   return row;
 }
 

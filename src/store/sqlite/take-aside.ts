@@ -1,0 +1,86 @@
+import {
+  type AsideEvidence,
+  type AsideRow,
+  type AsideVerdict,
+  encodeStranded,
+  judgeAside,
+  strandedIdOf,
+  strandedKeyOf,
+} from "../../core/aside.ts";
+import { bytesEqual } from "../../core/bytes.ts";
+import type { Hash } from "../../core/ports.ts";
+import { extendChain, type Row } from "../../core/row.ts";
+import type { RowChange } from "../../core/store.ts";
+import { isStranded } from "./aside-rows.ts";
+import type { Connection } from "./connection.ts";
+import { chainAt } from "./history.ts";
+import { changesKept, pruneHistory } from "./history-pruning.ts";
+import { readRow } from "./replicated-tables.ts";
+import { readTimeline } from "./site-record.ts";
+import type { Steps, Transaction } from "./transaction.ts";
+import { commitChange, isFullSlice, refuseByRole, type WriteOptions } from "./vault-rows.ts";
+
+/** See AsideStore.takeAside. Each row is judged by what the decision on the one before has made of this site. */
+export function* takeAside(
+  tx: Transaction,
+  rows: readonly AsideRow[],
+  options: WriteOptions,
+): Steps<readonly AsideVerdict[]> {
+  refuseByRole(tx.site());
+  options.checkRoom();
+  const verdicts: AsideVerdict[] = [];
+  let bytes = 0;
+  for (const sent of rows) {
+    if (isFullSlice(verdicts.length, bytes)) {
+      yield;
+      bytes = 0;
+    }
+    const row = { ...sent, id: strandedIdOf(options.hash, sent) };
+    const verdict = judgeAside(row, evidenceOf(tx.connection, row, options.hash));
+    const change = changeOf(row, verdict);
+    if (change) commitChange(tx, change, readRow(tx.connection, change.key), options);
+    bytes += row.body?.length ?? 0;
+    verdicts.push(verdict);
+  }
+  if (!tx.hasPeers()) pruneHistory(tx, { pointsMax: 2 * verdicts.length, changesKept });
+  return verdicts;
+}
+
+function changeOf(row: AsideRow, verdict: AsideVerdict): RowChange | undefined {
+  switch (verdict) {
+    case "struck":
+      return undefined;
+    case "applied":
+      return { key: row.key, body: null };
+    case "stranded": {
+      const { site, at, id, key, position, hash, body } = row;
+      const stranded = encodeStranded({ row: { key, position, hash, body }, site, at });
+      return { key: strandedKeyOf({ key, id }), body: key.kind === "stranded" ? body : stranded };
+    }
+  }
+}
+
+function evidenceOf(connection: Connection, row: AsideRow, hash: Hash): AsideEvidence {
+  return {
+    own: readRow(connection, row.key),
+    isInHistory: wentThrough(connection, row, hash),
+    isKnown: row.key.kind !== "stranded" && isStranded(connection, row.id),
+  };
+}
+
+/** Whether this history went through exactly this change: by the chain, which nobody can make to fit another. */
+function wentThrough(connection: Connection, row: Row, hash: Hash): boolean {
+  const after = chainAt(connection, row.position);
+  const before = after && chainBefore(connection, row);
+  return after !== undefined && before !== undefined && bytesEqual(extendChain(hash, before, row), after);
+}
+
+/** The chain that a change was made on: of the point before it, which for a reign's first is where that continued from. */
+function chainBefore(connection: Connection, { position }: Row): Uint8Array | undefined {
+  const { epoch, seq } = position;
+  const within = chainAt(connection, { epoch, seq: seq - 1 });
+  if (within) return within;
+  return readTimeline(connection).find(
+    (line) => line.epoch.number === epoch && line.from.position.seq === seq - 1,
+  )?.from.chain;
+}

@@ -27,7 +27,7 @@ export function flagAcknowledged(connection: Connection, position: Position): vo
 }
 
 /** The chain at exactly this position; the origin's is known to every history. */
-function chainAt(connection: Connection, position: Position): Uint8Array | undefined {
+export function chainAt(connection: Connection, position: Position): Uint8Array | undefined {
   if (comparePositions(position, origin.position) === 0) return origin.chain;
   const columns = connection.get<{ chain: Uint8Array }>(
     "SELECT chain FROM history WHERE epoch = ? AND seq = ?",

@@ -1,7 +1,15 @@
 import type { Alert, AlertDetails, AlertEvent } from "../../core/alert-events.ts";
+import type { AsideRow, AsideVerdict } from "../../core/aside.ts";
 import type { Epoch, Promotion } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
-import { type AccessId, type EntryId, newUuidV4, type SiteName, type VaultId } from "../../core/ids.ts";
+import {
+  type AccessId,
+  type EntryId,
+  newUuidV4,
+  type SiteName,
+  type StrandedId,
+  type VaultId,
+} from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Point, Position } from "../../core/position.ts";
 import type { Push } from "../../core/push.ts";
@@ -23,6 +31,7 @@ import type {
   Write,
 } from "../../core/store.ts";
 import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
+import { readAside, settleAside } from "./aside-rows.ts";
 import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
@@ -39,7 +48,9 @@ import { readRow } from "./replicated-tables.ts";
 import { rejoin } from "./rejoin.ts";
 import { promote, promoteBy } from "./roles.ts";
 import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
+import { readStranded, readStrandedById } from "./stranded-rows.ts";
 import { readBuckets } from "./stored-buckets.ts";
+import { takeAside } from "./take-aside.ts";
 import { inOneStep, recordEpoch, type Transaction } from "./transaction.ts";
 import { commitWrite, readAccess, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
 import { WriteQueue } from "./write-queue.ts";
@@ -226,6 +237,32 @@ export class SqliteStore implements Store {
   rejoin(winner: Winner): Promise<{ readonly putAside: number }> {
     const { clock, hash } = this.#options;
     return this.#open(() => this.#queue.enqueue((tx) => rejoin(tx, winner, { hash, now: clock.now() })));
+  }
+
+  aside(limit: number): Promise<{ readonly rows: readonly AsideRow[]; readonly waiting: number }> {
+    return this.#read((connection) => readAside(connection, limit));
+  }
+
+  settleAside(struck: readonly StrandedId[], taken: readonly StrandedId[]): Promise<void> {
+    return this.#write((tx) => settleAside(tx, struck, taken));
+  }
+
+  takeAside(rows: readonly AsideRow[]): Promise<readonly AsideVerdict[]> {
+    const { clock, hash, checkRoom } = this.#options;
+    return this.#open(() =>
+      this.#queue.enqueue((tx) => takeAside(tx, rows, { hash, now: clock.now(), checkRoom })),
+    );
+  }
+
+  stranded(
+    after: StrandedId | null,
+    limit: number,
+  ): Promise<{ readonly rows: readonly StoredRow[]; readonly total: number }> {
+    return this.#read((connection) => readStranded(connection, after, limit));
+  }
+
+  strandedById(id: StrandedId): Promise<StoredRow | undefined> {
+    return this.#read((connection) => readStrandedById(connection, id));
   }
 
   addAlert(

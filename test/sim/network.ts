@@ -1,4 +1,5 @@
 import { Refusal } from "../../src/core/errors.ts";
+import type { Epoch } from "../../src/core/epoch.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import type { Random } from "../../src/core/ports.ts";
 import { applyPath, type Exchange, type Reply } from "../../src/replication/transport.ts";
@@ -63,7 +64,13 @@ export class Network {
   eraOf: (site: SiteName) => number = () => 0;
   /** Told of a site that took a push which had left before its sender's disk was put back. */
   onStaleApply: (to: SiteName) => void = () => undefined;
+  /** Told of every push that leaves: its sender acts as the primary of that epoch. */
+  onPush: (from: SiteName, epoch: Epoch) => void = () => undefined;
+  /** Sites whose program speaks one protocol more: an older one refuses their pushes, and reads past what it does not know. */
+  readonly newer = new Set<SiteName>();
   readonly #cut = new Set<string>();
+  /** Links whose credentials do not fit just now. */
+  readonly #denied = new Set<string>();
   readonly #random: Random;
   readonly #scheduler: Scheduler;
   readonly #receive: Receive;
@@ -78,8 +85,14 @@ export class Network {
     this.#cut.add(linkName(a, b));
   }
 
+  deny(a: SiteName, b: SiteName): void {
+    this.#denied.add(linkName(a, b));
+  }
+
   healAll(): void {
     this.#cut.clear();
+    this.#denied.clear();
+    this.newer.clear();
     this.faults = noFaults;
     this.rowsMax = Number.POSITIVE_INFINITY;
     this.poisoned.clear();
@@ -88,6 +101,7 @@ export class Network {
 
   heal(a: SiteName, b: SiteName): void {
     this.#cut.delete(linkName(a, b));
+    this.#denied.delete(linkName(a, b));
   }
 
   /** The way from one process to a site. A process that has ended hears nothing more. */
@@ -128,13 +142,16 @@ export class Network {
     const sent = { ...request, era: this.eraOf(request.from) };
     this.sent.push(sent);
     const name = `#${this.sent.length} ${request.from} to ${request.to}`;
-    this.note(`${name} ${summary(request)}`);
+    const body = JSON.parse(request.json) as Frame;
+    this.note(`${name} ${summary(request.path, body)}`);
+    if (request.path === applyPath && body.epoch) this.onPush(request.from, body.epoch);
     const own = this.intercept?.(request.path, request.json);
     if (own) return own;
     await this.#delay(faults.delayMsMax);
     if (this.#isCut(request)) throw new Error("ECONNREFUSED");
     if (this.#draws(faults.dropRequest)) return never();
     this.note(`${name} arrives`);
+    if (this.#denied.has(linkName(request.from, request.to))) return { status: 401, body: undefined };
     if (this.#draws(faults.repeat)) this.#repeatLater(sent);
     if (this.#draws(faults.garbage)) return this.#garbage();
     const reply = await this.#deliver(sent);
@@ -145,14 +162,14 @@ export class Network {
   }
 
   async #deliver({ from, to, path, json, era }: Sent): Promise<Reply> {
-    const body: unknown = JSON.parse(json);
-    if (path === applyPath) {
-      const { rows } = body as { rows: { kind: string; key: Record<string, string>; hash: string }[] };
-      if (rows.length > this.rowsMax) return { status: 413, body: undefined };
-      for (const row of rows) if (this.#isFlipped(row)) row.hash = "0".repeat(64);
-    }
+    const body = JSON.parse(json) as Frame;
+    const rows = path === applyPath || body.step === "apply" ? (body.rows ?? []) : [];
+    if (rows.length > this.rowsMax) return { status: 413, body: undefined };
+    for (const row of rows) if (this.#isFlipped(row)) row.hash = "0".repeat(64);
+    if (this.newer.has(from)) speakNewer(body, this.newer.has(to));
     try {
       const reply = await this.#receive(to, path, from, body);
+      if (this.newer.has(to)) Object.assign(reply.body ?? {}, unknownFields);
       if (path === applyPath && reply.status === 200 && era !== this.eraOf(from)) this.onStaleApply(to);
       return reply;
     } catch (error) {
@@ -168,7 +185,7 @@ export class Network {
 
   #repeatLater(request: Sent): void {
     this.#scheduler.schedule(this.#random.fraction() * this.faults.lateMsMax, () => {
-      this.note(`late repetition of ${summary(request)}`);
+      this.note(`late repetition of ${summary(request.path, JSON.parse(request.json) as Frame)}`);
       if (this.#isCut(request)) return;
       this.#deliver(request).catch(() => undefined);
     });
@@ -199,14 +216,39 @@ export class Network {
   }
 }
 
-function summary({ path, json }: Request): string {
-  const { after, through, applied, rows } = JSON.parse(json) as Record<string, string> & { rows?: object[] };
-  return path === applyPath ? `push ${after} to ${through}, ${rows?.length} rows` : `hello at ${applied}`;
+/** What is looked at of a frame; it holds more. */
+type Frame = {
+  protocol?: number;
+  readonly epoch?: Epoch;
+  readonly step?: string;
+  readonly action?: string;
+  readonly rows?: { kind: string; key: Record<string, string>; hash: string }[];
+} & Readonly<Record<string, unknown>>;
+
+const unknownFields = { of_the_next_protocol: { is: ["not", "known", 1] } };
+
+/** A newer program speaks to one of its own kind as it likes; an older one does not know its protocol. */
+function speakNewer(frame: Frame, isKnown: boolean): void {
+  Object.assign(frame, unknownFields);
+  if (!isKnown && typeof frame.protocol === "number") frame.protocol += 1;
+}
+
+function summary(path: string, { after, through, applied, rows, step, action, digest }: Frame): string {
+  if (path === applyPath) {
+    return `push ${String(after)} to ${String(through)}, ${rows?.length} rows${digest ? ", digest" : ""}`;
+  }
+  return `${path.split("/").at(-1)} ${step ?? action ?? ""} at ${String(applied)}`;
 }
 
 function summaryOfReply({ body }: Reply): string {
-  const { applied, code, rejected } = (body ?? {}) as Record<string, string> & { rejected?: object[] };
-  return [code ?? "", applied ?? "", rejected?.length ? `${rejected.length} rejected` : ""].join(" ");
+  const { applied, code, rejected, verified, aside } = (body ?? {}) as Record<string, unknown>;
+  return [
+    code ?? "",
+    applied ?? "",
+    Array.isArray(rejected) && rejected.length > 0 ? `${rejected.length} rejected` : "",
+    typeof verified === "boolean" ? `verified ${verified}` : "",
+    typeof aside === "number" && aside > 0 ? `${aside} aside` : "",
+  ].join(" ");
 }
 
 function never(): Promise<never> {

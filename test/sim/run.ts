@@ -1,12 +1,13 @@
 import { parseArgs } from "node:util";
-import { runSeed } from "./scenario.ts";
+import { runSeed, type ScenarioReport } from "./scenario.ts";
 
-const usage = `The simulator: real stores, workers and handlers in virtual time, driven by one seed.
+const usage = `The simulator: real stores, workers, handlers and commands in virtual time, driven by one seed.
 
   npm run test:sim -- --seed 17          replays one seed
   npm run test:sim -- --seeds 5000       runs seeds 1 to 5000
   npm run test:sim -- --minutes 30       runs seeds until the time is over
   npm run test:sim -- --from 100000 ...  begins at another seed
+  npm run test:sim -- --first ...        ends with the first seed that fails
 `;
 
 const { values } = parseArgs({
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     minutes: { type: "string" },
     from: { type: "string", default: "1" },
+    first: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -27,19 +29,29 @@ function count(text: string | undefined, otherwise: number): number {
 }
 
 async function runMany(from: number, end: number, deadlineMs: number): Promise<number> {
+  const total = { writes: 0, requests: 0, promotions: 0, flips: 0, stranded: 0 };
   let failures = 0;
-  let fenced = 0;
   let seed = from;
-  for (; seed < end && Date.now() < deadlineMs; seed += 1) {
+  for (; seed < end && Date.now() < deadlineMs && !(values.first && failures > 0); seed += 1) {
     try {
-      if ((await runSeed(seed)).isFenced) fenced += 1;
+      addUp(total, await runSeed(seed));
     } catch (error) {
       failures += 1;
       process.stderr.write(`${error instanceof Error ? error.message.split("\n")[0] : String(error)}\n`);
     }
   }
-  process.stdout.write(`${seed - from} seeds, ${failures} failed, ${fenced} ended with a fenced primary\n`);
+  process.stdout.write(`${seed - from} seeds, ${failures} failed, with ${JSON.stringify(total)}\n`);
   return failures;
+}
+
+type Totals = Record<"writes" | "requests" | "promotions" | "flips" | "stranded", number>;
+
+function addUp(total: Totals, { writes, requests, epoch, flips, stranded }: ScenarioReport): void {
+  total.writes += writes;
+  total.requests += requests;
+  total.promotions += epoch - 1;
+  total.flips += flips;
+  total.stranded += stranded;
 }
 
 if (values.help) {
@@ -50,6 +62,6 @@ if (values.help) {
 } else {
   const from = count(values.from, 1);
   const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : count(values.minutes, 1);
-  const end = from + count(values.seeds, values.minutes === undefined ? 2_000 : Number.MAX_SAFE_INTEGER / 2);
+  const end = from + count(values.seeds, values.minutes === undefined ? 5_000 : Number.MAX_SAFE_INTEGER / 2);
   process.exitCode = (await runMany(from, end, Date.now() + minutes * 60_000)) === 0 ? 0 : 1;
 }

@@ -1,8 +1,7 @@
-import type { SiteName, VaultId } from "../../src/core/ids.ts";
-import { comparePositions, type Position } from "../../src/core/position.ts";
-import { formatKey, type RowKey } from "../../src/core/row.ts";
+import { Course } from "./courses.ts";
 import { checkAtRest } from "./checks.ts";
-import { calgary, oslo, World, zurich } from "./world.ts";
+import { command, settleSites } from "./operator.ts";
+import { oslo, World, zurich } from "./world.ts";
 
 const hourMs = 3_600_000;
 
@@ -10,21 +9,25 @@ const hourMs = 3_600_000;
 export type ScenarioReport = {
   readonly writes: number;
   readonly requests: number;
-  readonly isFenced: boolean;
+  /** The number of the epoch in which it ended. */
+  readonly epoch: number;
+  readonly flips: number;
+  readonly stranded: number;
 };
 
 /**
- * One seed: some vaults and entries, a random course of writes, faults, crashes and disks put back, then healing and rest.
- * Throws what does not hold, with the seed and the trace.
+ * One seed: some vaults and entries, a random course of writes, faults, crashes, disks put back and operators at work, then
+ * healing and rest. Throws what does not hold, with the seed and the trace.
  */
 export async function runSeed(seed: number): Promise<ScenarioReport> {
+  const isPlain = seed % 2 === 0;
   const world = await World.create({
     seed,
-    backups: seed % 4 === 0 ? [zurich, oslo] : [zurich],
+    backups: seed % 4 < 2 ? [zurich, oslo] : [zurich],
     limit: { rows: seed % 3 === 0 ? 3 : 100, bytes: seed % 5 === 0 ? 400 : 1024 * 1024 },
   });
   try {
-    return await new Scenario(world).run();
+    return await new Scenario(world, isPlain).run();
   } catch (error) {
     const what = error instanceof Error ? error.message : String(error);
     throw new Error(`seed ${seed}: ${what}\n${world.trace.join("\n")}`, { cause: error });
@@ -35,28 +38,25 @@ export async function runSeed(seed: number): Promise<ScenarioReport> {
 
 class Scenario {
   readonly #world: World;
-  readonly #keys: RowKey[] = [];
-  readonly #vaults: VaultId[] = [];
-  readonly #images: { readonly site: SiteName; readonly image: Buffer; readonly writes: number }[] = [];
-  readonly #watermarks = new Map<SiteName, { readonly position: Position; readonly putBacks: number }>();
+  readonly #course: Course;
 
-  constructor(world: World) {
+  constructor(world: World, isPlain: boolean) {
     this.#world = world;
+    this.#course = new Course(world, isPlain);
   }
 
   async run(): Promise<ScenarioReport> {
     const world = this.#world;
     for (const site of world.sites.keys()) await world.start(site);
-    for (let i = world.draw(3); i >= 0; i -= 1) await this.#newVault();
+    for (let i = world.draw(3); i >= 0; i -= 1) this.#course.newVault();
     this.#bringFaults();
     for (let i = 10 + world.draw(30); i > 0; i -= 1) {
-      await this.#act();
+      await this.#course.act();
       await world.scheduler.run(this.#pauseMs());
-      await this.#checkWatermarks();
+      world.watch.look(await world.running());
     }
     await this.#heal();
-    const { fenced } = await world.primary.store.site();
-    return { writes: world.writes.length, requests: world.network.sent.length, isFenced: fenced !== null };
+    return this.#report();
   }
 
   #bringFaults(): void {
@@ -84,118 +84,10 @@ class Scenario {
     return this.#world.pick([0, 0, 1, 5, 50, 1_000, 10_000, 200_000, 2 * hourMs]);
   }
 
-  async #act(): Promise<void> {
-    const world = this.#world;
-    const site = world.pick([...world.sites.keys()]);
-    const actions: readonly (() => Promise<void> | void)[] = [
-      () => this.#write(),
-      () => this.#write(),
-      () => this.#write(),
-      () => this.#burst(),
-      () => this.#newVault(),
-      () => this.#purge(),
-      () => world.crash(site),
-      () => world.stop(site),
-      () => this.#startAll(),
-      () => this.#startAll(),
-      () => this.#cut(),
-      () => this.#mend(),
-      () => this.#poison(),
-      () => this.#keepImage(site),
-      () => this.#keepImage(site),
-      () => this.#putBack(),
-      () => this.#setClock(),
-    ];
-    await world.pick(actions)();
-  }
-
-  async #newVault(): Promise<void> {
-    const key = this.#world.newVaultKey();
-    this.#vaults.push(key.vaultId);
-    this.#keys.push(key);
-    this.#send(key);
-  }
-
-  #write(): void {
-    const world = this.#world;
-    const isNew = world.random.fraction() < 0.4;
-    const key = isNew ? world.newEntryKey(world.pick(this.#vaults)) : world.pick(this.#keys);
-    if (isNew) this.#keys.push(key);
-    this.#send(key);
-  }
-
-  #burst(): void {
-    for (let i = this.#world.draw(12); i >= 0; i -= 1) this.#write();
-  }
-
-  #purge(): void {
-    this.#send(this.#world.pick(this.#keys), true);
-  }
-
-  /** Clients do not wait for each other, and none waits for ever for a site that has crashed. */
-  #send(key: RowKey, isPurge = false): void {
-    if (this.#world.isUp(calgary)) void this.#world.write(key, isPurge);
-  }
-
-  async #startAll(): Promise<void> {
-    for (const site of this.#world.sites.keys()) await this.#world.start(site);
-  }
-
-  #cut(): void {
-    this.#world.note("a link is cut");
-    this.#world.network.cut(calgary, this.#world.pick(this.#world.backups));
-  }
-
-  #mend(): void {
-    this.#world.note("links are whole");
-    for (const backup of this.#world.backups) this.#world.network.heal(calgary, backup);
-  }
-
-  #poison(): void {
-    const key = this.#world.pick(this.#keys);
-    if (key.kind !== "entry") return;
-    this.#world.note(`backups refuse ${formatKey(key)}`);
-    this.#world.network.poisoned.add(key.entryId);
-  }
-
-  /** Somebody sets the clocks, or a time server does. */
-  #setClock(): void {
-    this.#world.scheduler.wallJumpMs += this.#world.draw(4 * hourMs) - 2 * hourMs;
-  }
-
-  #keepImage(site: SiteName): void {
-    this.#images.push({ site, image: this.#world.image(site), writes: this.#world.writes.length });
-  }
-
-  /** Half of the time under the running process, as when a machine's snapshot is put back. */
-  async #putBack(): Promise<void> {
-    const world = this.#world;
-    if (this.#images.length === 0) return;
-    const { site, image } = world.pick(this.#images);
-    const isLive = world.random.fraction() < 0.5;
-    if (!isLive) world.crash(site);
-    await world.putBack(site, image);
-    if (!isLive) await world.start(site);
-  }
-
-  /** I6: a backup's watermark moves back only with its disk. */
-  async #checkWatermarks(): Promise<void> {
-    const world = this.#world;
-    for (const backup of world.backups) {
-      const { head } = await world.reading(backup, (store) => store.site());
-      const putBacks = world.putBacks.get(backup) ?? 0;
-      const before = this.#watermarks.get(backup);
-      if (before?.putBacks === putBacks && comparePositions(head.position, before.position) < 0) {
-        throw new Error(`the watermark of ${backup} has moved back`);
-      }
-      this.#watermarks.set(backup, { position: head.position, putBacks });
-    }
-  }
-
   /**
-   * Everything whole again. Rest alone must bring equality, but for rows in quarantine; only a disk put back under a running
-   * process is something that nobody can notice without a write. Then one write, as any ordinary one, and the quarantine
-   * once more.
+   * Everything whole again. Where no operator was ever needed, rest alone must bring equality, but for rows in quarantine; only a
+   * disk put back under a running process is something that nobody can notice without a write. Then an operator does what the
+   * sites ask for, with a write after each step, as any ordinary one, and the quarantine once more.
    */
   async #heal(): Promise<void> {
     const world = this.#world;
@@ -204,13 +96,49 @@ class Scenario {
     world.storeFails = () => false;
     world.network.healAll();
     world.note("everything is whole");
-    await this.#startAll();
+    await this.#course.startAll();
     await world.scheduler.run(24 * hourMs);
-    if (world.silentlyPutBack.size === 0) await checkAtRest(world, { exceptQuarantine: true });
+    if (await this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });
+    await settleSites(world, () => this.#course.writeNew());
+    await this.#countRows();
     world.note("the last write");
-    this.#write();
+    this.#course.writeNew();
     for (const site of world.sites.keys()) await world.retryQuarantine(site);
     await world.scheduler.run(24 * hourMs);
     await checkAtRest(world, { exceptQuarantine: false });
+  }
+
+  /** Calgary is primary still, and nothing has happened that only a write, an operator or a count of all rows can notice. */
+  async #isUntouched(): Promise<boolean> {
+    const { silentlyPutBack, flips, primary } = this.#world;
+    const { epoch, fenced, role } = await primary.store.site();
+    const isFirst = epoch.number === 1 && role === "primary" && fenced === null;
+    return isFirst && silentlyPutBack.size === 0 && flips === 0;
+  }
+
+  /** After bits have turned, every row is counted and repaired; what nobody holds intact any more, a client writes anew. */
+  async #countRows(): Promise<void> {
+    const world = this.#world;
+    if (world.flips === 0) return;
+    const [winner] = await world.primaries();
+    if (!winner) throw new Error("nobody is primary");
+    for (let round = 0; round < 2; round += 1) {
+      await command(world, winner.site, "verify", { repair: true });
+    }
+    await world.rewriteDamaged(winner.site);
+    await world.scheduler.run(24 * hourMs);
+  }
+
+  async #report(): Promise<ScenarioReport> {
+    const world = this.#world;
+    const [winner] = await world.primaries();
+    const stranded = winner ? (await world.process(winner.site).store.stranded(null, 1)).total : 0;
+    return {
+      writes: world.writes.length,
+      requests: world.network.sent.length,
+      epoch: winner?.epoch.number ?? 0,
+      flips: world.flips,
+      stranded,
+    };
   }
 }

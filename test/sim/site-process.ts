@@ -42,6 +42,7 @@ export class SiteProcess {
   readonly #store: SqliteStore;
   readonly #guarded: Store;
   readonly #options: ProcessOptions;
+  readonly #commands = new AbortController();
   #isAlive = true;
 
   constructor(options: ProcessOptions) {
@@ -91,6 +92,13 @@ export class SiteProcess {
     return route.handle({ peer, body });
   }
 
+  /** What the machine's owner has the site do. */
+  async command(name: string, body: object): Promise<object> {
+    const command = this.edition.adminCommands.find((candidate) => candidate.name === name);
+    if (!command) throw new Error(`there is no command ${name}`);
+    return command.handle({ body, progress: () => undefined, signal: this.#commands.signal });
+  }
+
   /** The disk as it is now: what a crash at this moment leaves. */
   image(): Buffer {
     return this.#store.serialize();
@@ -111,6 +119,7 @@ export class SiteProcess {
 
   /** Ends in order, as SIGTERM does. Returns what is on the disk. */
   async stop(): Promise<Buffer> {
+    this.#commands.abort();
     await this.edition.stop();
     return this.kill();
   }

@@ -14,7 +14,8 @@ import {
   statusOf,
   writeEntries,
 } from "./scene.ts";
-import { type TrackedWrite, World, calgary, oslo, zurich } from "./world.ts";
+import type { TrackedWrite } from "./ledger.ts";
+import { World, calgary, oslo, zurich } from "./world.ts";
 
 /** Outages, refusals and their alerts: the schedules that lost a write or told an operator wrongly, each on purpose. */
 

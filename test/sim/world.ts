@@ -1,31 +1,19 @@
-import { fromUtf8, utf8 } from "../../src/core/bytes.ts";
+import { compareEpochs } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
 import { type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
-import { comparePositions, formatPosition, type Position } from "../../src/core/position.ts";
-import { formatKey, type RowKey, type StoredRow } from "../../src/core/row.ts";
-import type { BatchLimit, Store } from "../../src/core/store.ts";
+import { formatPosition } from "../../src/core/position.ts";
+import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
+import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
 import type { Reply } from "../../src/replication/transport.ts";
 import { openMemoryStore } from "../../src/store/sqlite/open.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
+import { asideRows, flipBit } from "./disk.ts";
+import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { processClock, Scheduler } from "./scheduler.ts";
 import { SiteProcess } from "./site-process.ts";
-
-/**
- * A write that was tried, with the writes to the same row that it is built on. A row's body names them all, so that what a
- * disk holds can be told from the disk alone.
- */
-export type TrackedWrite = {
-  readonly id: number;
-  readonly key: RowKey;
-  readonly lineage: readonly number[];
-  readonly isPurge: boolean;
-  /** Set once the client has its answer. */
-  position: Position | null;
-  /** No disk's history holds it any more: every one that did was put back to an older copy. */
-  isLost: boolean;
-};
+import { Watch } from "./watch.ts";
 
 type SimSite = { process: SiteProcess | null; disk: Buffer };
 
@@ -43,13 +31,14 @@ export const oslo = "oslo" as SiteName;
 /** The largest padding that a row's body gets, in bytes. */
 const paddingBytes = 64;
 
-/** Sites, the network between them and a client, all driven by one seed. */
+/** Sites that all know each other, the network between them, clients and an operator, all driven by one seed. */
 export class World {
   readonly random: SeededRandom;
   readonly scheduler: Scheduler;
   readonly network: Network;
+  readonly ledger = new Ledger();
+  readonly watch = new Watch();
   readonly sites = new Map<SiteName, SimSite>();
-  readonly writes: TrackedWrite[] = [];
   /** What happened, in order: printed when a seed fails. */
   readonly trace: string[] = [];
   /** How likely a process crashes at a call of its store. */
@@ -70,8 +59,9 @@ export class World {
    * their primary was put back. Nobody can notice either without a write.
    */
   readonly silentlyPutBack = new Set<SiteName>();
+  /** Bits that were turned. Nobody notices them but a count of all rows. */
+  flips = 0;
   readonly #options: WorldOptions;
-  #ids = 0;
 
   private constructor(options: WorldOptions) {
     this.#options = options;
@@ -81,9 +71,10 @@ export class World {
     this.network.note = (text) => this.note(text);
     this.network.eraOf = (site) => this.putBacks.get(site) ?? 0;
     this.network.onStaleApply = (to) => this.silentlyPutBack.add(to);
+    this.network.onPush = (from, epoch) => this.watch.claim(from, epoch);
   }
 
-  /** A primary in calgary and its backups, all stopped, all empty. */
+  /** Calgary, which begins as the primary, and its backups, all stopped, all empty. */
   static async create(options: WorldOptions): Promise<World> {
     const world = new World(options);
     for (const site of [calgary, ...options.backups]) {
@@ -93,12 +84,18 @@ export class World {
     return world;
   }
 
+  /** The sites that began as backups. */
   get backups(): readonly SiteName[] {
     return this.#options.backups;
   }
 
+  /** The site that began as the primary. */
   get primary(): SiteProcess {
     return this.process(calgary);
+  }
+
+  get writes(): readonly TrackedWrite[] {
+    return this.ledger.writes;
   }
 
   /** The running process of a site; throws where none runs. */
@@ -112,6 +109,20 @@ export class World {
     return this.#site(site).process !== null;
   }
 
+  /** Running sites, each as its own record shows it. */
+  async running(): Promise<readonly Site[]> {
+    const processes = [...this.sites.values()].flatMap(({ process }) => process ?? []);
+    return Promise.all(processes.map(({ store }) => store.site()));
+  }
+
+  /** Running primaries that take writes, the highest epoch first: one, or none or two for a while. */
+  async primaries(): Promise<readonly Site[]> {
+    const sites = await this.running();
+    return sites
+      .filter(({ role, fenced }) => role === "primary" && fenced === null)
+      .toSorted((a, b) => compareEpochs(b.epoch, a.epoch));
+  }
+
   async start(site: SiteName): Promise<void> {
     const slot = this.#site(site);
     if (slot.process) return;
@@ -120,9 +131,7 @@ export class World {
     let isStarted = false;
     const process = new SiteProcess({
       site,
-      peers: [...this.sites.keys()].filter(
-        (other) => other !== site && (site === calgary || other === calgary),
-      ),
+      peers: [...this.sites.keys()].filter((other) => other !== site),
       image: slot.disk,
       scheduler: this.scheduler,
       network: this.network,
@@ -153,6 +162,7 @@ export class World {
     this.note(`${site} crashes`);
     slot.disk = slot.process.kill();
     slot.process = null;
+    this.watch.ended(site);
   }
 
   /** An orderly end. */
@@ -170,6 +180,7 @@ export class World {
     if (!disk) throw new Error(`${site} did not stop`);
     slot.disk = disk;
     slot.process = null;
+    this.watch.ended(site);
   }
 
   /** A copy of a site's disk as it is now. */
@@ -181,63 +192,99 @@ export class World {
   /** Puts a site's disk back to an older copy: under the running process, or for its next start. */
   async putBack(site: SiteName, image: Buffer): Promise<void> {
     this.note(`${site} is put back${this.isUp(site) ? " while it runs" : ""}`);
-    const slot = this.#site(site);
-    const before = await this.#heldAnywhere((at) => this.held(at));
-    if (slot.process) {
-      slot.process.revert(image);
-      this.silentlyPutBack.add(site);
-    } else slot.disk = image;
+    if (this.isUp(site)) this.silentlyPutBack.add(site);
     this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
-    const after = await this.#heldAnywhere((at) => this.#heldForSure(at));
-    for (const write of this.writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;
+    this.watch.forget(site);
+    await this.#losing(() => this.#replace(site, image));
   }
 
-  /** A client's write to one row, old or new, or its purge. Resolves when it is answered: never where the site crashes. */
-  async write(key: RowKey, isPurge = false): Promise<TrackedWrite | Refusal> {
-    const tracked = {
-      id: (this.#ids += 1),
-      key,
-      lineage: [] as readonly number[],
-      isPurge,
-      position: null,
-      isLost: false,
-    };
-    const write: TrackedWrite = tracked;
-    this.writes.push(write);
+  /**
+   * Turns one bit of a row on a site's disk. False where it holds no row, or, with `isHarmless`, none that another site
+   * holds intact.
+   */
+  async flip(site: SiteName, isHarmless: boolean): Promise<boolean> {
+    const rows = [...(await this.rows(site)).values()];
+    const others: StoredRow[] = [];
+    for (const other of this.sites.keys()) {
+      if (other !== site) others.push(...(await this.rows(other)).values());
+    }
+    const isElsewhere = (row: StoredRow) =>
+      others.some((other) => isSameRow(row, other) && isIntact(sha256Hash, other));
+    const targets = isHarmless ? rows.filter(isElsewhere) : rows;
+    if (targets.length === 0) return false;
+    const { key } = this.pick(targets);
+    const where = this.pick(["body", "hash"] as const);
+    this.note(`a bit of the ${where} of ${formatKey(key)} turns on ${site}`);
+    this.flips += 1;
+    const image = flipBit(this.image(site), key, where, this.draw(1_000_000));
+    await this.#losing(() => this.#replace(site, image));
+    return true;
+  }
+
+  /**
+   * A client's write to one row, old or new, or its purge, at calgary or where it is told to. Resolves when it is answered:
+   * never where the site crashes. A client sees what it changes: a row that is purged or damaged is changed no more.
+   */
+  async write(key: RowKey, isPurge = false, site: SiteName = calgary): Promise<TrackedWrite | Refusal> {
+    const { ledger, watch } = this;
+    const write = ledger.begin(key, isPurge);
+    const process = this.process(site);
+    let seen: Promise<Site> | undefined;
     try {
-      const rows = await this.primary.write({
+      const rows = await process.write({
         keys: [key],
         decide: ([current]) => {
-          tracked.lineage = lineageOf(current, this.writes);
-          return [{ key, body: isPurge ? null : this.#body([...tracked.lineage, write.id]) }];
+          if (current && (current.body === null || !isIntact(sha256Hash, current)))
+            throw new Refusal("entry_unknown");
+          // Read at once, within the transaction.
+          seen = process.store.site();
+          return [{ key, body: ledger.build(write, current, this.draw(paddingBytes)) }];
         },
       });
       write.position = rows[0]?.position ?? null;
-      this.note(`wrote ${write.id} ${formatKey(key)} at ${write.position && formatPosition(write.position)}`);
+      if (seen) watch.wrote(await seen);
+      this.note(`${site} wrote ${describe(write)}`);
       return write;
     } catch (error) {
-      if (error instanceof Refusal) return error;
-      throw error;
+      return error instanceof Refusal ? error : this.watch.report(error);
+    }
+  }
+
+  /** A client writes anew, or purges, what it cannot read any more: rows that nobody holds intact. */
+  async rewriteDamaged(site: SiteName): Promise<void> {
+    for (const row of (await this.rows(site)).values()) {
+      if (isIntact(sha256Hash, row)) continue;
+      const isPurge = row.body === null || row.key.kind === "stranded";
+      const write = this.ledger.begin(row.key, isPurge);
+      const body = this.ledger.build(write, undefined, this.draw(paddingBytes));
+      const written = this.process(site).write({ keys: [row.key], decide: () => [{ key: row.key, body }] });
+      this.note(`${site} writes ${formatKey(row.key)} anew`);
+      await this.scheduler.run(0);
+      await written;
+    }
+  }
+
+  /** What an operator has a site do. Resolves with the result or why not: never where the site crashes. */
+  async command(site: SiteName, name: string, body: object = {}): Promise<object> {
+    const text = `${name} ${JSON.stringify(body)} on ${site}`;
+    this.note(text);
+    const isHome = name === "rejoin" || name === "recover" ? this.watch.comesHome(site) : () => {};
+    try {
+      const result = await this.process(site).command(name, body);
+      this.note(`${text}: ${JSON.stringify(result).slice(0, 300)}`);
+      return result;
+    } catch (error) {
+      const refusal = error instanceof Refusal ? error : this.watch.report(error);
+      this.note(`${text}: ${refusal.message}`);
+      return refusal;
+    } finally {
+      isHome();
     }
   }
 
   /** What `POST /api/replication/signal` with `retry_quarantined` does. */
   async retryQuarantine(site: SiteName): Promise<void> {
     await this.process(site).receive("/api/replication/signal", site, { retry_quarantined: true });
-  }
-
-  /**
-   * Whether a later change of a row, at `from` or above, was undone with the primary's disk. A batch leaves out a row that has
-   * moved above its end, and carries vaults from above it: a backup that took one such batch of the history that is undone
-   * lacks the row where it stands again, or has the vault as it never was, below a point that both histories share. Only the
-   * digest at the end of a drain can show that.
-   */
-  isUndone(key: string, row: StoredRow): boolean {
-    if ((this.putBacks.get(calgary) ?? 0) === 0) return false;
-    const here = new Set(lineageOf(row, this.writes));
-    const isAbove = ({ position }: TrackedWrite) =>
-      !position || comparePositions(position, row.position) >= 0;
-    return this.writes.some((write) => formatKey(write.key) === key && !here.has(write.id) && isAbove(write));
   }
 
   newVaultKey(): RowKey & { kind: "vault" } {
@@ -264,23 +311,6 @@ export class World {
     this.trace.push(`${String(this.scheduler.nowMs).padStart(9)} ${text}`);
   }
 
-  /** Ids of the writes that a disk holds, directly or in what was built on them. */
-  async held(site: SiteName): Promise<Set<number>> {
-    const rows = await this.rows(site);
-    return new Set([...rows.values()].flatMap((row) => lineageOf(row, this.writes)));
-  }
-
-  /**
-   * Those that a disk's history proves. A vault that a batch carried from above its end proves nothing yet: where the primary
-   * forgets that change, another takes its place, and only the digest at the end of a drain can show that.
-   */
-  async #heldForSure(site: SiteName): Promise<Set<number>> {
-    const rows = await this.rows(site);
-    const { head } = await this.reading(site, (store) => store.site());
-    const proven = [...rows.values()].filter((row) => comparePositions(row.position, head.position) <= 0);
-    return new Set(proven.flatMap((row) => lineageForSure(row, this.writes)));
-  }
-
   /** Every row of a site by its key, tombstones too. */
   async rows(site: SiteName): Promise<Map<string, StoredRow>> {
     return this.reading(site, async (store) => {
@@ -303,15 +333,35 @@ export class World {
     }
   }
 
-  async #heldAnywhere(heldAt: (site: SiteName) => Promise<Set<number>>): Promise<Set<number>> {
+  /** Ids of the writes that a disk holds, directly, in what was built on them, or put aside. */
+  async held(site: SiteName): Promise<Set<number>> {
+    const rows = await this.rows(site);
+    return this.ledger.provenBy([...rows.values(), ...asideRows(this.image(site))]);
+  }
+
+  /** A change of the disks: writes that no disk holds after it are lost. */
+  async #losing(change: () => void): Promise<void> {
+    const before = await this.#heldAnywhere();
+    change();
+    this.ledger.lose(before, await this.#heldAnywhere());
+  }
+
+  async #heldAnywhere(): Promise<Set<number>> {
     const held = new Set<number>();
-    for (const site of this.sites.keys()) for (const id of await heldAt(site)) held.add(id);
+    for (const site of this.sites.keys()) for (const id of await this.held(site)) held.add(id);
     return held;
   }
 
-  #receive(to: SiteName, path: string, from: SiteName, body: unknown): Promise<Reply> {
+  #replace(site: SiteName, image: Buffer): void {
+    const slot = this.#site(site);
+    if (slot.process) slot.process.revert(image);
+    else slot.disk = image;
+  }
+
+  async #receive(to: SiteName, path: string, from: SiteName, body: unknown): Promise<Reply> {
     const { process } = this.#site(to);
-    return process ? process.receive(path, from, body) : Promise.reject(new Error("ECONNREFUSED"));
+    if (!process) throw new Error("ECONNREFUSED");
+    return this.watch.receiving(process, path, () => process.receive(path, from, body), body);
   }
 
   #site(site: SiteName): SimSite {
@@ -324,10 +374,6 @@ export class World {
     return siteImage({ site, role, clock: processClock(this.scheduler, () => true), random: this.random });
   }
 
-  #body(lineage: readonly number[]): Uint8Array {
-    return utf8(JSON.stringify({ lineage, padding: "x".repeat(this.draw(paddingBytes)) }));
-  }
-
   #newId(): string {
     return newUuidV7(Date.UTC(2026, 0, 1) + this.scheduler.nowMs, this.random);
   }
@@ -335,31 +381,6 @@ export class World {
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
 
-type Lineage = (row: StoredRow | undefined, writes: readonly TrackedWrite[]) => readonly number[];
-
-/**
- * The writes that a row stands for. A tombstone has no body: the purge that left it is found by its position, or is one that
- * was never answered. Where several purges left the same tombstone in histories that parted, it stands for all of them.
- */
-const lineageOf: Lineage = (row, writes) => [...new Set(lineagesOf(row, writes).flat())];
-
-/** Only what the row stands for whichever of them left it: which history a disk holds, a tombstone does not tell. */
-const lineageForSure: Lineage = (row, writes) => {
-  const [first = [], ...others] = lineagesOf(row, writes);
-  return first.filter((id) => others.every((lineage) => lineage.includes(id)));
-};
-
-/** What a row may stand for: of every purge that may have left it. */
-function lineagesOf(
-  row: StoredRow | undefined,
-  writes: readonly TrackedWrite[],
-): readonly (readonly number[])[] {
-  if (!row) return [];
-  if (row.body !== null) return [(JSON.parse(fromUtf8(row.body)) as { lineage: number[] }).lineage];
-  const key = formatKey(row.key);
-  const purges = writes.filter((write) => write.isPurge && formatKey(write.key) === key);
-  const isHere = ({ position }: TrackedWrite) => position && comparePositions(position, row.position) === 0;
-  const here = purges.filter(isHere);
-  const possible = here.length > 0 ? here : purges.filter(({ position }) => position === null);
-  return possible.map((purge) => [...purge.lineage, purge.id]);
+function describe({ id, key, position, isPurge }: TrackedWrite): string {
+  return `${id} ${isPurge ? "(purge) " : ""}${formatKey(key)} at ${position && formatPosition(position)}`;
 }

@@ -1,0 +1,226 @@
+import type { SiteName, VaultId } from "../../src/core/ids.ts";
+import { formatKey, type RowKey } from "../../src/core/row.ts";
+import { settleStranded } from "./operator.ts";
+import type { World } from "./world.ts";
+
+const hourMs = 3_600_000;
+
+type Action = () => Promise<void> | void;
+
+/**
+ * What may happen in one step of a seed. Half of the seeds take the plain course: writes, outages, crashes and disks put back.
+ * The others mix in what operators do about them, and what else machines do.
+ */
+export class Course {
+  readonly #world: World;
+  readonly #keys: RowKey[] = [];
+  readonly #vaults: VaultId[] = [];
+  readonly #images: { readonly site: SiteName; readonly image: Buffer }[] = [];
+  readonly #isPlain: boolean;
+
+  constructor(world: World, isPlain: boolean) {
+    this.#world = world;
+    this.#isPlain = isPlain;
+  }
+
+  async act(): Promise<void> {
+    const isPlain = this.#isPlain || this.#world.random.fraction() < 0.6;
+    await this.#world.pick(isPlain ? this.#plain() : this.#operated())();
+  }
+
+  #plain(): readonly Action[] {
+    const world = this.#world;
+    const site = this.#anySite();
+    return [
+      () => this.write(),
+      () => this.write(),
+      () => this.write(),
+      () => this.#burst(),
+      () => this.newVault(),
+      () => this.#purge(),
+      () => world.crash(site),
+      () => world.stop(site),
+      () => this.startAll(),
+      () => this.startAll(),
+      () => this.#cut(),
+      () => this.#mend(),
+      () => this.#poison(),
+      () => this.#keepImage(site),
+      () => this.#keepImage(site),
+      () => this.#putBack(),
+      () => this.#setClock(),
+    ];
+  }
+
+  #operated(): readonly Action[] {
+    const world = this.#world;
+    const site = this.#anySite();
+    return [
+      () => this.startAll(),
+      () => this.#mend(),
+      () => this.#command(site, "promote"),
+      () => this.#command(site, "promote"),
+      () => this.#command(site, "promote", { force: true }),
+      () => this.#command(site, "promote", { force: true }),
+      () => this.#promoteTwo(),
+      () => this.#command(site, "decline"),
+      () => this.#command(site, "rejoin"),
+      () => this.#command(site, "rejoin"),
+      () => this.#rejoinAll(),
+      () => this.#command(site, "recover"),
+      () => this.#command(site, "recover", { force: world.random.fraction() < 0.3 }),
+      () => this.#command(site, "verify", { repair: world.random.fraction() < 0.5 }),
+      () => settleStranded(world),
+      async () => void (await world.flip(site, true)),
+      async () => void (await world.flip(site, world.random.fraction() < 0.8)),
+      () => this.#putBack(),
+      () => this.#purgeAcross(),
+      () => this.#purge(),
+      () => this.#speakNewer(site),
+      () => this.#deny(),
+      () => this.#retryQuarantine(site),
+    ];
+  }
+
+  newVault(): void {
+    const key = this.#world.newVaultKey();
+    this.#vaults.push(key.vaultId);
+    this.#keys.push(key);
+    this.#send(key);
+  }
+
+  write(): void {
+    const world = this.#world;
+    const isNew = world.random.fraction() < 0.4;
+    const key = isNew ? world.newEntryKey(world.pick(this.#vaults)) : world.pick(this.#keys);
+    if (isNew) this.#keys.push(key);
+    this.#send(key);
+  }
+
+  /** A write that is sure to change something, wherever a site takes it. */
+  writeNew(): void {
+    const key = this.#world.newEntryKey(this.#world.pick(this.#vaults));
+    this.#keys.push(key);
+    this.#send(key);
+  }
+
+  async startAll(): Promise<void> {
+    for (const site of this.#world.sites.keys()) await this.#world.start(site);
+  }
+
+  #burst(): void {
+    for (let i = this.#world.draw(12); i >= 0; i -= 1) this.write();
+  }
+
+  #purge(): void {
+    const key = this.#world.pick(this.#keys);
+    this.#send(key, true);
+    // Another client may still try to change it, but most of what is changed is there.
+    if (key.kind === "entry" && this.#world.random.fraction() < 0.8) {
+      this.#keys.splice(this.#keys.indexOf(key), 1);
+    }
+  }
+
+  /** A purge on one side, and a change or a purge of the same row on every other that takes writes. */
+  #purgeAcross(): void {
+    const world = this.#world;
+    const key = world.pick(this.#keys);
+    let isPurge = true;
+    for (const site of world.sites.keys()) {
+      if (world.isUp(site)) void world.write(key, isPurge, site);
+      isPurge = world.random.fraction() < 0.3;
+    }
+  }
+
+  /** Clients do not wait for each other, and none waits for ever for a site that has crashed. Some know the wrong site. */
+  #send(key: RowKey, isPurge = false): void {
+    const world = this.#world;
+    const up = [...world.sites.keys()].filter((site) => world.isUp(site));
+    if (up.length === 0) return;
+    const isAstray = world.random.fraction() < 0.1;
+    void world.primaries().then((primaries) => {
+      const site = isAstray || primaries.length === 0 ? world.pick(up) : world.pick(primaries).site;
+      if (world.isUp(site)) void world.write(key, isPurge, site);
+    });
+  }
+
+  #anySite(): SiteName {
+    return this.#world.pick([...this.#world.sites.keys()]);
+  }
+
+  #cut(): void {
+    const [a, b] = this.#anyTwo();
+    this.#world.note(`the link of ${a} and ${b} is cut`);
+    this.#world.network.cut(a, b);
+  }
+
+  #anyTwo(): readonly [SiteName, SiteName] {
+    const a = this.#anySite();
+    return [a, this.#world.pick([...this.#world.sites.keys()].filter((site) => site !== a))];
+  }
+
+  #mend(): void {
+    const { sites, network } = this.#world;
+    this.#world.note("links are whole");
+    for (const a of sites.keys()) for (const b of sites.keys()) network.heal(a, b);
+    network.newer.clear();
+  }
+
+  #deny(): void {
+    const [a, b] = this.#anyTwo();
+    this.#world.note(`the credential of ${a} and ${b} does not fit`);
+    this.#world.network.deny(a, b);
+  }
+
+  #speakNewer(site: SiteName): void {
+    this.#world.note(`${site} speaks the next protocol`);
+    this.#world.network.newer.add(site);
+  }
+
+  #poison(): void {
+    const key = this.#world.pick(this.#keys);
+    if (key.kind !== "entry") return;
+    this.#world.note(`backups refuse ${formatKey(key)}`);
+    this.#world.network.poisoned.add(key.entryId);
+  }
+
+  /** Somebody sets the clocks, or a time server does. */
+  #setClock(): void {
+    this.#world.scheduler.wallJumpMs += this.#world.draw(4 * hourMs) - 2 * hourMs;
+  }
+
+  #keepImage(site: SiteName): void {
+    this.#images.push({ site, image: this.#world.image(site) });
+  }
+
+  /** Half of the time under the running process, as when a machine's snapshot is put back. */
+  async #putBack(): Promise<void> {
+    const world = this.#world;
+    if (this.#images.length === 0) return;
+    const { site, image } = world.pick(this.#images);
+    const isLive = world.random.fraction() < 0.5;
+    if (!isLive) world.crash(site);
+    await world.putBack(site, image);
+    if (!isLive) await world.start(site);
+  }
+
+  /** Nobody waits for a command: its site may crash under it, and other commands follow. */
+  #command(site: SiteName, name: string, body: object = {}): void {
+    if (this.#world.isUp(site)) void this.#world.command(site, name, body);
+  }
+
+  /** Two people at two sites who know nothing of each other. */
+  #promoteTwo(): void {
+    for (const site of this.#anyTwo()) {
+      this.#command(site, "promote", this.#world.random.fraction() < 0.7 ? { force: true } : {});
+    }
+  }
+
+  #rejoinAll(): void {
+    for (const site of this.#world.sites.keys()) this.#command(site, "rejoin");
+  }
+
+  async #retryQuarantine(site: SiteName): Promise<void> {
+    if (this.#world.isUp(site)) await this.#world.retryQuarantine(site);
+  }
+}

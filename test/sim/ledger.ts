@@ -1,0 +1,103 @@
+import { decodeStranded } from "../../src/core/aside.ts";
+import { fromUtf8, utf8 } from "../../src/core/bytes.ts";
+import { comparePositions, type Position } from "../../src/core/position.ts";
+import { formatKey, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
+import { sha256Hash } from "../support/ports.ts";
+
+/**
+ * A write that was tried, with the writes to the same row that it is built on. A row's body names them all, so that what a
+ * disk holds can be told from the disk alone.
+ */
+export type TrackedWrite = {
+  readonly id: number;
+  readonly key: RowKey;
+  readonly lineage: readonly number[];
+  readonly isPurge: boolean;
+  /** Set once the client has its answer. */
+  position: Position | null;
+  /** No disk holds it intact any more: every one that did was put back to an older copy, or damaged. */
+  isLost: boolean;
+  /** An operator has decided against it: its row was stranded and discarded, or another was reapplied over it. */
+  isSettled: boolean;
+};
+
+type OpenWrite = { -readonly [Field in keyof TrackedWrite]: TrackedWrite[Field] };
+
+/** What clients were told, and what a row proves of it: the truth that the sites are held to. */
+export class Ledger {
+  readonly #writes: OpenWrite[] = [];
+  /** What purges of a key stand for, each: itself and what it is built on. */
+  readonly #purged = new Map<string, Set<number>>();
+
+  get writes(): readonly TrackedWrite[] {
+    return this.#writes;
+  }
+
+  begin(key: RowKey, isPurge: boolean): TrackedWrite {
+    const id = this.#writes.length + 1;
+    const write = { id, key, lineage: [], isPurge, position: null, isLost: false, isSettled: false };
+    this.#writes.push(write);
+    return write;
+  }
+
+  /** The write is made of a row as it is now; returns the body that says so, null for a purge. */
+  build(write: TrackedWrite, current: Row | undefined, paddingBytes: number): Uint8Array | null {
+    const open = write as OpenWrite;
+    open.lineage = this.lineageOf(current);
+    const all = [...open.lineage, write.id];
+    if (!write.isPurge) return utf8(JSON.stringify({ lineage: all, padding: "x".repeat(paddingBytes) }));
+    const name = formatKey(write.key);
+    const purged = this.#purged.get(name) ?? new Set();
+    for (const id of all) purged.add(id);
+    this.#purged.set(name, purged);
+    return null;
+  }
+
+  /**
+   * The writes that a row proves. A tombstone has no body: it stands for every purge of its key, for whichever of them left
+   * it, what the others purged is purged as well. A stranded row stands for the row that it keeps; a damaged one for none.
+   */
+  lineageOf(row: Row | undefined): readonly number[] {
+    if (!row || !isIntact(sha256Hash, row)) return [];
+    if (row.key.kind === "stranded") {
+      return row.body === null ? [] : this.lineageOf(decodeStranded(row.body).row);
+    }
+    if (row.body === null) return [...(this.#purged.get(formatKey(row.key)) ?? [])];
+    return (JSON.parse(fromUtf8(row.body)) as { lineage: number[] }).lineage;
+  }
+
+  /** The writes that rows prove, together. */
+  provenBy(rows: Iterable<Row>): Set<number> {
+    const proven = new Set<number>();
+    for (const row of rows) for (const id of this.lineageOf(row)) proven.add(id);
+    return proven;
+  }
+
+  /** Answered writes that must still be found. */
+  owed(): readonly TrackedWrite[] {
+    return this.#writes.filter((write) => write.position && !write.isLost && !write.isSettled);
+  }
+
+  /** An operator has decided for one row against another: what only the latter stands for is given up. */
+  settle(against: Row | undefined, inFavourOf: Row | undefined): void {
+    const kept = new Set(this.lineageOf(inFavourOf));
+    const given = new Set(this.lineageOf(against));
+    for (const write of this.#writes) {
+      if (given.has(write.id) && !kept.has(write.id)) write.isSettled = true;
+    }
+  }
+
+  /** What was held before and is held no more is lost. */
+  lose(before: ReadonlySet<number>, after: ReadonlySet<number>): void {
+    for (const write of this.#writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;
+  }
+}
+
+/** Whether two rows are one: key, position and hash. */
+export function isSameRow(a: Row, b: Row): boolean {
+  return (
+    formatKey(a.key) === formatKey(b.key) &&
+    comparePositions(a.position, b.position) === 0 &&
+    Buffer.compare(a.hash, b.hash) === 0
+  );
+}

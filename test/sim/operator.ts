@@ -1,0 +1,107 @@
+import { decodeStranded } from "../../src/core/aside.ts";
+import { compareEpochs } from "../../src/core/epoch.ts";
+import { Refusal } from "../../src/core/errors.ts";
+import type { SiteName } from "../../src/core/ids.ts";
+import { comparePositions } from "../../src/core/position.ts";
+import { formatKey } from "../../src/core/row.ts";
+import type { Site } from "../../src/core/store.ts";
+import type { PeerStatus } from "../../src/protocol/replication-status.ts";
+import type { World } from "./world.ts";
+
+const hourMs = 3_600_000;
+/** More rounds than any course of events needs: each brings the sites one step nearer, or something goes round in circles. */
+const roundsMax = 12;
+
+/**
+ * An operator who looks at each site's status and does what it asks for, until nothing is left to do: every site must run, and
+ * every link be whole. `write` is a client's write to whichever site takes it.
+ */
+export async function settleSites(world: World, write: () => void): Promise<void> {
+  for (let round = 0; round < roundsMax; round += 1) {
+    const before = world.trace.length;
+    write();
+    await world.scheduler.run(hourMs);
+    const step = await nextStep(world);
+    if (!step) return;
+    await step();
+    await world.scheduler.run(hourMs);
+    world.note(`the operator's round ${round + 1} took ${world.trace.length - before} events`);
+  }
+  throw new Error(`after ${roundsMax} rounds an operator still has something to do`);
+}
+
+type Step = () => Promise<void>;
+
+/** What the sites' states ask for; undefined where every site but one primary is its backup. */
+async function nextStep(world: World): Promise<Step | undefined> {
+  const sites = await world.running();
+  const granter = sites.find(({ role, grant }) => role === "primary" && grant !== null);
+  if (granter) return () => endGrant(world, granter);
+  const [winner, second] = await world.primaries();
+  if (!winner) return () => makePrimary(world, sites);
+  if (second) throw new Error(`${winner.site} and ${second.site} are in contact, and both take writes`);
+  const fenced = sites.find(({ role, fenced }) => role === "primary" && fenced !== null);
+  if (fenced) return () => command(world, fenced.site, "rejoin");
+  const forked = await forkedBackup(world, winner.site);
+  return forked && (() => command(world, forked, "rejoin"));
+}
+
+/** A promise to hand over is kept by the other site, or taken back. */
+async function endGrant(world: World, { site, grant }: Site): Promise<void> {
+  const at = grant && world.random.fraction() < 0.5 ? grant.to : site;
+  await command(world, at, "promote");
+  const { grant: open } = await world.process(site).store.site();
+  if (open) await command(world, site, "promote", { force: true });
+}
+
+/** No site takes writes. One that went back is led through its recovery; else the one that is furthest is promoted. */
+async function makePrimary(world: World, sites: readonly Site[]): Promise<void> {
+  const furthest = sites.toSorted(
+    (a, b) => compareEpochs(b.epoch, a.epoch) || comparePositions(b.head.position, a.head.position),
+  );
+  const behind = furthest.find(({ fenced }) => fenced === "primary_behind");
+  if (behind) {
+    await command(world, behind.site, "recover");
+    if ((await world.primaries()).length > 0) return;
+    // Its backup has gone back as well by now, or another site's epoch is the higher.
+  }
+  const [first] = furthest;
+  if (!first) return;
+  const name = first.fenced === "primary_behind" ? "recover" : "promote";
+  await command(world, first.site, name, { force: true });
+}
+
+async function forkedBackup(world: World, winner: SiteName): Promise<SiteName | undefined> {
+  const { body } = await world.process(winner).receive("/api/replication", winner, undefined);
+  const { peers } = body as { peers: readonly PeerStatus[] };
+  return peers.find(({ last_error }) => last_error === "forked")?.site;
+}
+
+/** Has a site do something, and waits for as long as an operator would. */
+export async function command(world: World, site: SiteName, name: string, body: object = {}): Promise<void> {
+  let isDone = false;
+  void world.command(site, name, body).then(() => {
+    isDone = true;
+  });
+  await world.scheduler.run(hourMs);
+  if (!isDone) throw new Error(`${name} on ${site} does not come to an end`);
+}
+
+/** Settles one stranded row, this way or that, where there is one. */
+export async function settleStranded(world: World): Promise<void> {
+  const [winner] = await world.primaries();
+  if (!winner) return;
+  const { store } = world.process(winner.site);
+  const { rows } = await store.stranded(null, 100);
+  if (rows.length === 0) return;
+  const { key, body } = world.pick(rows);
+  if (key.kind !== "stranded" || body === null) return;
+  const { row } = decodeStranded(body);
+  const current = (await world.rows(winner.site)).get(formatKey(row.key));
+  const action = world.pick(["reapply", "discard"] as const);
+  void world.command(winner.site, "stranded", { action, id: key.strandedId }).then((result) => {
+    if (result instanceof Refusal) return;
+    if (action === "discard") world.ledger.settle(row, current);
+    else world.ledger.settle(current, row);
+  });
+}

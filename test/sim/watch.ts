@@ -1,0 +1,109 @@
+import { compareEpochs, type Epoch } from "../../src/core/epoch.ts";
+import { Refusal } from "../../src/core/errors.ts";
+import type { SiteName } from "../../src/core/ids.ts";
+import { comparePositions, formatPosition, type Position } from "../../src/core/position.ts";
+import type { Site } from "../../src/core/store.ts";
+import { applyPath, type Reply } from "../../src/replication/transport.ts";
+import type { SiteProcess } from "./site-process.ts";
+
+type Seen = { readonly head: Position; readonly epoch: Epoch; readonly epochSeen: Epoch };
+
+/**
+ * What must hold at every moment, whatever else goes wrong: it is told of what happens and looks at the sites after each
+ * step. What it finds is thrown by the next `look`.
+ */
+export class Watch {
+  readonly #primaryOf = new Map<string, SiteName>();
+  readonly #seen = new Map<SiteName, Seen>();
+  /** Changes with every call of `forget`. */
+  readonly #eras = new Map<SiteName, number>();
+  readonly #comingHome = new Map<SiteName, Set<symbol>>();
+  readonly #violations: string[] = [];
+
+  /** A site's disk was put back: its watermark, and what it has seen, may have moved back. */
+  forget(site: SiteName): void {
+    this.#seen.delete(site);
+    this.#eras.set(site, this.#era(site) + 1);
+  }
+
+  /** An operator has a site come home: until the returned function is called, its watermark may move back. */
+  comesHome(site: SiteName): () => void {
+    const underWay = this.#comingHome.get(site) ?? new Set();
+    this.#comingHome.set(site, underWay);
+    const homecoming = Symbol(site);
+    underWay.add(homecoming);
+    return () => {
+      if (underWay.delete(homecoming)) this.#seen.delete(site);
+    };
+  }
+
+  /** A site's process has ended, and what an operator had it do with it. */
+  ended(site: SiteName): void {
+    if (this.#comingHome.delete(site)) this.#seen.delete(site);
+  }
+
+  /** A bug: an error that is no expected refusal. Returns what a caller may go on with. */
+  report(error: unknown): Refusal {
+    this.#violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    return new Refusal("internal");
+  }
+
+  /** I8: a site has acted as the primary of an epoch. */
+  claim(site: SiteName, epoch: Epoch): void {
+    const name = `${epoch.number}/${epoch.id}`;
+    const first = this.#primaryOf.get(name) ?? site;
+    this.#primaryOf.set(name, first);
+    if (first !== site)
+      this.#violations.push(`epoch ${epoch.number} has two primaries: ${first} and ${site}`);
+  }
+
+  /** I9: a site has taken a client's write, in a transaction that found it so. */
+  wrote({ site, role, fenced, epoch }: Site): void {
+    this.claim(site, epoch);
+    if (role !== "primary" || fenced !== null)
+      this.#violations.push(`${site} took a write as ${role}, fenced: ${fenced}`);
+  }
+
+  /** I8: a site that takes a push has seen no higher epoch before. */
+  async receiving(
+    { store }: SiteProcess,
+    path: string,
+    receive: () => Promise<Reply>,
+    body: unknown,
+  ): Promise<Reply> {
+    if (path !== applyPath) return receive();
+    const { site, epochSeen } = await store.site();
+    const era = this.#era(site);
+    const reply = await receive();
+    const { epoch } = body as { epoch: Epoch };
+    if (reply.status === 200 && era === this.#era(site) && compareEpochs(epoch, epochSeen) < 0) {
+      this.#violations.push(`${site} took a push of epoch ${epoch.number}, having seen ${epochSeen.number}`);
+    }
+    return reply;
+  }
+
+  /** I6, I8: neither what a site has seen nor its watermark moves back. Throws whatever was found since the last look. */
+  look(sites: readonly Site[]): void {
+    for (const site of sites) this.#look(site);
+    const [first] = this.#violations;
+    if (first) throw new Error(first);
+  }
+
+  #look({ site, role, head, epoch, epochSeen }: Site): void {
+    if (role === "primary") this.claim(site, epoch);
+    const before = this.#seen.get(site);
+    this.#seen.set(site, { head: head.position, epoch, epochSeen });
+    if (!before) return;
+    const mayMoveBack = (this.#comingHome.get(site)?.size ?? 0) > 0;
+    if (!mayMoveBack && comparePositions(head.position, before.head) < 0)
+      this.#violations.push(
+        `the watermark of ${site} has moved back from ${formatPosition(before.head)} to ${formatPosition(head.position)}`,
+      );
+    if (compareEpochs(epoch, before.epoch) < 0 || compareEpochs(epochSeen, before.epochSeen) < 0)
+      this.#violations.push(`the epoch of ${site} has moved back`);
+  }
+
+  #era(site: SiteName): number {
+    return this.#eras.get(site) ?? 0;
+  }
+}

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { importBytesMax } from "../protocol/limits.ts";
 
@@ -55,6 +56,8 @@ export function enforceSocketDeadlines(server: Server, options: SocketDeadlineOp
   // With TLS the plain connection comes first; Node gives its handshake a time-out.
   server.on("connection", begin);
   if (isTls(server)) server.on("secureConnection", watch);
+  // An answer in HTTP would wait for the end of the very handshake that did not come about.
+  if (isTls(server)) server.on("tlsClientError", (_, socket) => void socket.destroy());
   server.on("request", (request, response) => sockets.get(request.socket)?.begin(request, response));
   return {
     close: () => {
@@ -69,7 +72,7 @@ function peerEnd({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-function isTls(server: Server): boolean {
+function isTls(server: Server | TlsServer): server is TlsServer {
   return "setSecureContext" in server;
 }
 

@@ -9,8 +9,12 @@ import type { Exchange, Reply } from "./transport.ts";
 export type HttpExchangeOptions = {
   /** The peer's address: scheme, host, port and perhaps a path that stands before the API's. */
   readonly url: string;
-  /** The bearer token of this direction. */
-  readonly credential: string;
+  /**
+   * The bearer token of this direction; null for none. Or, while the pair's secret may be changed, a question asked before each
+   * exchange, of whose answers the next is tried where one is not taken (401): a message that was under way while the
+   * secret changed is not lost.
+   */
+  readonly credential: string | null | (() => readonly string[]);
   readonly timeoutMs: number;
   readonly clock: Clock;
   /** What the peer's certificate must be; without it, one for the URL's host of an authority that the system trusts. */
@@ -48,42 +52,50 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
     maxResponseSize: answerBytesMax,
     connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax), onFault),
   });
+  const once = async (path: string, json: string, signal: AbortSignal, bearer: string | null) => {
+    signal.throwIfAborted();
+    const isLarge = json.length >= compressedBytesMin;
+    const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
+    hungUp = undefined;
+    const cut = new AbortController();
+    const stop = () => cut.abort(new Error("ABORTED"));
+    signal.addEventListener("abort", stop);
+    const answered = new AbortController();
+    void clock.sleep(timeoutMs, answered.signal).then(() => {
+      if (!answered.signal.aborted) cut.abort(new Error("ETIMEDOUT"));
+    });
+    try {
+      const answer = await pool.request({
+        method: "POST",
+        path: prefix + path,
+        headers: {
+          ...(bearer !== null && { authorization: `Bearer ${bearer}` }),
+          "content-type": "application/json",
+          ...(isLarge && { "content-encoding": "zstd" }),
+        },
+        body,
+        signal: cut.signal,
+      });
+      const text = await answer.body.text();
+      const reply = readReply(answer.statusCode, text);
+      refuseWithoutCertificate(reply);
+      return { reply, bytes: body.length };
+    } catch (error) {
+      // What the connection died of says more than that it did.
+      throw hungUp ?? (error instanceof Error ? nameTlsFault(error) : error);
+    } finally {
+      signal.removeEventListener("abort", stop);
+      answered.abort(isAnswered);
+    }
+  };
   return {
     async post(path, json, signal) {
-      signal.throwIfAborted();
-      const isLarge = json.length >= compressedBytesMin;
-      const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
-      hungUp = undefined;
-      const cut = new AbortController();
-      const stop = () => cut.abort(new Error("ABORTED"));
-      signal.addEventListener("abort", stop);
-      const answered = new AbortController();
-      void clock.sleep(timeoutMs, answered.signal).then(() => {
-        if (!answered.signal.aborted) cut.abort(new Error("ETIMEDOUT"));
-      });
-      try {
-        const answer = await pool.request({
-          method: "POST",
-          path: prefix + path,
-          headers: {
-            authorization: `Bearer ${credential}`,
-            "content-type": "application/json",
-            ...(isLarge && { "content-encoding": "zstd" }),
-          },
-          body,
-          signal: cut.signal,
-        });
-        const text = await answer.body.text();
-        const reply = readReply(answer.statusCode, text);
-        refuseWithoutCertificate(reply);
-        return { reply, bytes: body.length };
-      } catch (error) {
-        // What the connection died of says more than that it did.
-        throw hungUp ?? (error instanceof Error ? nameTlsFault(error) : error);
-      } finally {
-        signal.removeEventListener("abort", stop);
-        answered.abort(isAnswered);
-      }
+      if (typeof credential !== "function") return once(path, json, signal, credential);
+      const [first = null] = credential();
+      const sent = await once(path, json, signal, first);
+      // Asked again: what was refused may have been exchanged meanwhile.
+      const other = sent.reply.status === 401 ? credential().find((text) => text !== first) : undefined;
+      return other === undefined ? sent : once(path, json, signal, other);
     },
     close: () => pool.destroy(),
   };

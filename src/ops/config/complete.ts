@@ -6,10 +6,10 @@ import type { Config, ListenConfig, ListenTls, ReplicationConfig, SiteConfig } f
 import type { FileValues } from "./file-schema.ts";
 import { listenUrl, originOf } from "./network.ts";
 
-/** What the files held that the configuration names: the webhook's URL, and each peer's token and PEM texts in their order. */
+/** What the files held that the configuration names: the webhook's URL, and each peer's tokens and PEM texts in their order. */
 export type Secrets = {
   readonly webhookUrl: string | null;
-  readonly tokens: readonly string[];
+  readonly tokens: readonly (readonly string[])[];
   readonly peerTls: readonly PeerTls[];
 };
 
@@ -79,7 +79,7 @@ function completeReplication(
       site: checkedSite(peer.site),
       url: originOf(peer.url),
       tokenFile: pathBeside(configPath, peer.token_file),
-      token: secrets.tokens[i] ?? "",
+      tokens: secrets.tokens[i] ?? [],
       tls: secrets.peerTls[i] ?? noPeerTls,
     })),
     batchRows: replication.batch_size ?? 100,

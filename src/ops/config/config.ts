@@ -53,6 +53,7 @@ export type AlertsConfig = {
 };
 
 export type ReplicationConfig = {
+  /** Empty before the site is paired with another. */
   readonly peers: readonly PeerConfig[];
   readonly batchRows: number;
   readonly requestTimeoutMs: number;
@@ -64,8 +65,8 @@ export type PeerConfig = {
   /** Scheme, host and port; no trailing slash. */
   readonly url: string;
   readonly tokenFile: string;
-  /** The pair's secret, a `dms_` token as text. */
-  readonly token: string;
+  /** The pair's secret, a `dms_` token as text; two while it is being changed, the one that this site sends with first. */
+  readonly tokens: readonly string[];
   /** What its certificate must be, with the contents of the files. */
   readonly tls: PeerTls;
 };

@@ -78,7 +78,7 @@ describe("a file without mistakes", () => {
           site: "zurich",
           url: "https://zurich.example",
           tokenFile: join(folder, "zurich.token"),
-          token,
+          tokens: [token],
           tls: { ca: null, fingerprint: null, cert: null, key: null },
         },
       ],
@@ -301,9 +301,13 @@ describe("mistakes between values", () => {
     ]);
   });
 
-  test("no peers", async () => {
+  test("no peers are right before the site is paired with another, but the list must be there", async () => {
     const text = `${community.replace("community", "commercial")}replication: { peers: [] }\n`;
-    expect(await mistakesOf(text)).toEqual(["line 4, replication.peers: is empty; name at least one peer"]);
+    const config = await read(text);
+    expect(config.edition === "commercial" && config.replication.peers).toEqual([]);
+    expect(await mistakesOf(text.replace("peers: []", ""))).toEqual([
+      expect.stringMatching(/^line 4, replication\.peers: is missing/),
+    ]);
   });
 
   test("the site itself as a peer", async () => {
@@ -367,6 +371,17 @@ describe("files with secrets", () => {
     expect(refusal.mistakes[0]?.message).toContain("mode 0640");
   });
 
+  test("a token file may hold two tokens while the secret is being changed, and never three", async () => {
+    const other = token.replace("0a0a", "0b0b");
+    await put("zurich.token", `${token}\n${other}\n`);
+    const config = await read(commercial);
+    expect(config.edition === "commercial" && config.replication.peers[0]?.tokens).toEqual([token, other]);
+    await put("zurich.token", `${token}\n${other}\n${token}\n`);
+    expect(await mistakesOf(commercial)).toEqual([expect.stringMatching(/without a peer token/)]);
+    await put("zurich.token", `${token}\n${other.slice(1)}\n`);
+    expect(await mistakesOf(commercial)).toEqual([expect.stringMatching(/without a peer token/)]);
+  });
+
   test("with any other mistake beside it, the refusal is config_invalid and names both", async () => {
     await put("zurich.token", token, 0o640);
     const refusal = await refusalOf(`${commercial}x: 1\n`);
@@ -392,7 +407,7 @@ describe("files with secrets", () => {
       return token;
     };
     const config = await read(commercial, { newPeerToken });
-    expect(config.edition === "commercial" && config.replication.peers[0]?.token).toBe(token);
+    expect(config.edition === "commercial" && config.replication.peers[0]?.tokens).toEqual([token]);
     expect(asked).toEqual([join(folder, "zurich.token")]);
     await put("zurich.token", "x");
     expect(await mistakesOf(commercial, { newPeerToken })).toHaveLength(1);

@@ -19,6 +19,8 @@ export type SecretFinding = RuleFinding & { readonly isExposed: boolean };
 
 /** `dms_`, 32 hex digits of id, `_`, 43 characters of secret and 6 of checksum: 86 in all. */
 const tokenPattern = /^dms_[0-9a-f]{32}_[A-Za-z0-9_-]{49}$/;
+/** The new one and the one before. */
+const tokensMax = 2;
 
 /** Reads every file with a secret that the configuration names, and tells of all that cannot be used. */
 export async function readSecrets(
@@ -28,13 +30,13 @@ export async function readSecrets(
 ): Promise<{ readonly secrets: Secrets; readonly findings: readonly SecretFinding[] }> {
   const reader = new SecretReader(configPath);
   const webhookUrl = await readWebhookUrl(reader, file.alerts);
-  const tokens: string[] = [];
+  const tokens: (readonly string[])[] = [];
   const peerTls: PeerTls[] = [];
   const peers = file.edition === "commercial" ? (file.replication?.peers ?? []) : [];
   for (const [i, peer] of peers.entries()) {
     const at: Path = ["replication", "peers", i];
     const path = peer?.token_file;
-    tokens.push(path === undefined ? "" : await readToken(reader, [...at, "token_file"], path, options));
+    tokens.push(path === undefined ? [] : await readTokens(reader, [...at, "token_file"], path, options));
     peerTls.push(await readPeerTls(reader, [...at, "tls"], peer?.tls));
   }
   await readListenTls(reader, ["listen", "tls"], file.listen?.tls);
@@ -108,24 +110,27 @@ async function readWebhookUrl(reader: SecretReader, alerts: FileDraft["alerts"])
   return text;
 }
 
-async function readToken(
+/** One token; or two different ones, each on a line of its own, while the pair's secret is being changed. */
+async function readTokens(
   reader: SecretReader,
   at: Path,
   path: string,
   options: SecretsOptions,
-): Promise<string> {
+): Promise<readonly string[]> {
   if (options.newPeerToken !== undefined && (await isMissing(reader.pathOf(path)))) {
-    return options.newPeerToken(reader.pathOf(path));
+    return [options.newPeerToken(reader.pathOf(path))];
   }
   const remedy = "`dormouse init` on the primary makes it; copy it from there, with mode 0600";
   const text = await reader.read(at, path, remedy);
-  if (text === undefined) return "";
-  if (!tokenPattern.test(text)) {
+  if (text === undefined) return [];
+  const tokens = text.split(/\r?\n/);
+  const isWrong = tokens.length > tokensMax || new Set(tokens).size < tokens.length;
+  if (isWrong || !tokens.every((token) => tokenPattern.test(token))) {
     reader.find(at, "names a file without a peer token: one line of 86 characters that begins with dms_");
-  } else if (options.isPeerToken?.(text) === false) {
+  } else if (!tokens.every((token) => options.isPeerToken?.(token) !== false)) {
     reader.find(at, "names a file whose token is mistyped: its checksum does not fit; copy the file again");
   }
-  return text;
+  return tokens;
 }
 
 async function isMissing(path: string): Promise<boolean> {

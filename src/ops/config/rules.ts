@@ -65,8 +65,6 @@ function checkReplication(file: FileDraft): RuleFinding[] {
 
 function checkPeers(file: FileDraft, peers: NonNullable<PeerDraft>): RuleFinding[] {
   const at = (i: number, key: string): Path => ["replication", "peers", i, key];
-  if (peers.length === 0)
-    return [{ path: ["replication", "peers"], message: "is empty; name at least one peer" }];
   const findings: RuleFinding[] = [];
   const ownUrl = file.public_url === undefined ? undefined : originOf(file.public_url);
   for (const [i, peer] of peers.entries()) {

@@ -1,0 +1,76 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Refusal } from "../../core/errors.ts";
+import { errnoOf } from "./secret-files.ts";
+
+/**
+ * Puts a text in the place of a file's contents: whoever reads sees the old or the new, whole, also after a crash. Mode and
+ * owner stay. A link stays one: what is replaced is the file that it leads to.
+ * @param check looks at the new file, given its path, before it takes the old one's place; what it throws leaves all as it was
+ * @throws Refusal `config_invalid` where the file cannot be replaced
+ */
+export async function replaceFile(
+  path: string,
+  text: string,
+  check?: (draft: string) => Promise<void>,
+): Promise<void> {
+  await refusing(path, async () => {
+    const target = await realpath(path);
+    const { mode, uid, gid } = await stat(target);
+    await writeThrough(target, text, check, async (file) => {
+      // Only root may give a file away; whoever else edits a file of another keeps it as one's own.
+      await file.chown(uid, gid).catch(() => undefined);
+      await file.chmod(mode & 0o7777);
+    });
+  });
+}
+
+/**
+ * Makes a file that only its owner can read, or replaces its contents as `replaceFile` does.
+ * @throws Refusal `config_invalid` where it cannot be written
+ */
+export async function writeSecretFile(path: string, text: string): Promise<void> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) await replaceFile(path, text);
+  else await refusing(path, () => writeThrough(path, text));
+}
+
+/** A draft beside the target, durable before it takes the target's place. */
+async function writeThrough(
+  target: string,
+  text: string,
+  check?: (draft: string) => Promise<void>,
+  adjust?: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  const folder = dirname(target);
+  const draft = join(folder, `.dormouse-${randomBytes(6).toString("hex")}.partial`);
+  try {
+    {
+      await using file = await open(draft, "wx", 0o600);
+      await file.writeFile(text);
+      await adjust?.(file);
+      await file.sync();
+    }
+    await check?.(draft);
+    await rename(draft, target);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+  await using handle = await open(folder, "r");
+  await handle.sync();
+}
+
+async function refusing(path: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    const code = errnoOf(error);
+    if (error instanceof Refusal || code === undefined) throw error;
+    throw new Refusal("config_invalid", `${path} cannot be written (${code})`);
+  }
+}

@@ -69,7 +69,8 @@ function snapshotCommand({ config }: AdminParts): AdminCommand {
     name: "snapshot",
     handle: ({ body, progress, signal }) => {
       const { path } = check(snapshotFields, body);
-      return createSnapshot({ database: databasePath(dataFolder), path, diskFreeMinBytes, progress, signal });
+      const database = databasePath(dataFolder);
+      return createSnapshot({ database, isRunning: true, path, diskFreeMinBytes, progress, signal });
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Edition } from "../core/edition.ts";
+import type { AdminCommand, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
 import { siteReadiness } from "../http/readiness.ts";
@@ -60,7 +60,7 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const reload = inTurn(reloads);
   const commands = adminCommands({ config, store, edition, reload });
   closing.use(await openAdminSocket({ config, log }, commands, started.promise));
-  await listen({ config, log, store, edition, alerts, reloads }, closing);
+  await listen({ config, log, store, edition, alerts, reloads, commands }, closing);
   alerts.start();
   await edition.start();
   started.resolve();
@@ -116,10 +116,11 @@ type Parts = {
   readonly edition: Edition;
   readonly alerts: AlertDesk;
   readonly reloads: Reload[];
+  readonly commands: readonly AdminCommand[];
 };
 
 async function listen(
-  { config, log, store, edition, alerts, reloads }: Parts,
+  { config, log, store, edition, alerts, reloads, commands }: Parts,
   closing: AsyncDisposableStack,
 ): Promise<void> {
   const { dataFolder, diskFreeMinBytes } = config;
@@ -140,6 +141,7 @@ async function listen(
       const { isEnough } = await diskRoom(dataFolder, diskFreeMinBytes);
       return isEnough ? [] : ["disk_low"];
     }),
+    ...(config.adminOverHttp && { adminCommands: commands }),
     ...(tls && { tls }),
     // What would come from elsewhere in the clear has passed no proxy.
     ...(!tls && behindProxy.length > 0 && { acceptsFrom: isProxy }),
@@ -163,7 +165,7 @@ function isInUse(error: unknown): boolean {
 
 /** What a crash left of a vault's deletion goes on beside everything else. */
 function continueDeletions(
-  { store, edition, log }: Omit<Parts, "config" | "alerts" | "reloads">,
+  { store, edition, log }: Pick<Parts, "log" | "store" | "edition">,
   closing: AsyncDisposableStack,
 ): void {
   const stop = new AbortController();

@@ -22,6 +22,7 @@ export async function snapshotStopped(
   const made = await createSnapshot({
     ...options,
     database,
+    isRunning: false,
     // Nobody writes to it now.
     diskFreeMinBytes: 0,
     signal: shutdown.signal,

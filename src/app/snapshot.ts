@@ -12,6 +12,8 @@ import { systemRandom } from "./system-ports.ts";
 export type SnapshotOptions = {
   /** The database file of the site. */
   readonly database: string;
+  /** Whether the site is at work. If not, the caller holds the lock of its data folder. */
+  readonly isRunning: boolean;
   /** Where the snapshot is to lie; nothing may be there. */
   readonly path: string;
   /** Room that is left to the data folder's disk, where the snapshot is to lie on the same. */
@@ -26,7 +28,7 @@ export type SnapshotOptions = {
  * @throws Refusal `file_exists`, `file_unusable`, `disk_full`, `database_corrupt`, `storage_failed`
  */
 export async function createSnapshot(options: SnapshotOptions): Promise<SnapshotAnswer> {
-  const { database, path, progress, signal } = options;
+  const { database, isRunning, path, progress, signal } = options;
   const draft = join(dirname(path), draftName());
   try {
     if (existsSync(path)) throw exists(path);
@@ -34,7 +36,7 @@ export async function createSnapshot(options: SnapshotOptions): Promise<Snapshot
     await (await open(draft, "wx", 0o600)).close();
     undo.defer(() => removeDraft(draft));
     await refuseCrowded(options);
-    const copy = await copyDatabase({ database, target: draft }, progress, signal);
+    const copy = await copyDatabase({ database, isRunning, target: draft }, progress, signal);
     await publish(draft, path);
     await syncFolder(dirname(path));
     return { path, ...copy };

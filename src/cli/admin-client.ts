@@ -79,7 +79,8 @@ export class AdminClient {
     const { site, configPath, dataFolder } = this.location;
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR") {
-      return new UnreachableRefusal(`${site} does not run`, false, `dormouse serve --config ${configPath}`);
+      const remedy = `start it: dormouse serve --config ${configPath}`;
+      return new UnreachableRefusal(`${site} does not run`, false, remedy);
     }
     if (code === "EACCES" || code === "EPERM") {
       const remedy = "run this as the user that the site runs as";

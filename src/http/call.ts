@@ -1,5 +1,6 @@
+import type { Logger } from "pino";
 import type { Scope } from "../core/access.ts";
-import type { Edition } from "../core/edition.ts";
+import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { AccessId, SiteName, VaultId } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { RowMatch } from "../core/row-match.ts";
@@ -22,6 +23,9 @@ export type HttpContext = {
   readonly testAlerts: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Whether a peer must show a certificate beside its token. */
   readonly demandsCertificates: boolean;
+  /** What an operator's token allows beside the calls of the table; empty unless the configuration has it so. */
+  readonly adminCommands: readonly AdminCommand[];
+  readonly logger: Logger;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
 };

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
+import { adminOverHttpPath } from "../protocol/admin.ts";
+import { registerAdminRoutes } from "./admin-routes.ts";
 import { Authentication } from "./authentication.ts";
 import type { Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
@@ -18,7 +20,10 @@ import { sendJson } from "./send-json.ts";
 
 type AnyHandler = (call: Call) => Promise<Answer | WriteAnswer>;
 
-/** Registers every call of the table and every call of the edition, each behind its gate. Returns what it registered. */
+/**
+ * Registers every call of the table, every call of the edition and every command that an operator may give over HTTP, each
+ * behind its gate. Returns what it registered.
+ */
 export function registerRoutes(app: FastifyInstance, context: HttpContext): readonly RouteSpec[] {
   const authentication = new Authentication(context);
   const routes = [...ownRoutes(context), ...editionRoutes(context)];
@@ -29,7 +34,13 @@ export function registerRoutes(app: FastifyInstance, context: HttpContext): read
       handler: (request, reply) => answerCall(context, { spec, handler }, request, reply),
     });
   }
-  return routes.map(({ spec }) => spec);
+  const admin = registerAdminRoutes(app, {
+    context,
+    commands: context.adminCommands,
+    pathOf: adminOverHttpPath,
+    gateOf: (spec) => gateOf(context, authentication, spec),
+  });
+  return [...routes.map(({ spec }) => spec), ...admin];
 }
 
 type Route = { readonly spec: RouteSpec; readonly handler: AnyHandler };

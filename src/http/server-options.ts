@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { Edition } from "../core/edition.ts";
+import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { Store } from "../core/store.ts";
@@ -18,6 +18,8 @@ export type ServerOptions = {
   readonly testAlerts?: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Why the site cannot do its role's work; by default what the store alone tells. */
   readonly readiness?: () => Promise<readonly string[]>;
+  /** What an operator's token allows at `POST /api/admin/<command>`; without it there are no such calls. */
+  readonly adminCommands?: readonly AdminCommand[];
   /** Without it the server speaks plain HTTP. */
   readonly tls?: ServerTls;
   /** How long a handshake of TLS may take. */

@@ -69,7 +69,7 @@ function setCommonHeaders({ tls }: AppOptions, reply: FastifyReply): void {
 }
 
 function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
-  const { store, edition, clock, random, site, version } = options;
+  const { store, edition, clock, random, logger, site, version, adminCommands = [] } = options;
   const readiness = options.readiness ?? siteReadiness(store);
   const testAlerts = options.testAlerts ?? (async () => []);
   const demandsCertificates = options.tls?.clientCa !== undefined;
@@ -82,6 +82,8 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
     version,
     readiness,
     testAlerts,
+    adminCommands,
+    logger,
     demandsCertificates,
     closing,
   };

@@ -21,8 +21,9 @@ function progress(stage: CopyProgress["stage"], done: number, total: number): vo
   tell({ kind: "progress", progress: { stage, done, total } });
 }
 
-async function makeCopy({ database, target }: CopyRequest): Promise<CheckedCopy> {
-  await copyPages(database, target);
+async function makeCopy(request: CopyRequest): Promise<CheckedCopy> {
+  const { target } = request;
+  await copyPages(request);
   const position = finish(target);
   const bytes = statSync(target).size;
   return { bytes, position, sha256: digestOf(target, bytes) };
@@ -32,8 +33,8 @@ async function makeCopy({ database, target }: CopyRequest): Promise<CheckedCopy>
  * The source is held at one moment by a transaction that reads: SQLite would else begin anew whenever somebody writes between
  * two steps, and never come to an end.
  */
-async function copyPages(database: string, target: string): Promise<void> {
-  const source = new Sqlite(database, { readonly: true, fileMustExist: true });
+async function copyPages({ database, isRunning, target }: CopyRequest): Promise<void> {
+  const source = new Sqlite(database, { readonly: isRunning, fileMustExist: true });
   try {
     source.exec("BEGIN; SELECT 1 FROM site");
     await source.backup(target, {

@@ -6,8 +6,10 @@ import type { Role } from "../../core/push.ts";
 import { examineDatabase } from "./examination.ts";
 
 export type CopyRequest = {
-  /** The database file of a site, running or not. */
+  /** The database file of a site. */
   readonly database: string;
+  /** Whether the site is at work. If not, the caller holds its lock, and the log beside its database is used up. */
+  readonly isRunning: boolean;
   /** An empty file that becomes the copy. */
   readonly target: string;
 };

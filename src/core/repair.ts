@@ -1,6 +1,25 @@
 import { bytesEqual } from "./bytes.ts";
-import { comparePositions, type Position } from "./position.ts";
+import { compareEpochs, type Epoch } from "./epoch.ts";
+import { comparePositions, type Point, type Position } from "./position.ts";
+import { type Identity, type PushRefusal, type Receiver, samePoint } from "./push.ts";
 import { formatKey, type RowKey } from "./row.ts";
+
+/**
+ * Whether a step of a repair may happen here, in the order of a push's checks. A push at the very point is what must come first
+ * where this site has not yet followed the sender: until then its rows are of another reign (`resume`).
+ * @param followed the epoch of the last push that was applied here
+ */
+export function judgeRepair(
+  receiver: Receiver,
+  followed: Epoch,
+  { from, at }: { readonly from: Identity; readonly at: Point },
+): PushRefusal | undefined {
+  if (receiver.realm === null || receiver.realm !== from.realm) return "other_realm";
+  if (compareEpochs(from.epoch, receiver.epoch) < 0) return "stale_epoch";
+  if (receiver.role !== "backup") return "not_a_backup";
+  const isFollowed = compareEpochs(from.epoch, followed) === 0;
+  return isFollowed && samePoint(at, receiver.applied) ? undefined : "resume";
+}
 
 /** A row without its body. `isIntact`: its body is the one that its stored hash was taken of. */
 export type RowSummary = {

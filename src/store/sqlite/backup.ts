@@ -62,7 +62,7 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
 }
 
 /** What this site answers: its epoch is the highest it has seen, so that a primary that is none any more learns of it. */
-function receiverOf(tx: Transaction): Receiver {
+export function receiverOf(tx: Transaction): Receiver {
   const { site, realm, role, epochSeen, head } = tx.site();
   return { site, realm, role, epoch: epochSeen, applied: head, timeline: readTimeline(tx.connection) };
 }
@@ -101,7 +101,7 @@ function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): 
   tally.refused.push(rejection);
 }
 
-function faultOf(row: Row, hash: Hash): "row_too_large" | "row_hash_wrong" | undefined {
+export function faultOf(row: Row, hash: Hash): "row_too_large" | "row_hash_wrong" | undefined {
   if (row.body !== null && row.body.length > rowBodyBytesMax) return "row_too_large";
   return isIntact(hash, row) ? undefined : "row_hash_wrong";
 }

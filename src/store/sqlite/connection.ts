@@ -33,6 +33,11 @@ export class Connection {
     return this.#prepared(sql).all(...values) as Rec[];
   }
 
+  /** Record after record, for what is too much to hold at once. Nothing may be changed on this connection meanwhile. */
+  each<Rec>(sql: string, ...values: SqlValue[]): IterableIterator<Rec> {
+    return this.#prepared(sql).iterate(...values) as IterableIterator<Rec>;
+  }
+
   /** Returns how many records changed. */
   run(sql: string, ...values: SqlValue[]): number {
     return this.#prepared(sql).run(...values).changes;

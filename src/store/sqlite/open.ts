@@ -42,7 +42,7 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
     const upgraded = attempt(() => prepare(connections, options));
     const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0, options.clock);
     const largeCommit = new LargeCommit(path);
-    const store = new SqliteStore({ connections, clock, random, hash, largeCommit, checkRoom });
+    const store = new SqliteStore({ connections, path, clock, random, hash, largeCommit, checkRoom });
     return { store, upgrade: upgraded };
   } catch (error) {
     connections.reader.close();

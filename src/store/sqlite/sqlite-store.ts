@@ -12,8 +12,9 @@ import {
 } from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Point, Position } from "../../core/position.ts";
-import type { Push } from "../../core/push.ts";
-import type { RowKey, StoredRow } from "../../core/row.ts";
+import type { Push, PushRefusal, Receiver } from "../../core/push.ts";
+import type { RowSummary } from "../../core/repair.ts";
+import type { Row, RowKey, StoredRow } from "../../core/row.ts";
 import type {
   Acknowledgement,
   ApplyOutcome,
@@ -24,7 +25,10 @@ import type {
   Listing,
   OperatorToken,
   Peer,
+  Recount,
   RefusedRow,
+  RepairGuard,
+  RepairOutcome,
   Site,
   Store,
   Winner,
@@ -44,7 +48,9 @@ import { markAbove } from "./marks.ts";
 import { countRepair, demandRepair, readPeers } from "./peers.ts";
 import { acknowledge, configurePeers, resumeFrom } from "./primary.ts";
 import { readQuarantined } from "./quarantine.ts";
+import { applyRepair, healRows, judge, readBucketRows, readRows } from "./repair-rows.ts";
 import { readRow } from "./replicated-tables.ts";
+import { Recounts } from "./recount.ts";
 import { rejoin } from "./rejoin.ts";
 import { promote, promoteBy } from "./roles.ts";
 import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
@@ -63,6 +69,8 @@ export type StorePorts = {
 
 export type SqliteStoreOptions = StorePorts & {
   readonly connections: Connections;
+  /** Of the file, which a thread can then read beside this store; left away in memory. */
+  readonly path?: string;
   /** Given for a file, whose readers have a connection of their own. */
   readonly largeCommit?: LargeCommit;
   /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
@@ -76,6 +84,7 @@ export type SqliteStoreOptions = StorePorts & {
 export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #queue: WriteQueue;
+  readonly #recounts: Recounts;
   #connections: Connections;
   #closing: Promise<void> | undefined;
 
@@ -87,6 +96,12 @@ export class SqliteStore implements Store {
       hash: options.hash,
       connection: () => this.#connections.writer,
       largeCommit: options.largeCommit ?? null,
+    });
+    this.#recounts = new Recounts({
+      path: options.path ?? null,
+      hash: options.hash,
+      reader: () => this.#connections.reader,
+      write: (work) => this.#queue.enqueue(inOneStep(work)),
     });
   }
 
@@ -214,6 +229,36 @@ export class SqliteStore implements Store {
     return this.#open(() => this.#queue.enqueue((tx) => applyPush(tx, push, hash, clock.now())));
   }
 
+  recount(progress: (done: number, total: number) => void = () => {}): Promise<Recount> {
+    return this.#open(() => this.#recounts.recount(progress));
+  }
+
+  bucketRows(bucket: number, after: RowKey | null, limit: number): Promise<readonly RowSummary[]> {
+    const { hash } = this.#options;
+    return this.#read((connection) => readBucketRows(connection, hash, { bucket, after, limit }));
+  }
+
+  rowsOf(keys: readonly RowKey[]): Promise<readonly Row[]> {
+    return this.#read((connection) => readRows(connection, keys));
+  }
+
+  applyRepair(guard: RepairGuard, rows: readonly Row[], remove: readonly RowKey[]): Promise<RepairOutcome> {
+    const { clock, hash } = this.#options;
+    return this.#open(() =>
+      this.#queue.enqueue((tx) => applyRepair(tx, { guard, rows, remove }, { hash, now: clock.now() })),
+    );
+  }
+
+  judgeRepair(
+    guard: RepairGuard,
+  ): Promise<{ readonly code: PushRefusal | undefined; readonly receiver: Receiver }> {
+    return this.#write((tx) => judge(tx, guard));
+  }
+
+  healRows(rows: readonly Row[]): Promise<number> {
+    return this.#open(() => this.#queue.enqueue((tx) => healRows(tx, rows, this.#options.hash)));
+  }
+
   grant(to: SiteName, at?: Point): Promise<Grant> {
     return this.#write((tx) => grantTo(tx, to, at, newUuidV4(this.#options.random)));
   }
@@ -294,7 +339,10 @@ export class SqliteStore implements Store {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#queue.idle().then(() => this.#closeConnections());
+    this.#closing ??= this.#recounts
+      .stop()
+      .then(() => this.#queue.idle())
+      .then(() => this.#closeConnections());
     return this.#closing;
   }
 
@@ -316,7 +364,7 @@ export class SqliteStore implements Store {
 
   /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */
   abandon(): void {
-    this.#closing ??= Promise.resolve();
+    this.#closing ??= this.#recounts.stop();
     this.#queue.abandon();
     this.#closeConnections();
   }

@@ -1,0 +1,112 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { Buckets } from "../../core/digest.ts";
+import { type ErrorCode, Refusal } from "../../core/errors.ts";
+import type { Hash } from "../../core/ports.ts";
+import type { Recount } from "../../core/store.ts";
+import type { Connection } from "./connection.ts";
+import { type Counted, type CountProgress, countRows } from "./count-rows.ts";
+import { knowsPoint } from "./history.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** What the thread says, one message after the other; the last is `counted` or `refused`. */
+export type CountMessage =
+  | { readonly kind: "progress"; readonly progress: CountProgress }
+  | {
+      readonly kind: "counted";
+      readonly counted: Omit<Counted, "stored" | "buckets"> & {
+        readonly stored: Uint8Array;
+        readonly buckets: Uint8Array;
+      };
+    }
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+
+export type RecountsOptions = {
+  /** The database file; null for one in memory, which nobody else could read. */
+  readonly path: string | null;
+  readonly hash: Hash;
+  readonly reader: () => Connection;
+  readonly write: (work: (tx: Transaction) => void) => Promise<void>;
+};
+
+export type OnProgress = (done: number, total: number) => void;
+
+/**
+ * Counts the rows and corrects the stored buckets, one count at a time: two that saw the same fault would correct it twice, and
+ * so put it back.
+ */
+export class Recounts {
+  readonly #options: RecountsOptions;
+  readonly #ended = new AbortController();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RecountsOptions) {
+    this.#options = options;
+  }
+
+  /** See RepairStore.recount. */
+  recount(onProgress: OnProgress): Promise<Recount> {
+    const recount = this.#last.then(() => this.#recount(onProgress));
+    this.#last = recount.catch(() => undefined);
+    return recount;
+  }
+
+  /** Ends the thread that is at work; what waits for it rejects with `shutting_down`. Resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    await this.#last;
+  }
+
+  async #recount(onProgress: OnProgress): Promise<Recount> {
+    if (this.#ended.signal.aborted) throw new Refusal("shutting_down");
+    const { path, hash, reader } = this.#options;
+    const { stored, ...counted } =
+      path === null
+        ? countHere(reader(), hash, onProgress)
+        : await countInThread(path, onProgress, this.#ended.signal);
+    const difference = counted.buckets.difference(stored);
+    if (counted.buckets.differing(stored).length > 0) {
+      await this.#options.write((tx) => correct(tx, counted, difference));
+    }
+    return counted;
+  }
+}
+
+/**
+ * By the difference and not to the count, so that what was written meanwhile stays right. A database that was put back to an
+ * older copy meanwhile has the faults of that copy, and not these.
+ */
+function correct(tx: Transaction, { head }: Pick<Counted, "head">, difference: Buckets): void {
+  if (knowsPoint(tx.connection, head)) tx.correctBuckets(difference);
+}
+
+function countHere(connection: Connection, hash: Hash, onProgress: OnProgress): Counted {
+  const steps = countRows(connection, hash);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    onProgress(step.value.done, step.value.total);
+  }
+}
+
+/** @throws Refusal `shutting_down` where the signal aborts; what the disk fails with */
+async function countInThread(path: string, onProgress: OnProgress, signal: AbortSignal): Promise<Counted> {
+  const thread = new Worker(new URL("./count-thread.ts", import.meta.url), { workerData: path });
+  const stop = (): void => void thread.terminate();
+  signal.addEventListener("abort", stop, { once: true });
+  let end: CountMessage | undefined;
+  thread.on("message", (message: CountMessage) => {
+    if (message.kind === "progress") onProgress(message.progress.done, message.progress.total);
+    else end = message;
+  });
+  try {
+    await once(thread, "exit");
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+  if (signal.aborted) throw new Refusal("shutting_down");
+  if (end?.kind === "refused") throw new Refusal(end.code, end.message);
+  if (end?.kind !== "counted") throw new Error("the thread that counts rows ended without a word");
+  const { stored, buckets, ...rest } = end.counted;
+  return { ...rest, stored: new Buckets(stored), buckets: new Buckets(buckets) };
+}

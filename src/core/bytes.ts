@@ -25,6 +25,12 @@ export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
 /** A big-endian 64-bit integer, for numbers that must hash alike everywhere. */
 export function u64be(value: number): Uint8Array {
   const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+  setU64be(new DataView(bytes.buffer), 0, value);
   return bytes;
+}
+
+/** Writes what `u64be` returns; every write of a client hashes several, and a BigInt for each would be most of that. */
+export function setU64be(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, Math.floor(value / 2 ** 32));
+  view.setUint32(offset + 4, value % 2 ** 32);
 }

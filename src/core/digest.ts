@@ -1,6 +1,6 @@
-import { u64be, utf8 } from "./bytes.ts";
+import { utf8 } from "./bytes.ts";
 import type { Hash } from "./ports.ts";
-import { formatKey, type Row, type RowKey } from "./row.ts";
+import { changeBytes, formatKey, type Row, type RowKey } from "./row.ts";
 
 /** Rows are spread over so many buckets by their key, so that what differs between two sites is found by comparing these. */
 export const bucketCount = 256;
@@ -11,13 +11,14 @@ export function bucketOf(hash: Hash, key: RowKey): number {
   return hash.sha256(utf8(formatKey(key)))[0] ?? 0;
 }
 
-/** What one row adds to its bucket: SHA-256(key, position, stored hash), the key with its length in front. */
-function termOf(
-  hash: Hash,
-  { key, position, hash: rowHash }: Pick<Row, "key" | "position" | "hash">,
-): Uint8Array {
-  const text = utf8(formatKey(key));
-  return hash.sha256(u64be(text.length), text, u64be(position.epoch), u64be(position.seq), rowHash);
+/** What the digest knows of a row. */
+type Outline = Pick<Row, "key" | "position" | "hash">;
+
+const nothing = new Uint8Array(0);
+
+/** What one row adds to its bucket: SHA-256(key, position, stored hash). */
+function termOf(hash: Hash, row: Outline, name?: Uint8Array): Uint8Array {
+  return hash.sha256(changeBytes(row, nothing, name));
 }
 
 /**
@@ -41,10 +42,22 @@ export class Buckets {
    * Adds a row that is not there, or takes out one that is.
    * @param bucket that of the row's key, where it is known already
    */
-  toggle(hash: Hash, row: Pick<Row, "key" | "position" | "hash">, bucket = bucketOf(hash, row.key)): void {
+  toggle(hash: Hash, row: Outline, bucket = bucketOf(hash, row.key)): void {
+    this.#xor(bucket, termOf(hash, row));
+  }
+
+  /** Takes out the row that was there and adds the one that is, at the cost of no hash too many. Returns their bucket. */
+  replace(hash: Hash, key: RowKey, previous: Outline | undefined, next: Outline | undefined): number {
+    const name = utf8(formatKey(key));
+    const bucket = hash.sha256(name)[0] ?? 0;
+    if (previous) this.#xor(bucket, termOf(hash, previous, name));
+    if (next) this.#xor(bucket, termOf(hash, next, name));
+    return bucket;
+  }
+
+  #xor(bucket: number, term: Uint8Array): void {
     const { bytes } = this;
     const start = bucket * bucketBytes;
-    const term = termOf(hash, row);
     for (let i = 0; i < bucketBytes; i += 1) bytes[start + i] = (bytes[start + i] ?? 0) ^ (term[i] ?? 0);
   }
 

@@ -1,4 +1,4 @@
-import { bucketOf, type Buckets } from "../../core/digest.ts";
+import type { Buckets } from "../../core/digest.ts";
 import { compareEpochs, type Epoch } from "../../core/epoch.ts";
 import type { Hash } from "../../core/ports.ts";
 import type { StoredRow } from "../../core/row.ts";
@@ -70,13 +70,9 @@ export class Transaction {
   replaceRow(previous: RowOutline | undefined, next: StoredRow | undefined): void {
     const key = next?.key ?? previous?.key;
     if (!key) return;
-    const bucket = bucketOf(this.#hash, key);
-    const buckets = this.#ownBuckets();
-    if (previous) buckets.toggle(this.#hash, previous, bucket);
-    if (next) {
-      buckets.toggle(this.#hash, next, bucket);
-      storeRow(this.connection, next, bucket);
-    } else deleteRow(this.connection, key);
+    const bucket = this.#ownBuckets().replace(this.#hash, key, previous, next);
+    if (next) storeRow(this.connection, next, bucket);
+    else deleteRow(this.connection, key);
   }
 
   /** Corrects the buckets by what a count of the rows found them to be wrong. */

@@ -161,7 +161,9 @@ describe("a certificate that is exchanged", () => {
 
   it("that does not fit its key changes nothing", async () => {
     const port = await listen();
-    expect(() => exchangeCertificate(site.app, { cert: renewed.cert, key: old.key })).toThrow("key values mismatch");
+    expect(() => exchangeCertificate(site.app, { cert: renewed.cert, key: old.key })).toThrow(
+      "key values mismatch",
+    );
     expect(() => exchangeCertificate(site.app, { cert: "x", key: "y" })).toThrow("PEM");
     expect(shown((await open(port)).socket)).toBe(fingerprintOf(old));
   });

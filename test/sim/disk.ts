@@ -1,20 +1,52 @@
-import Sqlite from "better-sqlite3";
-import { bytesOf } from "../../src/store/sqlite/connection.ts";
+import { bytesOf, Connection, type Connections, openImage } from "../../src/store/sqlite/connection.ts";
 import type { Row, RowKey } from "../../src/core/row.ts";
+import { SqliteStore, type StorePorts } from "../../src/store/sqlite/sqlite-store.ts";
 
-/** What no store would do or show: looks at and changes the bytes of a site's database as a machine's fault does. */
+/** A connection that outlives the process that uses it. */
+class KeptConnection extends Connection {
+  override close(): void {}
+}
 
-const tables = {
-  vault: { name: "vaults", item: null },
-  access: { name: "accesses", item: "access_id" },
-  entry: { name: "entries", item: "entry_id" },
-  stranded: { name: "stranded", item: "stranded_id" },
-} as const;
+/**
+ * A site's disk. Its database stays open from one process to the next, for most of what a start costs is opening it: the store
+ * keeps nothing of the data between two transactions, and a process that has ended commits no more. What changes it from
+ * without does so between two turns of the event loop, when no transaction is open.
+ */
+export class Disk {
+  #connection: Connection;
 
-/** Turns one bit of a row's body or of its stored hash; of a tombstone, always of the hash. Returns the changed database. */
-export function flipBit(image: Buffer, key: RowKey, where: "body" | "hash", bit: number): Buffer {
-  const database = new Sqlite(image);
-  try {
+  constructor(image: Buffer) {
+    this.#connection = opened(image);
+  }
+
+  /** A store of its own over what is on the disk, whatever is put there later. */
+  open(ports: StorePorts): SqliteStore {
+    const current = () => this.#connection;
+    const connections: Connections = {
+      get writer() {
+        return current();
+      },
+      get reader() {
+        return current();
+      },
+    };
+    return new SqliteStore({ ...ports, connections, checkRoom: () => {} });
+  }
+
+  /** What a crash at this moment leaves. */
+  image(): Buffer {
+    return this.#connection.database.serialize();
+  }
+
+  /** Puts another copy in its place, also under a running process. */
+  replace(image: Buffer): void {
+    this.close();
+    this.#connection = opened(image);
+  }
+
+  /** Turns one bit of a row's body or of its stored hash, as a machine's fault does; of a tombstone, always of the hash. */
+  flip(key: RowKey, where: "body" | "hash", bit: number): void {
+    const { database } = this.#connection;
     const { name, item } = tables[key.kind];
     const condition = item ? `vault_id = ? AND ${item} = ?` : "vault_id = ?";
     const ids = item ? [key.vaultId, itemOf(key)] : [key.vaultId];
@@ -25,11 +57,33 @@ export function flipBit(image: Buffer, key: RowKey, where: "body" | "hash", bit:
     const at = bit % (8 * flipped.length);
     flipped.writeUInt8(flipped.readUInt8(at >> 3) ^ (1 << (at & 7)), at >> 3);
     database.prepare(`UPDATE ${name} SET ${column} = ? WHERE ${condition}`).run(flipped, ...ids);
-    return database.serialize();
-  } finally {
-    database.close();
+  }
+
+  /** Every row put aside, also those that the primary has taken. */
+  asideRows(): readonly Row[] {
+    return this.#connection.all<AsideRecord>("SELECT * FROM aside").map((record) => ({
+      key: keyOf(record),
+      position: { epoch: record.epoch, seq: record.seq },
+      hash: bytesOf(record.hash),
+      body: record.body && bytesOf(record.body),
+    }));
+  }
+
+  close(): void {
+    this.#connection.database.close();
   }
 }
+
+function opened(image: Buffer): Connection {
+  return new KeptConnection(openImage(image).writer.database);
+}
+
+const tables = {
+  vault: { name: "vaults", item: null },
+  access: { name: "accesses", item: "access_id" },
+  entry: { name: "entries", item: "entry_id" },
+  stranded: { name: "stranded", item: "stranded_id" },
+} as const;
 
 function itemOf(key: RowKey): string {
   if (key.kind === "access") return key.accessId;
@@ -46,22 +100,6 @@ type AsideRecord = {
   readonly hash: Buffer;
   readonly body: Buffer | null;
 };
-
-/** Every row put aside, also those that the primary has taken. */
-export function asideRows(image: Buffer): readonly Row[] {
-  const database = new Sqlite(image, { readonly: true });
-  try {
-    const records = database.prepare("SELECT * FROM aside").all() as AsideRecord[];
-    return records.map((record) => ({
-      key: keyOf(record),
-      position: { epoch: record.epoch, seq: record.seq },
-      hash: bytesOf(record.hash),
-      body: record.body && bytesOf(record.body),
-    }));
-  } finally {
-    database.close();
-  }
-}
 
 function keyOf({ kind, vault_id: vaultId, item_id: id }: AsideRecord): RowKey {
   switch (kind) {

@@ -32,7 +32,7 @@ export async function runSeed(seed: number): Promise<ScenarioReport> {
     const what = error instanceof Error ? error.message : String(error);
     throw new Error(`seed ${seed}: ${what}\n${world.trace.join("\n")}`, { cause: error });
   } finally {
-    for (const site of world.sites.keys()) world.crash(site);
+    world.end();
   }
 }
 

@@ -1,4 +1,6 @@
-import type { RowKey } from "../../src/core/row.ts";
+import { decodeStranded } from "../../src/core/aside.ts";
+import type { SiteName } from "../../src/core/ids.ts";
+import { formatKey, type RowKey } from "../../src/core/row.ts";
 import type { PeerStatus } from "../../src/protocol/replication-status.ts";
 import { applyPath } from "../../src/replication/transport.ts";
 import { checkAtRest } from "./checks.ts";
@@ -26,6 +28,20 @@ export async function writeEntries({ world, vault }: Scene, count: number): Prom
   for (const key of keys) void world.write(key);
   await world.scheduler.run(0);
   return keys;
+}
+
+/** Sends writes to new entries of the vault at one site, and lets everything be. */
+export async function writeAt({ world, vault }: Scene, site: SiteName, count: number): Promise<RowKey[]> {
+  const keys = Array.from({ length: count }, () => world.newEntryKey(vault.vaultId));
+  for (const key of keys) void world.write(key, false, site);
+  await world.scheduler.run(minuteMs);
+  return keys;
+}
+
+/** The identities of stranded rows that wait for an operator, as their sites list them. */
+export async function strandedAt(world: World, site: SiteName): Promise<string[]> {
+  const { rows } = await world.process(site).store.stranded(null, 1_000);
+  return rows.flatMap(({ body }) => (body ? [formatKey(decodeStranded(body).row.key)] : []));
 }
 
 export async function atRest(world: World, exceptQuarantine = false): Promise<void> {

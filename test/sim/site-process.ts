@@ -6,16 +6,16 @@ import type { Clock, Random } from "../../src/core/ports.ts";
 import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
 import { CommercialEdition } from "../../src/editions/commercial.ts";
 import { makeTransport, type Reply } from "../../src/replication/transport.ts";
-import { openMemoryStore } from "../../src/store/sqlite/open.ts";
 import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { sha256Hash } from "../support/ports.ts";
+import type { Disk } from "./disk.ts";
 import type { Network } from "./network.ts";
 import { processClock, type Scheduler } from "./scheduler.ts";
 
 export type ProcessOptions = {
   readonly site: SiteName;
   readonly peers: readonly SiteName[];
-  readonly image: Buffer;
+  readonly disk: Disk;
   readonly scheduler: Scheduler;
   readonly network: Network;
   readonly random: Random;
@@ -33,7 +33,7 @@ export type ProcessOptions = {
 };
 
 /**
- * One process of a site: the real store over a copy of the disk, the real edition, workers and handlers; only clock,
+ * One process of a site: the real store over its disk, the real edition, workers and handlers; only clock,
  * randomness and network are simulated. Once it has crashed, nothing that it was waiting for goes on.
  */
 export class SiteProcess {
@@ -50,7 +50,7 @@ export class SiteProcess {
     this.#options = options;
     const isAlive = () => this.#isAlive;
     this.clock = processClock(scheduler, isAlive);
-    this.#store = openMemoryStore({ image: options.image, clock: this.clock, random, hash: sha256Hash });
+    this.#store = options.disk.open({ clock: this.clock, random, hash: sha256Hash });
     this.#guarded = this.#guard(this.#store);
     this.edition = new CommercialEdition({
       store: this.#guarded,
@@ -99,29 +99,17 @@ export class SiteProcess {
     return command.handle({ body, progress: () => undefined, signal: this.#commands.signal });
   }
 
-  /** The disk as it is now: what a crash at this moment leaves. */
-  image(): Buffer {
-    return this.#store.serialize();
-  }
-
-  /** Puts the disk back under the running process. */
-  revert(image: Buffer): void {
-    this.#store.replaceDatabase(image);
-  }
-
-  /** Ends at once, as kill -9 does. Returns what is on the disk. */
-  kill(): Buffer {
+  /** Ends at once, as kill -9 does. */
+  kill(): void {
     this.#isAlive = false;
-    const image = this.#store.serialize();
     this.#store.abandon();
-    return image;
   }
 
-  /** Ends in order, as SIGTERM does. Returns what is on the disk. */
-  async stop(): Promise<Buffer> {
+  /** Ends in order, as SIGTERM does. */
+  async stop(): Promise<void> {
     this.#commands.abort();
     await this.edition.stop();
-    return this.kill();
+    this.kill();
   }
 
   /** Wraps every call of the store in two moments at which the process may crash. */

@@ -5,17 +5,16 @@ import { formatPosition } from "../../src/core/position.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
 import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
 import type { Reply } from "../../src/replication/transport.ts";
-import { openMemoryStore } from "../../src/store/sqlite/open.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
-import { asideRows, flipBit } from "./disk.ts";
+import { Disk } from "./disk.ts";
 import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { processClock, Scheduler } from "./scheduler.ts";
 import { SiteProcess } from "./site-process.ts";
 import { Watch } from "./watch.ts";
 
-type SimSite = { process: SiteProcess | null; disk: Buffer };
+type SimSite = { process: SiteProcess | null; readonly disk: Disk };
 
 export type WorldOptions = {
   readonly seed: number;
@@ -43,6 +42,8 @@ export class World {
   readonly trace: string[] = [];
   /** How likely a process crashes at a call of its store. */
   crashLikelihood = 0;
+  /** Asked before and after every call of a running site's store: true ends the process there. */
+  crashesHere: (site: SiteName) => boolean = () => false;
   /** How likely the answer of a store's call comes after others have run. */
   lingerLikelihood = 0;
   /**
@@ -79,7 +80,7 @@ export class World {
     const world = new World(options);
     for (const site of [calgary, ...options.backups]) {
       const role = site === calgary ? "primary" : "backup";
-      world.sites.set(site, { process: null, disk: world.#emptyDisk(site, role) });
+      world.sites.set(site, { process: null, disk: new Disk(world.#emptyDisk(site, role)) });
     }
     return world;
   }
@@ -132,13 +133,14 @@ export class World {
     const process = new SiteProcess({
       site,
       peers: [...this.sites.keys()].filter((other) => other !== site),
-      image: slot.disk,
+      disk: slot.disk,
       scheduler: this.scheduler,
       network: this.network,
       random: this.random,
       limit: this.#options.limit ?? { rows: 100, bytes: 1024 * 1024 },
       lagAfterMs: this.#options.lagAfterMs ?? 120_000,
-      crashes: () => this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood,
+      crashes: () =>
+        this.crashesHere(site) || (this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood),
       fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
       onCrash: () => {
@@ -160,7 +162,7 @@ export class World {
     const slot = this.#site(site);
     if (!slot.process) return;
     this.note(`${site} crashes`);
-    slot.disk = slot.process.kill();
+    slot.process.kill();
     slot.process = null;
     this.watch.ended(site);
   }
@@ -171,22 +173,20 @@ export class World {
     const running = slot.process;
     if (!running) return;
     this.note(`${site} stops`);
-    let disk: Buffer | undefined;
-    void running.stop().then((image) => {
-      disk = image;
+    let isStopped = false;
+    void running.stop().then(() => {
+      isStopped = true;
     });
     await this.scheduler.run(10_000);
     if (slot.process !== running) return;
-    if (!disk) throw new Error(`${site} did not stop`);
-    slot.disk = disk;
+    if (!isStopped) throw new Error(`${site} did not stop`);
     slot.process = null;
     this.watch.ended(site);
   }
 
   /** A copy of a site's disk as it is now. */
   image(site: SiteName): Buffer {
-    const { process, disk } = this.#site(site);
-    return process ? process.image() : disk;
+    return this.#site(site).disk.image();
   }
 
   /** Puts a site's disk back to an older copy: under the running process, or for its next start. */
@@ -195,11 +195,18 @@ export class World {
     if (this.isUp(site)) this.silentlyPutBack.add(site);
     this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
     this.watch.forget(site);
-    await this.#losing(() => this.#replace(site, image));
+    await this.#losing(() => this.#site(site).disk.replace(image));
+  }
+
+  /** Turns one bit of a row on a site's disk. */
+  async turnBit(site: SiteName, key: RowKey, where: "body" | "hash"): Promise<void> {
+    this.note(`a bit of the ${where} of ${formatKey(key)} turns on ${site}`);
+    this.flips += 1;
+    await this.#losing(() => this.#site(site).disk.flip(key, where, this.draw(1_000_000)));
   }
 
   /**
-   * Turns one bit of a row on a site's disk. False where it holds no row, or, with `isHarmless`, none that another site
+   * Turns one bit of some row on a site's disk. False where it holds no row, or, with `isHarmless`, none that another site
    * holds intact.
    */
   async flip(site: SiteName, isHarmless: boolean): Promise<boolean> {
@@ -213,11 +220,7 @@ export class World {
     const targets = isHarmless ? rows.filter(isElsewhere) : rows;
     if (targets.length === 0) return false;
     const { key } = this.pick(targets);
-    const where = this.pick(["body", "hash"] as const);
-    this.note(`a bit of the ${where} of ${formatKey(key)} turns on ${site}`);
-    this.flips += 1;
-    const image = flipBit(this.image(site), key, where, this.draw(1_000_000));
-    await this.#losing(() => this.#replace(site, image));
+    await this.turnBit(site, key, this.pick(["body", "hash"] as const));
     return true;
   }
 
@@ -307,6 +310,14 @@ export class World {
     return picked;
   }
 
+  /** Ends everything; nothing of this world is used after it. */
+  end(): void {
+    for (const [site, { disk }] of this.sites) {
+      this.crash(site);
+      disk.close();
+    }
+  }
+
   note(text: string): void {
     this.trace.push(`${String(this.scheduler.nowMs).padStart(9)} ${text}`);
   }
@@ -325,7 +336,7 @@ export class World {
     const { process, disk } = this.#site(site);
     if (process) return look(process.store);
     const clock = processClock(this.scheduler, () => true);
-    const store = openMemoryStore({ image: disk, clock, random: this.random, hash: sha256Hash });
+    const store = disk.open({ clock, random: this.random, hash: sha256Hash });
     try {
       return await look(store);
     } finally {
@@ -336,7 +347,7 @@ export class World {
   /** Ids of the writes that a disk holds, directly, in what was built on them, or put aside. */
   async held(site: SiteName): Promise<Set<number>> {
     const rows = await this.rows(site);
-    return this.ledger.provenBy([...rows.values(), ...asideRows(this.image(site))]);
+    return this.ledger.provenBy([...rows.values(), ...this.#site(site).disk.asideRows()]);
   }
 
   /** A change of the disks: writes that no disk holds after it are lost. */
@@ -350,12 +361,6 @@ export class World {
     const held = new Set<number>();
     for (const site of this.sites.keys()) for (const id of await this.held(site)) held.add(id);
     return held;
-  }
-
-  #replace(site: SiteName, image: Buffer): void {
-    const slot = this.#site(site);
-    if (slot.process) slot.process.revert(image);
-    else slot.disk = image;
   }
 
   async #receive(to: SiteName, path: string, from: SiteName, body: unknown): Promise<Reply> {

@@ -4,6 +4,7 @@ import { parsePosition } from "../../src/core/position.ts";
 import { vaultKey } from "../../src/core/vault.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
+import { Disk } from "../../test/sim/disk.ts";
 import { Network } from "../../test/sim/network.ts";
 import { processClock, Scheduler } from "../../test/sim/scheduler.ts";
 import { SiteProcess } from "../../test/sim/site-process.ts";
@@ -58,7 +59,7 @@ export class VirtualPair {
     return new SiteProcess({
       site,
       peers,
-      image,
+      disk: new Disk(image),
       scheduler,
       network,
       random,

@@ -67,6 +67,7 @@ export class SiteProcess {
       backoff: defaultBackoff,
       lagAfterMs: options.lagAfterMs,
       alerts: storedAlerts(this.#guarded),
+      checkDatabase: async () => null,
       onFault: (error) => options.onFault(site, error),
     });
   }

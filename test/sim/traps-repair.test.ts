@@ -94,7 +94,7 @@ async function leaveRowOut(): Promise<Scene & { readonly key: RowKey; readonly i
   void world.write(key);
   await world.scheduler.run(0);
   world.network.heal(calgary, zurich);
-  cutAfter(world, 2);
+  cutAfter(world, 1);
   await world.scheduler.run(10 * minuteMs);
   return { ...scene, key, image };
 }
@@ -121,7 +121,7 @@ test("a vault that was carried from above a watermark, in a history that is undo
   void world.write(vault);
   await world.scheduler.run(0);
   world.network.heal(calgary, zurich);
-  cutAfter(world, 2);
+  cutAfter(world, 1);
   await world.scheduler.run(10 * minuteMs);
   world.crash(calgary);
   await world.putBack(calgary, image);

@@ -1,10 +1,11 @@
 import { utf8 } from "../../src/core/bytes.ts";
+import { Buckets } from "../../src/core/digest.ts";
 import type { Promotion } from "../../src/core/epoch.ts";
 import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import { protocolVersion, type Push } from "../../src/core/push.ts";
 import type { RowKey, StoredRow } from "../../src/core/row.ts";
 import type { ApplyOutcome, BatchLimit, Listing, Store, Write } from "../../src/core/store.ts";
-import { SeededRandom, type VirtualClock } from "../support/ports.ts";
+import { SeededRandom, sha256Hash, type VirtualClock } from "../support/ports.ts";
 
 /** What the contract needs of a store that is to keep it. */
 export type StoreUnderTest = {
@@ -12,6 +13,8 @@ export type StoreUnderTest = {
   readonly open: (site: NewStore) => Promise<Store>;
   /** Closes a store and opens what it left. */
   readonly reopen: (store: Store) => Promise<Store>;
+  /** Changes the database behind an open store's back, as a failing disk does. */
+  readonly behind: (store: Store, sql: string, ...values: (string | number | Uint8Array)[]) => Promise<void>;
 };
 
 export type NewStore = {
@@ -124,6 +127,15 @@ export async function allRows(store: Store): Promise<readonly StoredRow[]> {
   const everything = { rows: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
   const { rows } = await store.listAbove({ epoch: 0, seq: 0 }, everything);
   return rows.toSorted((a, b) => a.position.epoch - b.position.epoch || a.position.seq - b.position.seq);
+}
+
+/** The digest as it is when counted from the rows. */
+export async function countedDigest(store: Store): Promise<Uint8Array> {
+  const buckets = new Buckets();
+  // A backup that was never filled belongs to no realm and can list nothing.
+  const rows = (await store.site()).realm === null ? [] : await allRows(store);
+  for (const row of rows) buckets.toggle(sha256Hash, row);
+  return buckets.digest(sha256Hash);
 }
 
 export function expectApplied(outcome: ApplyOutcome): ApplyOutcome & { kind: "applied" } {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Sqlite from "better-sqlite3";
 import { afterEach } from "vitest";
 import { initialiseSite } from "../../src/store/sqlite/new-site.ts";
 import { openSqliteStore } from "../../src/store/sqlite/open.ts";
@@ -38,5 +39,11 @@ storeContract("SQLite in a file", {
     if (!entry) throw new Error("this store was not opened here");
     await entry.store.close();
     return openPath(entry.path, entry.clock);
+  },
+  threadedRuns: 4,
+  behind: async (known, sql, ...values) => {
+    const database = new Sqlite(opened.get(known)?.path);
+    database.prepare(sql).run(...values);
+    database.close();
   },
 });

@@ -1,3 +1,4 @@
+import Sqlite from "better-sqlite3";
 import { afterEach } from "vitest";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { openMemoryStore } from "../../src/store/sqlite/open.ts";
@@ -28,5 +29,14 @@ storeContract("SQLite in memory", {
     const image = entry.store.serialize();
     await entry.store.close();
     return openImage(image, entry.clock);
+  },
+  threadedRuns: 40,
+  behind: async (known, sql, ...values) => {
+    const entry = opened.get(known);
+    if (!entry) throw new Error("this store was not opened here");
+    const database = new Sqlite(entry.store.serialize());
+    database.prepare(sql).run(...values);
+    entry.store.replaceDatabase(database.serialize());
+    database.close();
   },
 });

@@ -1,8 +1,10 @@
 import { describe } from "vitest";
 import { alertContract } from "./alert-contract.ts";
 import { backupContract } from "./backup-contract.ts";
+import { digestContract } from "./digest-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
+import { repairContract } from "./repair-contract.ts";
 import { roleContract } from "./role-contract.ts";
 import type { StoreUnderTest } from "./store-harness.ts";
 import { vaultContract } from "./vault-contract.ts";
@@ -13,7 +15,9 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     vaultContract(store);
     primaryContract(store);
     backupContract(store);
+    digestContract(store);
     alertContract(store);
+    repairContract(store);
     roleContract(store);
     replicationProperties(store);
   });

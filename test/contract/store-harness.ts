@@ -13,6 +13,8 @@ export type StoreUnderTest = {
   readonly open: (site: NewStore) => Promise<Store>;
   /** Closes a store and opens what it left. */
   readonly reopen: (store: Store) => Promise<Store>;
+  /** How often a property is tried whose every run starts threads, where a store has any. */
+  readonly threadedRuns: number;
   /** Changes the database behind an open store's back, as a failing disk does. */
   readonly behind: (store: Store, sql: string, ...values: (string | number | Uint8Array)[]) => Promise<void>;
 };

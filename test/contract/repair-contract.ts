@@ -1,0 +1,499 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/core/bytes.ts";
+import { bucketCount, bucketOf, Buckets } from "../../src/core/digest.ts";
+import type { RealmId } from "../../src/core/ids.ts";
+import { origin } from "../../src/core/position.ts";
+import { wireKeyOf } from "../../src/core/push.ts";
+import { planRepair, type RowSummary } from "../../src/core/repair.ts";
+import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
+import type { RepairGuard, RepairOutcome, Store } from "../../src/core/store.ts";
+import { sha256Hash, VirtualClock } from "../support/ports.ts";
+import {
+  allRows,
+  batch,
+  calgary,
+  drain,
+  expectApplied,
+  fill,
+  newAccess,
+  newEntry,
+  newVault,
+  pushOf,
+  put,
+  type StoreUnderTest,
+  set,
+  shared,
+  zurich,
+} from "./store-harness.ts";
+
+type Pair = { readonly primary: Store; readonly backup: Store };
+
+/** A row as it would stand at a position, whatever made it. */
+function rowAt(key: RowKey, text: string | null, seq: number): Row {
+  const body = text === null ? null : utf8(text);
+  return { key, position: { epoch: 1, seq }, hash: hashRow(sha256Hash, body), body };
+}
+
+/** What the primary names with each step of a repair. */
+async function guardOf({ primary, backup }: Pair): Promise<RepairGuard> {
+  const { site, realm, role, epoch, head } = await primary.site();
+  return { from: { site, realm, role, epoch, applied: head }, at: (await backup.site()).head };
+}
+
+function expectRepaired(outcome: RepairOutcome): RepairOutcome & { kind: "applied" } {
+  if (outcome.kind !== "applied") throw new Error(`refused: ${outcome.code}`);
+  return outcome;
+}
+
+function digestOfRows(rows: readonly Row[]): Uint8Array {
+  const buckets = new Buckets();
+  for (const row of rows) buckets.toggle(sha256Hash, row);
+  return buckets.digest(sha256Hash);
+}
+
+async function listBucket(store: Store, bucket: number, limit: number): Promise<readonly RowSummary[]> {
+  const listed: RowSummary[] = [];
+  for (let after: RowKey | null = null; ; after = listed.at(-1)?.key ?? null) {
+    const page: readonly RowSummary[] = await store.bucketRows(bucket, after, limit);
+    expect(page.length).toBeLessThanOrEqual(limit);
+    listed.push(...page);
+    if (page.length < limit) return listed;
+  }
+}
+
+async function listAll(store: Store, limit: number): Promise<readonly RowSummary[]> {
+  const listed: RowSummary[] = [];
+  for (let bucket = 0; bucket < bucketCount; bucket += 1)
+    listed.push(...(await listBucket(store, bucket, limit)));
+  return listed;
+}
+
+/** What a repair's driver does, in one go. */
+async function repair(pair: Pair): Promise<{ replaced: number; removed: number; healed: number }> {
+  const { primary, backup } = pair;
+  const [own, theirs] = [await primary.recount(), await backup.recount()];
+  const numbers = new Set([...own.buckets.differing(theirs.buckets), ...own.damaged, ...theirs.damaged]);
+  const sum = { replaced: 0, removed: 0, healed: 0 };
+  for (const bucket of numbers) {
+    const plan = planRepair({
+      own: await listBucket(primary, bucket, 3),
+      theirs: await listBucket(backup, bucket, 3),
+      acked: (await backup.site()).head.position,
+      quarantined: new Set(),
+    });
+    sum.healed += await primary.healRows(await backup.rowsOf(plan.fetch));
+    const rows = await primary.rowsOf(plan.ship);
+    const outcome = expectRepaired(await backup.applyRepair(await guardOf(pair), rows, plan.remove));
+    sum.replaced += outcome.replaced;
+    sum.removed += outcome.removed;
+  }
+  return sum;
+}
+
+const flipBody = "UPDATE entries SET body = x'00' WHERE entry_id = ?";
+const flipHash = "UPDATE entries SET hash = zeroblob(32) WHERE entry_id = ?";
+
+function entryId(key: RowKey | undefined): string {
+  if (key?.kind !== "entry") throw new Error("no entry");
+  return key.entryId;
+}
+
+/** Finding out what two sites hold, and making one as the other. */
+export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnderTest): void {
+  const alone = async (): Promise<Store> =>
+    open({ site: calgary, role: "primary", clock: new VirtualClock() });
+
+  const pair = async (entries = 4): Promise<Pair & { keys: readonly RowKey[] }> => {
+    const primary = await alone();
+    await primary.configurePeers([zurich]);
+    const backup = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
+    const { keys } = await fill(primary, entries);
+    await drain(primary, backup);
+    return { primary, backup, keys };
+  };
+
+  /** Whether what a site says it holds is what it holds. */
+  const expectTrueDigest = async (store: Store): Promise<void> => {
+    expect((await store.digest()).digest).toEqual(digestOfRows(await allRows(store)));
+  };
+
+  describe("a recount", () => {
+    it("finds what is stored to be right, and says how far it is", async () => {
+      const { primary } = await pair(1_500);
+      const told: [number, number][] = [];
+      const recount = await primary.recount((done, total) => told.push([done, total]));
+      const { head, digest } = await primary.digest();
+      expect(recount).toMatchObject({ head, damaged: [], rows: 1_501 });
+      expect(recount.buckets.digest(sha256Hash)).toEqual(digest);
+      expect(told).toEqual([
+        [0, 1_501],
+        [1_000, 1_501],
+        [1_501, 1_501],
+      ]);
+    });
+
+    it("of an empty site is of nothing", async () => {
+      const recount = await (await alone()).recount();
+      expect(recount).toMatchObject({ rows: 0, damaged: [] });
+      expect(recount.buckets.bytes).toEqual(new Buckets().bytes);
+    });
+
+    it("corrects what was changed behind the store, and stays corrected after a restart", async () => {
+      const store = await alone();
+      const { keys } = await fill(store, 5);
+      await behind(store, flipHash, entryId(keys[0]));
+      await behind(store, "DELETE FROM entries WHERE entry_id = ?", entryId(keys[1]));
+      const wrong = (await store.digest()).digest;
+      const recount = await store.recount();
+      expect((await store.digest()).digest).not.toEqual(wrong);
+      await expectTrueDigest(store);
+      expect(recount.buckets.digest(sha256Hash)).toEqual((await store.digest()).digest);
+      await expectTrueDigest(await reopen(store));
+    });
+
+    it("corrects one fault once, however many count at a time", async () => {
+      const store = await alone();
+      const { keys } = await fill(store, 5);
+      await behind(store, flipHash, entryId(keys[0]));
+      await Promise.all([store.recount(), store.recount(), store.recount()]);
+      await expectTrueDigest(store);
+    });
+
+    it("names the buckets of rows that fail their own hash, flipped in body or hash", async () => {
+      const store = await alone();
+      const { keys } = await fill(store, 9);
+      await behind(store, flipBody, entryId(keys[2]));
+      await behind(store, flipHash, entryId(keys[5]));
+      const expected = [keys[2], keys[5]].map((key) => bucketOf(sha256Hash, key ?? newVault()));
+      expect((await store.recount()).damaged).toEqual([...new Set(expected)].toSorted((a, b) => a - b));
+    });
+
+    it("leaves right what is written while it counts, and corrects what was wrong before", async () => {
+      const store = await alone();
+      const { vault, keys } = await fill(store, 30);
+      await behind(store, flipHash, entryId(keys[0]));
+      const head = (await store.site()).head;
+      const written: Promise<unknown>[] = [];
+      const recount = await store.recount((done, total) => {
+        if (done === total) return;
+        written.push(
+          store.write(put(keys[1] ?? vault, "meanwhile")),
+          store.write(put(keys[2] ?? vault, null)),
+          store.write(put(newEntry(vault.vaultId), "new")),
+        );
+      });
+      expect(written).toHaveLength(3);
+      await Promise.all(written);
+      expect(recount.head).toEqual(head);
+      expect(recount.rows).toBe(31);
+      expect((await store.site()).head.position.seq).toBe(head.position.seq + 3);
+      await expectTrueDigest(store);
+    });
+
+    it("with any writes before, during and after ends in the digest of the rows", async () => {
+      const change = fc.record({ row: fc.nat(5), text: fc.option(fc.string({ maxLength: 5 })) });
+      const changes = fc.array(change, { maxLength: 8 });
+      await fc.assert(
+        fc.asyncProperty(changes, changes, changes, fc.nat(5), async (before, during, after, flipped) => {
+          const store = await alone();
+          const keys = Array.from({ length: 6 }, () => newEntry(newVault().vaultId));
+          const write = ({ row, text }: (typeof before)[number]): Promise<unknown> =>
+            store.write(put(keys[row] ?? newVault(), text));
+          for (const one of before) await write(one);
+          await behind(store, flipHash, entryId(keys[flipped]));
+          const written: Promise<unknown>[] = [];
+          await store.recount((done, total) => {
+            if (done < total || total === 0) written.push(...during.map(write));
+          });
+          await Promise.all(written);
+          for (const one of after) await write(one);
+          await expectTrueDigest(store);
+        }),
+        { numRuns: threadedRuns },
+      );
+    });
+
+    it("is refused by a store that closes, which waits for nothing of it", async () => {
+      const store = await alone();
+      await fill(store, 3);
+      const recounts = [store.recount(), store.recount()];
+      const settled = Promise.allSettled(recounts);
+      await store.close();
+      for (const outcome of await settled) {
+        expect(outcome.status === "fulfilled" ? { code: "shutting_down" } : outcome.reason).toMatchObject({
+          code: "shutting_down",
+        });
+      }
+      await expect(store.recount()).rejects.toMatchObject({ code: "shutting_down" });
+    });
+  });
+
+  describe("the rows of a bucket", () => {
+    it("are listed once, page after page, each with whether it is intact", async () => {
+      const store = await alone();
+      const { vault, keys } = await fill(store, 600);
+      await set(store, newAccess(vault.vaultId), "token");
+      await set(store, keys[1] ?? vault, null);
+      await behind(store, flipBody, entryId(keys[0]));
+      const stored = await allRows(store);
+      for (const limit of [1, 2, 1_000]) {
+        const listed = await listAll(store, limit);
+        const names = listed.map(({ key }) => formatKey(key));
+        expect(names.toSorted()).toEqual(stored.map(({ key }) => formatKey(key)).toSorted());
+        expect(listed.filter(({ isIntact: intact }) => !intact).map(({ key }) => key)).toEqual([keys[0]]);
+      }
+      const [first] = await store.bucketRows(bucketOf(sha256Hash, vault), null, 1);
+      expect(first).toMatchObject({ key: vault, position: { epoch: 1, seq: 1 }, isIntact: true });
+    });
+
+    it("are found by their keys, damaged or not, where they are there", async () => {
+      const store = await alone();
+      const { vault, keys } = await fill(store, 2);
+      await behind(store, flipBody, entryId(keys[0]));
+      const rows = await store.rowsOf([...keys, newVault(), vault]);
+      expect(rows.map(({ key }) => key)).toEqual([...keys, vault]);
+      expect(rows.map((row) => isIntact(sha256Hash, row))).toEqual([false, true, true]);
+    });
+  });
+
+  describe("a repair of a backup", () => {
+    it("puts rows in place whatever stood there, and keeps what it replaced", async () => {
+      const { primary, backup, keys } = await pair();
+      const before = await backup.rowsOf(keys);
+      const [older, newer] = [
+        rowAt(keys[0] ?? newVault(), "older", 1),
+        rowAt(keys[1] ?? newVault(), "newer", 5),
+      ];
+      const unknown = rowAt(newVault(), "unknown", 4);
+      const { head } = await backup.site();
+      const outcome = await backup.applyRepair(
+        await guardOf({ primary, backup }),
+        [older, newer, unknown],
+        [],
+      );
+      expect(outcome).toMatchObject({ kind: "applied", replaced: 3, removed: 0, refused: 0 });
+      expect(await backup.rowsOf([older.key, newer.key, unknown.key])).toEqual([older, newer, unknown]);
+      expect((await backup.site()).head).toEqual(head);
+      await expectTrueDigest(backup);
+      const { rows, waiting } = await backup.aside(10);
+      expect(waiting).toBe(2);
+      expect(shared(rows as never).toSorted(byName)).toEqual(before.slice(0, 2).toSorted(byName));
+      for (const row of rows) expect(row).toMatchObject({ fork: head.position, site: zurich });
+    });
+
+    it("removes rows, keeps what was intact of them, and nothing of what is not there", async () => {
+      const { primary, backup, keys } = await pair();
+      await behind(backup, flipBody, entryId(keys[0]));
+      const remove = [...keys.slice(0, 2), newVault()];
+      const outcome = await backup.applyRepair(await guardOf({ primary, backup }), [], remove);
+      expect(outcome).toMatchObject({ replaced: 0, removed: 2 });
+      expect(await backup.rowsOf(remove)).toEqual([]);
+      expect((await backup.aside(10)).rows.map(({ key }) => key)).toEqual([keys[1]]);
+    });
+
+    it("changes nothing where everything is there, and mends in place what was flipped", async () => {
+      const { primary, backup, keys } = await pair();
+      await behind(backup, flipBody, entryId(keys[0]));
+      const rows = await primary.rowsOf(keys);
+      const guard = await guardOf({ primary, backup });
+      expect(await backup.applyRepair(guard, rows, [])).toMatchObject({ replaced: 1, removed: 0 });
+      expect(await backup.applyRepair(guard, rows, [])).toMatchObject({ replaced: 0, removed: 0 });
+      expect(await backup.rowsOf(keys)).toEqual(rows);
+      expect((await backup.aside(10)).waiting).toBe(0);
+    });
+
+    it("takes no row that fails its own hash or is too large, and all others", async () => {
+      const { primary, backup, keys } = await pair();
+      const [wrong, right] = await primary.rowsOf(keys);
+      if (!wrong || !right) throw new Error("no rows");
+      const large = rowAt(newVault(), "x".repeat(1024 * 1024 + 1), 3);
+      const rows = [{ ...wrong, hash: right.hash, body: utf8("x") }, large, rowAt(right.key, "y", 3)];
+      const outcome = await backup.applyRepair(await guardOf({ primary, backup }), rows, []);
+      expect(outcome).toMatchObject({ replaced: 1, refused: 2 });
+      expect(await backup.rowsOf([wrong.key])).toEqual([wrong]);
+    });
+
+    it("ends the rejection of a row that it puts in place", async () => {
+      const { primary, backup } = await pair();
+      const key = newVault();
+      const row = await set(primary, key, "x");
+      const listing = await primary.listAbove((await backup.site()).head.position, batch);
+      const bad = { kind: "row" as const, row: { ...row, hash: new Uint8Array(32) } };
+      const push = await pushOf(primary, { ...listing, digest: null }, { rows: [bad] });
+      expect(expectApplied(await backup.applyPush(push)).rejected).toMatchObject([{ key: wireKeyOf(key) }]);
+      await backup.applyRepair(await guardOf({ primary, backup }), [row], []);
+      const next = await pushOf(primary, await primary.listAbove(row.position, batch));
+      expect(expectApplied(await backup.applyPush(next)).rejected).toEqual([]);
+    });
+
+    it("is refused where the two do not stand as the sender believes, and changes nothing", async () => {
+      const { primary, backup, keys } = await pair();
+      const guard = await guardOf({ primary, backup });
+      const { from } = guard;
+      const lower = { number: 0, id: "" };
+      const wrong: readonly [RepairGuard, string][] = [
+        [{ ...guard, from: { ...from, realm: "another" as RealmId, epoch: lower } }, "other_realm"],
+        [{ ...guard, from: { ...from, epoch: lower } }, "stale_epoch"],
+        [{ ...guard, at: origin }, "resume"],
+        [{ ...guard, at: { ...guard.at, chain: new Uint8Array(32) } }, "resume"],
+        [{ ...guard, from: { ...from, epoch: { number: 2, id: "two" } } }, "resume"],
+        // The last one told of a higher epoch, after which the first is none any more.
+        [guard, "stale_epoch"],
+      ];
+      const before = await allRows(backup);
+      for (const [changed, code] of wrong) {
+        expect((await backup.judgeRepair(changed)).code).toBe(code);
+        const outcome = await backup.applyRepair(changed, [rowAt(newVault(), "x", 1)], keys);
+        expect(outcome).toMatchObject({ kind: "refused", code });
+      }
+      expect((await backup.site()).epochSeen).toEqual({ number: 2, id: "two" });
+      expect(await allRows(backup)).toEqual(before);
+    });
+
+    it("is refused by a primary and by an empty backup, and allowed where all is as named", async () => {
+      const { primary, backup } = await pair();
+      const guard = await guardOf({ primary, backup });
+      expect(await backup.judgeRepair(guard)).toMatchObject({ code: undefined, receiver: { site: zurich } });
+      expect((await primary.judgeRepair(guard)).code).toBe("not_a_backup");
+      const empty = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
+      expect((await empty.judgeRepair({ ...guard, at: origin })).code).toBe("other_realm");
+      expect((await empty.site()).epochSeen.number).toBe(0);
+    });
+
+    it("repeated after a restart, as when its answer was lost, puts nothing aside twice", async () => {
+      const { primary, backup, keys } = await pair();
+      await set(primary, keys[0] ?? newVault(), "changed");
+      const rows = [rowAt(keys[1] ?? newVault(), "older", 1)];
+      const guard = await guardOf({ primary, backup });
+      await backup.applyRepair(guard, rows, [keys[2] ?? newVault()]);
+      const aside = await backup.aside(10);
+      const again = await reopen(backup);
+      expect(await again.applyRepair(guard, rows, [keys[2] ?? newVault()])).toMatchObject({
+        replaced: 0,
+        removed: 0,
+      });
+      expect(await again.aside(10)).toEqual(aside);
+      expect(aside.waiting).toBe(2);
+    });
+
+    it("of hundreds of rows is applied whole", async () => {
+      const { primary, backup } = await pair(450);
+      await behind(backup, "DELETE FROM entries");
+      expect(await repair({ primary, backup })).toEqual({ replaced: 450, removed: 0, healed: 0 });
+      expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
+    });
+  });
+
+  describe("a healing of a primary", () => {
+    it("takes the peer's intact row where its own was flipped, in body or hash, and nothing else changes", async () => {
+      const { primary, backup, keys } = await pair();
+      await set(primary, keys[0] ?? newVault(), "changed");
+      const before = await allRows(primary);
+      const { head, digest } = await primary.digest();
+      await drain(primary, backup);
+      await behind(primary, flipBody, entryId(keys[0]));
+      await behind(primary, flipHash, entryId(keys[1]));
+      expect(await repair({ primary, backup })).toEqual({ replaced: 0, removed: 0, healed: 2 });
+      expect(shared(await allRows(primary))).toEqual(shared(before));
+      expect(await primary.digest()).toEqual({ head, digest });
+    });
+
+    it("leaves marks as they were", async () => {
+      const { primary, backup, keys } = await pair();
+      const rows = await backup.rowsOf(keys);
+      await primary.resumeFrom(zurich, origin, []);
+      await primary.markDirtyAbove(100);
+      await behind(primary, flipBody, entryId(keys[0]));
+      const marked = await primary.row(keys[0] ?? newVault());
+      expect(await primary.healRows(rows)).toBe(1);
+      const { dirty, dirtySince, replicatedAt } = marked ?? {};
+      expect(await primary.row(keys[0] ?? newVault())).toEqual({
+        ...rows[0],
+        dirty,
+        dirtySince,
+        replicatedAt,
+      });
+      expect(dirty).toBe(true);
+    });
+
+    it("touches no intact row, none of another position, and nothing on a backup", async () => {
+      const { primary, backup, keys } = await pair();
+      const [first, second] = await backup.rowsOf(keys);
+      if (!first || !second) throw new Error("no rows");
+      await behind(primary, flipBody, entryId(keys[0]));
+      await behind(backup, flipBody, entryId(keys[0]));
+      const elsewhere = rowAt(first.key, "x", 90);
+      const damaged = { ...first, body: utf8("x") };
+      const forged = rowAt(second.key, "forged", second.position.seq);
+      expect(await primary.healRows([elsewhere, damaged, forged, rowAt(newVault(), "x", 1)])).toBe(0);
+      expect(await backup.healRows([first])).toBe(0);
+      expect(await primary.healRows([first])).toBe(1);
+    });
+  });
+
+  describe("two sites however different", () => {
+    it("are made equal, and every intact row that went is kept", async () => {
+      const damage = fc.record({
+        row: fc.nat(5),
+        how: fc.constantFrom("lost", "older", "other", "body", "hash") as fc.Arbitrary<Damage>,
+        where: fc.constantFrom("primary", "backup") as fc.Arbitrary<"primary" | "backup">,
+      });
+      await fc.assert(
+        fc.asyncProperty(
+          fc.uniqueArray(damage, { selector: ({ row }) => row, maxLength: 6 }),
+          async (damages) => {
+            const { primary, backup, keys } = await pair(6);
+            for (const { row, how, where } of damages) {
+              await damageRow({ primary, backup }[where], entryId(keys[row]), how);
+            }
+            const rows = [...(await allRows(backup))];
+            await repair({ primary, backup });
+            expect((await repair({ primary, backup })).replaced).toBe(0);
+            expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
+            expect(await backup.digest()).toEqual(await primary.digest());
+            expect((await allRows(backup)).every((row) => isIntact(sha256Hash, row))).toBe(true);
+            const kept = new Set(
+              [...(await backup.aside(100)).rows, ...(await allRows(backup))].map(identityOf),
+            );
+            const lost = rows.filter((row) => isIntact(sha256Hash, row) && !kept.has(identityOf(row)));
+            expect(lost).toEqual([]);
+          },
+        ),
+        { numRuns: threadedRuns },
+      );
+    });
+  });
+
+  type Damage = "lost" | "older" | "other" | "body" | "hash";
+
+  async function damageRow(store: Store, id: string, how: Damage): Promise<void> {
+    const other = utf8("other");
+    switch (how) {
+      case "lost":
+        return behind(store, "DELETE FROM entries WHERE entry_id = ?", id);
+      case "older":
+        return behind(store, "UPDATE entries SET seq = seq - 1 WHERE entry_id = ?", id);
+      case "other":
+        return behind(
+          store,
+          "UPDATE entries SET body = ?, hash = ? WHERE entry_id = ?",
+          other,
+          hashRow(sha256Hash, other),
+          id,
+        );
+      case "body":
+        return behind(store, flipBody, id);
+      case "hash":
+        return behind(store, flipHash, id);
+    }
+  }
+}
+
+function identityOf({ key, position, hash }: Row): string {
+  return `${formatKey(key)} ${position.epoch}:${position.seq} ${hash.join()}`;
+}
+
+function byName(a: object, b: object): number {
+  return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
+}

@@ -9,8 +9,8 @@ import { refusalOf } from "./failures.ts";
 import { readSite } from "./site-record.ts";
 import type { CheckedCopy, CopyProgress, CopyRequest, ThreadMessage } from "./snapshot.ts";
 
-/** 16 MiB: a step takes a moment, and the thread can be ended between two. */
-const stepPages = 4_096;
+/** 4 MiB: a step takes a moment, and the thread can be ended between two. */
+const stepPages = 1_024;
 const chunkBytes = 1024 * 1024;
 
 function tell(message: ThreadMessage): void {

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { type ErrorCode, Refusal } from "../../core/errors.ts";
 import type { Role } from "../../core/push.ts";
 import { examineDatabase } from "./examination.ts";
+import { applicationId } from "./migrations.ts";
 
 export type CopyRequest = {
   /** The database file of a site. */
@@ -78,7 +79,7 @@ export type SnapshotContents = {
  * @throws Refusal `snapshot_invalid` where the file is none, or is damaged; `database_newer`
  */
 export function examineSnapshot(path: string, name: string = path): SnapshotContents {
-  refuseLiveFile(path, name);
+  refuseByHeader(path, name);
   try {
     const { site, role, position, damage } = examineDatabase(path);
     if (damage.length === 0) return { site, role, position };
@@ -90,19 +91,27 @@ export function examineSnapshot(path: string, name: string = path): SnapshotCont
   }
 }
 
-/** Byte 18 of a database that works with a log, whose newest changes may lie in that log and not in the file. */
+/** Where a database's header says whether it works with a log, and whose it is (sqlite.org/fileformat2.html, section 1.3). */
+const headerBytes = 100;
+const writeVersionAt = 18;
 const logged = 2;
+const applicationIdAt = 68;
 
-/** A database file that was copied while it lay in a data folder may lack what its log held, and nobody could tell. */
-function refuseLiveFile(path: string, name: string): void {
-  const header = Buffer.alloc(20);
+/** What the header alone tells. A file too short for one is left to those who say what is wrong with it. */
+function refuseByHeader(path: string, name: string): void {
+  const header = Buffer.alloc(headerBytes);
   const file = openSync(path, "r");
   try {
-    readSync(file, header, 0, header.length, 0);
+    if (readSync(file, header, 0, headerBytes, 0) < headerBytes) return;
   } finally {
     closeSync(file);
   }
-  if (header[18] !== logged) return;
+  if (header.toString("latin1", 0, 6) !== "SQLite") return;
+  if (header.readUInt32BE(applicationIdAt) !== applicationId) {
+    throw new Refusal("snapshot_invalid", `${name} is the database of another program`);
+  }
+  // A file that was copied while it lay in a data folder may lack what its log held, and nobody could tell.
+  if (header[writeVersionAt] !== logged) return;
   const detail = `${name} is a database file that was copied as it lay: what its log held may be missing`;
   throw new Refusal("snapshot_invalid", detail);
 }

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { alertContract } from "./alert-contract.ts";
 import { backupContract } from "./backup-contract.ts";
 import { digestContract } from "./digest-contract.ts";
+import { historyContract } from "./history-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
 import { repairContract } from "./repair-contract.ts";
@@ -16,6 +17,7 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     primaryContract(store);
     backupContract(store);
     digestContract(store);
+    historyContract(store);
     alertContract(store);
     repairContract(store);
     roleContract(store);

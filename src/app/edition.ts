@@ -1,15 +1,12 @@
-import { timingSafeEqual } from "node:crypto";
-import { utf8 } from "../core/bytes.ts";
 import type { Alerts, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { SiteName } from "../core/ids.ts";
 import type { BatchLimit, Store } from "../core/store.ts";
-import { peerCredential } from "../crypto/peer-credential.ts";
-import { parseToken, type Token } from "../crypto/token.ts";
 import { communityEdition } from "../editions/community.ts";
-import type { CommercialConfig, CommunityConfig, PeerConfig } from "../ops/config/config.ts";
+import type { CommercialConfig, CommunityConfig } from "../ops/config/config.ts";
 import type { Logger } from "../ops/logging.ts";
-import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
+import type { OpenWay, PeerLinks } from "./peers/peer-links.ts";
+import { readSiteConfig } from "./site-config.ts";
+import { systemClock, systemRandom } from "./system-ports.ts";
 
 /** The bytes of rows in one push, before base64: the design, section 4, step 5. */
 const batchBytesMax = 1024 * 1024;
@@ -35,6 +32,13 @@ export type CommercialParts = {
   readonly log: Logger;
 };
 
+/** An edition, and what of it can be read again while it runs. */
+export type CommercialSite = {
+  readonly edition: Edition;
+  /** Takes over the peers that the configuration names now. Never rejects; resolves with what came of it, in words. */
+  readonly reloadPeers: () => Promise<string>;
+};
+
 /**
  * The commercial edition, with an HTTP way to each peer; `closing` takes what must be closed after it has stopped. Loaded only
  * here, so that a community site runs without any code that replicates.
@@ -42,27 +46,20 @@ export type CommercialParts = {
 export async function openCommercial(
   parts: CommercialParts,
   closing: AsyncDisposableStack,
-): Promise<Edition> {
+): Promise<CommercialSite> {
   const { config, store, alerts, log } = parts;
   const { CommercialEdition, httpTransport } = await import("../editions/commercial.ts");
+  const { PeerLinks } = await import("./peers/peer-links.ts");
+  const { pairing } = await import("./peers/pairing-parts.ts");
   const { peers, batchRows, requestTimeoutMs, backoff } = config.replication;
   const limit: BatchLimit = { rows: batchRows, bytes: batchBytesMax };
-  return new CommercialEdition({
+  const open: OpenWay = (way) => httpTransport({ ...way, timeoutMs: requestTimeoutMs, clock: systemClock });
+  const links = closing.use(new PeerLinks(config.site, open, peers));
+  const edition = new CommercialEdition({
     store,
     publicUrl: config.publicUrl,
-    peers: peers.map((peer) => {
-      const credential = peerCredential(pairSecret(peer), config.site, peer.site);
-      const { transport, close } = httpTransport({
-        url: peer.url,
-        credential,
-        timeoutMs: requestTimeoutMs,
-        clock: systemClock,
-        tls: peer.tls,
-      });
-      closing.defer(close);
-      return { site: peer.site, url: peer.url, transport };
-    }),
-    peerOf: peerFinder(config.site, peers),
+    peers: links.current,
+    peerOf: (token) => links.peerOf(token),
     clock: systemClock,
     random: systemRandom,
     limit,
@@ -71,30 +68,60 @@ export async function openCommercial(
     alerts,
     onFault: (error) => log.error({ err: error }, "replication met a fault of this site"),
   });
+  const reload = (): Promise<string> => takePeers(config, links, edition);
+  const openUnknown = (way: Omit<Parameters<OpenWay>[0], "credential">) =>
+    open({ ...way, credential: () => [] });
+  const added = pairing({ config, store, links, reload, open: openUnknown });
+  return { edition: withParts(edition, added), reloadPeers: () => tellReload(reload, log) };
 }
 
-/**
- * Finds the peer that a bearer token was derived for. Digests are compared, in constant time and with every peer's, so that
- * the time it takes tells nothing of the token.
- */
-function peerFinder(site: SiteName, peers: readonly PeerConfig[]): (text: string) => SiteName | undefined {
-  const expected = peers.map((peer) => ({
-    site: peer.site,
-    digest: digestOf(peerCredential(pairSecret(peer), peer.site, site)),
-  }));
-  return (text) => {
-    const digest = digestOf(text);
-    return expected.filter((candidate) => timingSafeEqual(candidate.digest, digest))[0]?.site;
+async function tellReload(reload: () => Promise<string>, log: Logger): Promise<string> {
+  try {
+    const text = await reload();
+    log.info(`reloaded ${text}`);
+    return text;
+  } catch (error) {
+    if (!(error instanceof Refusal)) log.error({ err: error }, "the peers could not be reloaded");
+    const { message, mistakes } = error instanceof Refusal ? error : new Refusal("internal");
+    const reasons = [message, ...mistakes.map((mistake) => `${mistake.path} ${mistake.message}`)].join("; ");
+    log.error({ reasons }, "the configuration's peers cannot be taken over; those of before stay");
+    return `nothing of the peers: those of before stay. ${reasons}`;
+  }
+}
+
+/** @throws Refusal `config_invalid`, `file_exposed`, having changed nothing */
+function takePeers(
+  config: CommercialConfig,
+  links: PeerLinks,
+  edition: { readonly setPeers: (peers: PeerLinks["current"]) => Promise<void> },
+): Promise<string> {
+  return links.inTurn(async () => {
+    const read = await readSiteConfig(config.configPath);
+    if (read.edition !== "commercial" || read.site !== config.site) {
+      throw new Refusal(
+        "config_invalid",
+        `${config.configPath}: edition and site are taken over at a start only`,
+      );
+    }
+    const { changes, close } = links.take(read.replication.peers);
+    await edition.setPeers(links.current);
+    await close();
+    return changes.length === 0 ? "the peers, which are as before" : `the peers: ${changes.join(", ")}`;
+  });
+}
+
+/** The edition with more calls and commands: what concerns its configuration's file, of which it knows nothing. */
+function withParts(edition: Edition, added: Pick<Edition, "routes" | "adminCommands">): Edition {
+  return {
+    name: edition.name,
+    routes: [...edition.routes, ...added.routes],
+    adminCommands: [...edition.adminCommands, ...added.adminCommands],
+    signalReplication: () => edition.signalReplication(),
+    alertOperator: (...alert) => edition.alertOperator(...alert),
+    peerOf: (token) => edition.peerOf(token),
+    writeGuard: () => edition.writeGuard(),
+    waitReplicated: (position, ms) => edition.waitReplicated(position, ms),
+    start: () => edition.start(),
+    stop: () => edition.stop(),
   };
-}
-
-function digestOf(text: string): Uint8Array {
-  return systemHash.sha256(utf8(text));
-}
-
-/** @throws where the text is none; it was checked when the configuration was read */
-function pairSecret(peer: PeerConfig): Token {
-  const token = parseToken(peer.token);
-  if (token?.kind !== "peer") throw new Error("a pair's secret passed the configuration's check and is none");
-  return token;
 }

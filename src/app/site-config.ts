@@ -11,6 +11,17 @@ export function readSiteConfig(configPath: string): Promise<Config> {
   return readConfig(configPath, { isPeerToken });
 }
 
+/**
+ * What a configuration file would say if this were its text.
+ * @param isTokenMissing whether token files that do not exist are no mistake, because they are yet to be written
+ * @throws Refusal `config_invalid` or `file_exposed`, with every mistake
+ */
+export function readConfigText(configPath: string, text: string, isTokenMissing: boolean): Promise<Config> {
+  const newPeerToken = (): string =>
+    formatToken({ kind: "peer", id: new Uint8Array(16), secret: new Uint8Array(32) });
+  return readConfig(configPath, { isPeerToken, text, ...(isTokenMissing && { newPeerToken }) });
+}
+
 /** A configuration before its site exists: pair secrets that are missing are made up, and returned for whoever writes them. */
 export async function readNewPrimaryConfig(
   configPath: string,

@@ -47,16 +47,16 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const opened = wrap(openStore(config, log, closing), wrapStore);
   const alerts = openAlerts(config, opened, log);
   const afterEdition = closing.use(new AsyncDisposableStack());
-  const edition =
+  const { edition, reloadPeers } =
     config.edition === "commercial"
       ? await openCommercial({ config, store: opened, alerts, log }, afterEdition)
-      : await openCommunity(config, opened, log);
+      : { edition: await openCommunity(config, opened, log), reloadPeers: undefined };
   // Closed after the edition: the incidents that end while it stops are still to be stored.
   closing.defer(() => alerts.stop());
   closing.defer(() => edition.stop());
   const store = tellFaults(opened, edition);
   const started = Promise.withResolvers<void>();
-  const reloads: Reload[] = [];
+  const reloads: Reload[] = reloadPeers ? [reloadPeers] : [];
   const reload = inTurn(reloads);
   const commands = adminCommands({ config, store, edition, reload });
   closing.use(await openAdminSocket({ config, log }, commands, started.promise));

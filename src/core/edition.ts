@@ -37,12 +37,14 @@ export type WriteRefusal = {
 export type EditionRoute = {
   readonly method: "GET" | "POST";
   readonly path: string;
-  readonly caller: "operator" | "peer";
+  readonly caller: "operator" | "peer" | "anyone";
   readonly bodyBytesMax: number;
   /** @param body the parsed JSON body, unchecked; undefined for GET. Throws a Refusal for bad input. */
   readonly handle: (request: {
     readonly peer: SiteName | null;
     readonly body: unknown;
+    /** The IP address that the request came from; a proxy's, where one stands in front. */
+    readonly address?: string;
   }) => Promise<EditionReply>;
 };
 

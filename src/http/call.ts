@@ -52,6 +52,8 @@ export type Call<P extends Principal = Principal> = {
   /** Parsed JSON; undefined where there is none; for an import its bytes. */
   readonly body: unknown;
   readonly match: RowMatch | undefined;
+  /** The IP address that the request came from. */
+  readonly address: string;
 };
 
 export type Answer = {

@@ -99,6 +99,7 @@ function callOf(request: FastifyRequest, spec: RouteSpec): Call {
     params: request.params as Readonly<Record<string, string>>,
     query: request.query,
     body: request.body,
+    address: request.ip,
     match: spec.isClientWrite ? parseIfMatch(request.headers["if-match"]) : undefined,
   };
 }

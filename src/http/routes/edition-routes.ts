@@ -9,9 +9,9 @@ export function specOfEditionRoute({ method, path, caller, bodyBytesMax }: Editi
 }
 
 export function editionHandler(route: EditionRoute): (call: Call) => Promise<Answer> {
-  return async ({ principal, body }) => {
+  return async ({ principal, body, address }) => {
     const peer = principal.kind === "peer" ? principal.site : null;
-    return withProblem(await route.handle({ peer, body }));
+    return withProblem(await route.handle({ peer, body, address }));
   };
 }
 

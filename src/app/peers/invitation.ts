@@ -1,0 +1,214 @@
+import type { AdminRequest } from "../../core/edition.ts";
+import { Refusal } from "../../core/errors.ts";
+import type { SiteName } from "../../core/ids.ts";
+import type { Clock, Random } from "../../core/ports.ts";
+import { type ExchangeKey, newExchangeKey } from "../../crypto/key-agreement.ts";
+import { formatInviteCode } from "../../crypto/invite-code.ts";
+import { isSameProof, type PairingOutcome, type PairingParty, pairingOutcome } from "../../crypto/pairing.ts";
+import { formatToken } from "../../crypto/token.ts";
+import type { InviteOpened, InviteQuestion, PairingProve } from "../../protocol/pairing.ts";
+import type { NewPeer } from "./peer-files.ts";
+
+export const inviteMs = 15 * 60_000;
+const failuresMax = 5;
+
+export type InvitationPorts = {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What this site shows of itself. */
+  readonly self: { readonly site: SiteName; readonly url: string; readonly fingerprint: string | null };
+  /** Whether a peer of this name is configured; refuses one that could not be. */
+  readonly judge: (peer: Omit<NewPeer, "token">) => Promise<{ readonly isKnown: boolean }>;
+  /** Writes the peer down and has replication take it over. May be repeated. */
+  readonly admit: (peer: NewPeer) => Promise<void>;
+};
+
+/** What the joining site is told; a refusal is thrown. */
+export type ProveAnswer =
+  | { readonly state: "waiting" }
+  | { readonly state: "joined"; readonly proof: string };
+
+type Joiner = {
+  readonly party: PairingParty;
+  readonly address: string;
+  readonly outcome: PairingOutcome;
+};
+
+export type InviteEnd = { readonly site: SiteName; readonly url: string; readonly address: string };
+
+/**
+ * One invitation: a code that lets one site prove that this site's operator has invited it. It lives in memory only, and with
+ * the caller who made it: 15 minutes at most, until one site has joined or five proofs were wrong. After a success it is kept
+ * without a timer for as long, so that the site that joined can ask again where the answer was lost.
+ *
+ * open → asking (a site has proved that it has the code) → joined | declined; open | asking → ended
+ */
+export class Invitation {
+  readonly id: string;
+  readonly #ports: InvitationPorts;
+  readonly #secret: Uint8Array;
+  readonly #own: ExchangeKey;
+  readonly #self: PairingParty;
+  readonly #deadlineMs: number;
+  readonly #ended = Promise.withResolvers<InviteEnd>();
+  readonly #over = new AbortController();
+  readonly #tell: (event: object) => void;
+  #state: "open" | "asking" | "admitting" | "joined" | "declined" | "ended" = "open";
+  #joiner: Joiner | undefined;
+  #failures = 0;
+
+  constructor(ports: InvitationPorts, tell: (event: object) => void) {
+    const { random, clock, self } = ports;
+    this.#ports = ports;
+    this.#tell = tell;
+    this.id = Buffer.from(random.bytes(8)).toString("hex");
+    this.#secret = random.bytes(16);
+    this.#own = newExchangeKey(random);
+    this.#self = { ...self, nonce: random.bytes(32), key: this.#own.shown };
+    this.#deadlineMs = clock.monotonicMs() + inviteMs;
+    // Whoever waits for it may have gone before it ends.
+    this.#ended.promise.catch(() => undefined);
+  }
+
+  /** Whether another may be made. */
+  get isOver(): boolean {
+    return this.#over.signal.aborted;
+  }
+
+  /** Whether it has anything to say to a site that asks. */
+  get isKnown(): boolean {
+    return this.#state !== "ended" && this.#ports.clock.monotonicMs() < this.#deadlineMs;
+  }
+
+  get self(): PairingParty {
+    return this.#self;
+  }
+
+  /**
+   * Shows the code and waits for its end; the one timer there is for it runs meanwhile.
+   * @throws Refusal `invite_unknown` when its time is over, `invite_refused` after five failures, `invite_declined`,
+   *   `shutting_down`, and what keeps the peer from being written down
+   */
+  async run(signal: AdminRequest["signal"]): Promise<InviteEnd> {
+    const { clock, self } = this.#ports;
+    const code = formatInviteCode({ url: self.url, secret: this.#secret, fingerprint: self.fingerprint });
+    const ends_at = new Date(clock.now() + inviteMs).toISOString();
+    this.#tell({ invite_id: this.id, code, url: self.url, ends_at } satisfies InviteOpened);
+    const leave = (): void => this.#end(new Refusal("shutting_down", "the invitation ended with its caller"));
+    signal.addEventListener("abort", leave, { once: true });
+    if (signal.aborted) leave();
+    void clock.sleep(inviteMs, this.#over.signal).then(() => {
+      this.#end(
+        new Refusal("invite_unknown", "nobody has joined within 15 minutes: the invitation has ended"),
+      );
+    });
+    try {
+      return await this.#ended.promise;
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  /**
+   * Takes a joining site's proof, the first and every repetition.
+   * @throws Refusal `invite_refused` for a wrong proof or while another site is asked about, `invite_declined`,
+   *   `invite_unknown` for another site than the one that joined
+   */
+  async prove(request: PairingProve, address: string): Promise<ProveAnswer> {
+    const outcome = pairingOutcome(
+      { secret: this.#secret, primary: this.#self, joiner: request },
+      this.#own,
+      request.key,
+    );
+    if (outcome === undefined || !isSameProof(outcome.proofs.joiner, request.proof))
+      throw this.#countFailure();
+    if (this.#joiner === undefined) {
+      this.#joiner = { party: request, address, outcome };
+      await this.#ask(this.#joiner);
+    } else if (!isSameProof(this.#joiner.outcome.proofs.joiner, outcome.proofs.joiner)) {
+      if (this.#state === "joined") throw new Refusal("invite_unknown");
+      throw new Refusal("invite_refused", "another site has used this code, and its operator is being asked");
+    }
+    return this.#answer(this.#joiner);
+  }
+
+  /** The operator's answer. @throws Refusal what keeps the peer from being written down; the invitation has ended then */
+  async decide(accept: boolean): Promise<void> {
+    const joiner = this.#joiner;
+    if (this.#state !== "asking" || joiner === undefined) {
+      throw new Refusal("invite_unknown", "no site is waiting for an answer to this invitation");
+    }
+    if (!accept) return this.#decline(new Refusal("invite_declined", "declined; nothing was changed"));
+    this.#state = "admitting";
+    const { site, url, fingerprint } = joiner.party;
+    try {
+      await this.#ports.admit({ site, url, fingerprint, token: formatToken(joiner.outcome.token) });
+    } catch (error) {
+      this.#decline(error);
+      throw error;
+    }
+    this.#state = "joined";
+    this.#over.abort();
+    this.#ended.resolve({ site, url, address: joiner.address });
+  }
+
+  async #ask(joiner: Joiner): Promise<void> {
+    const { site, url, fingerprint } = joiner.party;
+    try {
+      const { isKnown } = await this.#ports.judge({ site, url, fingerprint });
+      if (this.#state !== "open") return;
+      this.#state = "asking";
+      this.#tell({
+        joiner: { site, url, address: joiner.address, is_known: isKnown },
+      } satisfies InviteQuestion);
+    } catch (error) {
+      // The site may correct itself and come again.
+      this.#joiner = undefined;
+      if (!(error instanceof Refusal)) throw error;
+      const why = error.mistakes.map(({ message }) => message).join("; ") || error.message;
+      this.#tell({ refused: { site, url, address: joiner.address, reason: why } });
+      throw new Refusal(
+        "invite_declined",
+        `the primary cannot have this site as its peer: its URL or name ${why}`,
+      );
+    }
+  }
+
+  #answer({ outcome }: Joiner): ProveAnswer {
+    switch (this.#state) {
+      case "open":
+      case "asking":
+      case "admitting":
+        return { state: "waiting" };
+      case "joined":
+        return { state: "joined", proof: Buffer.from(outcome.proofs.primary).toString("hex") };
+      case "declined":
+        throw new Refusal("invite_declined");
+      case "ended":
+        throw new Refusal("invite_unknown");
+    }
+  }
+
+  #countFailure(): Refusal {
+    this.#failures += 1;
+    if (this.#state === "open" || this.#state === "asking") this.#tell({ failures: this.#failures });
+    if (this.#failures >= failuresMax) {
+      this.#end(new Refusal("invite_refused", "five proofs were wrong: the invitation has ended"));
+    }
+    return new Refusal("invite_refused");
+  }
+
+  #decline(reason: unknown): void {
+    this.#state = "declined";
+    this.#over.abort();
+    this.#ended.reject(reason);
+  }
+
+  /** What is being admitted is finished; what has joined stays so. */
+  #end(reason: Refusal): void {
+    if (this.#state !== "open" && this.#state !== "asking") return;
+    this.#state = "ended";
+    this.#over.abort();
+    this.#ended.reject(reason);
+  }
+}

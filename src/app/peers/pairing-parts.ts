@@ -1,0 +1,78 @@
+import type { AdminCommand, EditionRoute } from "../../core/edition.ts";
+import { Refusal } from "../../core/errors.ts";
+import type { PeerTls } from "../../core/peer-tls.ts";
+import type { Store } from "../../core/store.ts";
+import type { CommercialConfig } from "../../ops/config/config.ts";
+import { check } from "../../protocol/check.ts";
+import { joinFields } from "../../protocol/pairing.ts";
+import { ownCertificate } from "../certificates.ts";
+import { systemClock, systemRandom } from "../system-ports.ts";
+import { Invitations } from "./invitations.ts";
+import { joinPrimary } from "./joining.ts";
+import { checkPeer, checkWritable, findPeer, savePeer } from "./peer-files.ts";
+import type { PeerExchange, PeerLinks } from "./peer-links.ts";
+import { Rotation } from "./rotation.ts";
+
+export type PairingParts = {
+  readonly config: CommercialConfig;
+  readonly store: Store;
+  readonly links: PeerLinks;
+  /** Reads the peers of the configuration again and has replication take them over. */
+  readonly reload: () => Promise<unknown>;
+  /** A way to a site that is no peer yet, without a credential. */
+  readonly open: (options: { readonly url: string; readonly tls: PeerTls }) => {
+    readonly exchange: PeerExchange;
+    readonly close: () => Promise<void>;
+  };
+};
+
+/** What a commercial site has for pairing and for changing a pair's secret. */
+export function pairing(parts: PairingParts): {
+  readonly routes: readonly EditionRoute[];
+  readonly adminCommands: readonly AdminCommand[];
+} {
+  const { config, store, links, reload } = parts;
+  const { configPath, site, publicUrl } = config;
+  const invitations = new Invitations({
+    clock: systemClock,
+    random: systemRandom,
+    store,
+    self: async () => ({ site, url: publicUrl, fingerprint: await ownFingerprint(config) }),
+    checkWritable: () => checkWritable(configPath),
+    judge: async (peer) => {
+      if (peer.site === site)
+        throw new Refusal("config_invalid", "is this very site's: give the other another name");
+      await checkPeer(configPath, peer);
+      return { isKnown: (await findPeer(configPath, peer.site)) !== undefined };
+    },
+    admit: async (peer) => {
+      await savePeer(configPath, peer);
+      await reload();
+    },
+  });
+  const rotation = new Rotation({ site, random: systemRandom, links });
+  return {
+    routes: [invitations.route, rotation.route],
+    adminCommands: [...invitations.adminCommands, joinCommand(parts), rotation.adminCommand],
+  };
+}
+
+/** The SHA-256 of the certificate that callers of the public URL are shown; null where this site shows none of its own. */
+export async function ownFingerprint({ publicUrl, listen }: CommercialConfig): Promise<string | null> {
+  if (listen.tls === null || !publicUrl.startsWith("https:")) return null;
+  return (await ownCertificate(listen.tls))?.fingerprint ?? null;
+}
+
+function joinCommand(parts: PairingParts): AdminCommand {
+  const { config, store, open, reload } = parts;
+  return {
+    name: "join",
+    handle: async ({ body, progress, signal }) => {
+      const { code } = check(joinFields, body);
+      const ports = { clock: systemClock, random: systemRandom, fingerprint: await ownFingerprint(config) };
+      const joined = await joinPrimary({ ...ports, config, store, open, progress, signal }, code);
+      await reload();
+      return joined;
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { isSiteName } from "../core/ids.ts";
+import { siteUrl } from "./site-url.ts";
+
+/**
+ * How two sites become a pair: `POST /api/pairing` at the primary, called by the site that joins. It begins, which tells it
+ * the primary's half of the exchange, and then proves that it has the code, again and again until the operator has answered.
+ */
+export const pairingPath = "/api/pairing";
+export const pairingProtocol = 1;
+export const pairingBytesMax = 4 * 1024;
+
+const bytes = (length: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^[0-9a-f]{${length * 2}}$`), `must be ${length * 2} hexadecimal digits`)
+    .transform((hex) => new Uint8Array(Buffer.from(hex, "hex")));
+
+const party = {
+  site: z.string().refine(isSiteName, "must be a site's name"),
+  url: siteUrl,
+  fingerprint: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "must be 64 hexadecimal digits")
+    .nullable(),
+  nonce: bytes(32),
+  key: bytes(32),
+};
+const protocol = z.literal(pairingProtocol);
+
+export const pairingRequest = z.discriminatedUnion("step", [
+  z.strictObject({ protocol, step: z.literal("begin") }),
+  z.strictObject({ protocol, step: z.literal("prove"), ...party, proof: bytes(32) }),
+]);
+
+export type PairingRequest = z.output<typeof pairingRequest>;
+export type PairingProve = Extract<PairingRequest, { readonly step: "prove" }>;
+
+/** What the primary says of itself. */
+export const pairingBegun = z.object({ protocol, ...party });
+
+/** The operator has not answered yet; or the pair is made, which the primary proves in its turn. */
+export const pairingAnswer = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("waiting") }),
+  z.object({ state: z.literal("joined"), proof: bytes(32) }),
+]);
+
+export const inviteAnswerFields = z.strictObject({ invite_id: z.string().max(64), accept: z.boolean() });
+export const joinFields = z.strictObject({ code: z.string().max(1_000) });
+export const rotateFields = z.strictObject({ peer: z.string().refine(isSiteName, "must be a site's name") });
+
+/** Told by `invite` when it begins. */
+export type InviteOpened = {
+  readonly invite_id: string;
+  readonly code: string;
+  readonly url: string;
+  readonly ends_at: string;
+};
+
+/** Told by `invite` when a site has proved that it has the code: the question that `invite-answer` answers. */
+export type InviteQuestion = {
+  readonly joiner: {
+    readonly site: string;
+    readonly url: string;
+    /** Where its request came from. */
+    readonly address: string;
+    /** Whether a peer of this name is configured already, whose secret and URL will be replaced. */
+    readonly is_known: boolean;
+  };
+};

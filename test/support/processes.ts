@@ -171,11 +171,17 @@ export class Sites implements AsyncDisposable {
   /** Writes a configuration, initialises the site with it, and returns it; it does not run yet. */
   async init(
     config: Config & { readonly site: string },
-    options: { readonly port: number; readonly role: "primary" | "backup"; readonly command?: string },
+    options: {
+      readonly port: number;
+      readonly role: "primary" | "backup";
+      readonly command?: string;
+      /** `https` for a configuration whose `listen` has a certificate. */
+      readonly scheme?: "http" | "https";
+    },
   ): Promise<SiteProcess> {
     const { site } = config;
-    const { port, role, command = checkoutCommand } = options;
-    const url = `http://127.0.0.1:${port}`;
+    const { port, role, command = checkoutCommand, scheme = "http" } = options;
+    const url = `${scheme}://127.0.0.1:${port}`;
     const configPath = join(this.folder, `${site}.yaml`);
     const listen = { host: "127.0.0.1", port };
     await writeConfig(configPath, { data: `./${site}`, listen, public_url: url, ...config });

@@ -79,6 +79,8 @@ export class Course {
       () => this.#speakNewer(site),
       () => this.#deny(),
       () => this.#retryQuarantine(site),
+      () => this.#changePeers(site),
+      () => this.nameAllPeers(),
     ];
   }
 
@@ -213,6 +215,25 @@ export class Course {
   #promoteTwo(): void {
     for (const site of this.#anyTwo()) {
       this.#command(site, "promote", this.#world.random.fraction() < 0.7 ? { force: true } : {});
+    }
+  }
+
+  /** One of a site's peers is removed, or its pair gets a new secret. */
+  #changePeers(site: SiteName): void {
+    const world = this.#world;
+    const peers = world.peersOf(site);
+    if (peers.length === 0) return;
+    const one = world.pick(peers);
+    const isRotated = world.random.fraction() < 0.5;
+    world.setPeers(site, isRotated ? peers : peers.filter((peer) => peer !== one), isRotated ? [one] : []);
+  }
+
+  nameAllPeers(): void {
+    const sites = [...this.#world.sites.keys()];
+    for (const site of sites) {
+      const others = sites.filter((other) => other !== site);
+      const isAll = others.every((other) => this.#world.peersOf(site).includes(other));
+      if (!isAll) this.#world.setPeers(site, others);
     }
   }
 

@@ -96,6 +96,7 @@ class Scenario {
     world.storeFails = () => false;
     world.network.healAll();
     world.note("everything is whole");
+    this.#course.nameAllPeers();
     await this.#course.startAll();
     await world.scheduler.run(24 * hourMs);
     if (await this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });

@@ -4,7 +4,7 @@ import { Refusal } from "../../src/core/errors.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
 import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
-import { CommercialEdition } from "../../src/editions/commercial.ts";
+import { CommercialEdition, type CommercialPeer } from "../../src/editions/commercial.ts";
 import { makeTransport, type Reply } from "../../src/replication/transport.ts";
 import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { sha256Hash } from "../support/ports.ts";
@@ -43,23 +43,21 @@ export class SiteProcess {
   readonly #guarded: Store;
   readonly #options: ProcessOptions;
   readonly #commands = new AbortController();
+  #links: readonly CommercialPeer[];
   #isAlive = true;
 
   constructor(options: ProcessOptions) {
-    const { site, scheduler, network, random } = options;
+    const { site, scheduler, random } = options;
     this.#options = options;
     const isAlive = () => this.#isAlive;
     this.clock = processClock(scheduler, isAlive);
     this.#store = options.disk.open({ clock: this.clock, random, hash: sha256Hash });
     this.#guarded = this.#guard(this.#store);
+    this.#links = options.peers.map((peer) => this.#linkTo(peer));
     this.edition = new CommercialEdition({
       store: this.#guarded,
       publicUrl: `https://${site}.example`,
-      peers: options.peers.map((peer) => ({
-        site: peer,
-        url: `https://${peer}.example`,
-        transport: makeTransport(network.exchange(site, peer, isAlive)),
-      })),
+      peers: this.#links,
       peerOf: () => undefined,
       clock: this.clock,
       random,
@@ -98,6 +96,19 @@ export class SiteProcess {
     const command = this.edition.adminCommands.find((candidate) => candidate.name === name);
     if (!command) throw new Error(`there is no command ${name}`);
     return command.handle({ body, progress: () => undefined, signal: this.#commands.signal });
+  }
+
+  /** Reads its peers anew: those that are known keep their link, unless the pair's secret was changed. */
+  async setPeers(peers: readonly SiteName[], changed: readonly SiteName[] = []): Promise<void> {
+    const known = this.#links.filter(({ site }) => !changed.includes(site));
+    this.#links = peers.map((peer) => known.find(({ site }) => site === peer) ?? this.#linkTo(peer));
+    await this.edition.setPeers(this.#links);
+  }
+
+  #linkTo(peer: SiteName): CommercialPeer {
+    const { site, network } = this.#options;
+    const exchange = network.exchange(site, peer, () => this.#isAlive);
+    return { site: peer, url: `https://${peer}.example`, transport: makeTransport(exchange) };
   }
 
   /** Ends at once, as kill -9 does. */

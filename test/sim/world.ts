@@ -14,7 +14,12 @@ import { processClock, Scheduler } from "./scheduler.ts";
 import { SiteProcess } from "./site-process.ts";
 import { Watch } from "./watch.ts";
 
-type SimSite = { process: SiteProcess | null; readonly disk: Disk };
+type SimSite = {
+  process: SiteProcess | null;
+  readonly disk: Disk;
+  /** What its configuration names. */
+  peers: readonly SiteName[];
+};
 
 export type WorldOptions = {
   readonly seed: number;
@@ -80,7 +85,9 @@ export class World {
     const world = new World(options);
     for (const site of [calgary, ...options.backups]) {
       const role = site === calgary ? "primary" : "backup";
-      world.sites.set(site, { process: null, disk: new Disk(world.#emptyDisk(site, role)) });
+      const disk = new Disk(world.#emptyDisk(site, role));
+      const peers = [calgary, ...options.backups].filter((other) => other !== site);
+      world.sites.set(site, { process: null, disk, peers });
     }
     return world;
   }
@@ -132,7 +139,7 @@ export class World {
     let isStarted = false;
     const process = new SiteProcess({
       site,
-      peers: [...this.sites.keys()].filter((other) => other !== site),
+      peers: slot.peers,
       disk: slot.disk,
       scheduler: this.scheduler,
       network: this.network,
@@ -285,6 +292,23 @@ export class World {
     }
   }
 
+  /** Changes whom a site's configuration names, and has a running site read it; `changed`: pairs with a new secret. */
+  setPeers(site: SiteName, peers: readonly SiteName[], changed: readonly SiteName[] = []): void {
+    const slot = this.#site(site);
+    this.note(`the peers of ${site}: ${peers.join(", ")}${changed.length > 0 ? `, ${changed} anew` : ""}`);
+    slot.peers = peers;
+    const { process } = slot;
+    process?.setPeers(peers, changed).catch((error: unknown) => {
+      if (!(error instanceof Refusal)) this.watch.report(error);
+      // Whoever sends the signal looks at what came of it, and sends it again.
+      this.scheduler.schedule(1_000, () => slot.process === process && this.setPeers(site, slot.peers));
+    });
+  }
+
+  peersOf(site: SiteName): readonly SiteName[] {
+    return this.#site(site).peers;
+  }
+
   /** What `POST /api/replication/signal` with `retry_quarantined` does. */
   async retryQuarantine(site: SiteName): Promise<void> {
     await this.process(site).receive("/api/replication/signal", site, { retry_quarantined: true });
@@ -364,8 +388,9 @@ export class World {
   }
 
   async #receive(to: SiteName, path: string, from: SiteName, body: unknown): Promise<Reply> {
-    const { process } = this.#site(to);
+    const { process, peers } = this.#site(to);
     if (!process) throw new Error("ECONNREFUSED");
+    if (!peers.includes(from)) return { status: 401, body: undefined };
     return this.watch.receiving(process, path, () => process.receive(path, from, body), body);
   }
 

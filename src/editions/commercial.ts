@@ -1,27 +1,47 @@
 import type { z } from "zod";
 import type { BackoffPolicy } from "../core/backoff.ts";
-import type { AdminCommand, Alerts, Edition, EditionRoute, WriteRefusal } from "../core/edition.ts";
+import type {
+  AdminCommand,
+  Alerts,
+  Edition,
+  EditionReply,
+  EditionRoute,
+  WriteRefusal,
+} from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
-import type { Clock, Random, Transport } from "../core/ports.ts";
+import type { Clock, Random } from "../core/ports.ts";
 import type { BatchLimit, Store } from "../core/store.ts";
 import { signalRequest } from "../protocol/replication-status.ts";
+import { receiveAside } from "../replication/backup/aside.ts";
+import { receiveLocate } from "../replication/backup/locate.ts";
 import { receivePush } from "../replication/backup/apply.ts";
-import { receiveHello, sayHello } from "../replication/hello.ts";
+import { receiveRepair } from "../replication/backup/repair.ts";
+import { receiveHello } from "../replication/hello.ts";
+import { type HttpExchange, httpExchange, type HttpExchangeOptions } from "../replication/http-exchange.ts";
+import type { PeerLink } from "../replication/peer-link.ts";
 import { Workers } from "../replication/primary/workers.ts";
+import { adminCommands } from "../replication/roles/admin-commands.ts";
+import { receiveGrant } from "../replication/roles/grants.ts";
+import { RoleKeeper } from "../replication/roles/role-keeper.ts";
+import { News, type RolePorts } from "../replication/roles/role-ports.ts";
 import { describeReplication } from "../replication/status.ts";
-import { httpExchange, type HttpExchangeOptions } from "../replication/http-exchange.ts";
-import { applyPath, helloPath, makeTransport } from "../replication/transport.ts";
+import {
+  applyPath,
+  asidePath,
+  grantPath,
+  helloPath,
+  locatePath,
+  makeTransport,
+  repairPath,
+} from "../replication/transport.ts";
 
-export type CommercialPeer = {
-  readonly site: SiteName;
-  readonly url: string;
-  readonly transport: Transport;
-};
+export type CommercialPeer = PeerLink;
 
 export type CommercialOptions = {
   readonly store: Store;
   readonly publicUrl: string;
+  /** The peers to begin with. */
   readonly peers: readonly CommercialPeer[];
   /** The peer whose bearer token a text is; must compare in constant time. */
   readonly peerOf: (token: string) => SiteName | undefined;
@@ -31,37 +51,54 @@ export type CommercialOptions = {
   readonly backoff: BackoffPolicy;
   readonly lagAfterMs: number;
   readonly alerts: Alerts;
+  /** Reads every page of the database, and says what is wrong with it; null where nothing is. Left away without a file. */
+  readonly checkDatabase?: () => Promise<string | null>;
   /** A fault of this site that no caller hears of: for the log. */
   readonly onFault: (error: unknown) => void;
 };
 
 /** The way to a peer over HTTP; its owner closes it once the edition has stopped. */
 export function httpTransport(options: HttpExchangeOptions): {
-  readonly transport: Transport;
+  readonly transport: PeerLink["transport"];
+  /** For what sites say to each other beside replication. */
+  readonly exchange: Pick<HttpExchange, "post">;
   readonly close: () => Promise<void>;
 } {
   const exchange = httpExchange(options);
-  return { transport: makeTransport(exchange), close: () => exchange.close() };
+  return { transport: makeTransport(exchange), exchange, close: () => exchange.close() };
 }
 
-/** Larger than any batch: 1 MiB of rows in base64 with their keys, hashes and positions. */
+/** Larger than any batch: 1 MiB of rows in base64 with their keys, hashes, positions and the points between. */
 const pushBytesMax = 8 * 1024 * 1024;
+/** Thousands of points, keys or ids. */
+const listBytesMax = 2 * 1024 * 1024;
 const frameBytesMax = 64 * 1024;
+
+type Receive = (peer: SiteName, body: unknown) => Promise<EditionReply>;
 
 /** Everything that the community edition does not do: workers on a primary, applying on a backup, and what both tell. */
 export class CommercialEdition implements Edition {
   readonly name = "commercial";
   readonly routes: readonly EditionRoute[];
-  readonly adminCommands: readonly AdminCommand[] = [];
+  readonly adminCommands: readonly AdminCommand[];
   readonly #options: CommercialOptions;
   readonly #workers: Workers;
-  readonly #stop = new AbortController();
-  #hellos: readonly Promise<void>[] = [];
+  readonly #keeper: RoleKeeper;
+  readonly #applied = new News();
+  #peers: readonly PeerLink[];
 
   constructor(options: CommercialOptions) {
     this.#options = options;
-    this.#workers = new Workers(options);
-    this.routes = this.#makeRoutes();
+    this.#peers = options.peers;
+    this.#workers = new Workers({ ...options, onDoubt: () => void this.#keeper.look() });
+    const peers = () => this.#peers;
+    this.#keeper = new RoleKeeper({ ...options, workers: this.#workers, peers });
+    this.routes = [...this.#peerRoutes(), ...this.#operatorRoutes()];
+    this.adminCommands = adminCommands({
+      ...this.#rolePorts(),
+      checkDatabase: options.checkDatabase ?? (async () => null),
+      describe: () => this.#describe(),
+    });
   }
 
   readonly waitReplicated: Edition["waitReplicated"] = (position, ms) =>
@@ -69,6 +106,8 @@ export class CommercialEdition implements Edition {
 
   signalReplication(): void {
     this.#workers.signal();
+    // Only an unfenced primary takes writes: where no worker runs, the disk was put back under this process.
+    if (this.#keeper.duty !== "ship") void this.#keeper.look();
   }
 
   alertOperator(...[event, message, details]: Parameters<Edition["alertOperator"]>): void {
@@ -87,81 +126,105 @@ export class CommercialEdition implements Edition {
   }
 
   async start(): Promise<void> {
-    const { store, peers } = this.#options;
-    await store.configurePeers(peers.map((peer) => peer.site));
-    const { role } = await store.site();
-    if (role === "primary") await this.#workers.start();
-    else this.#hellos = peers.map((peer) => this.#sayHello(peer));
+    await this.#options.store.configurePeers(this.#peers.map((peer) => peer.site));
+    await this.#keeper.look();
+  }
+
+  /**
+   * From now on the peers are these, whatever they were. A new one is filled, the rows of one that is gone no longer count as
+   * dirty, and one with another transport is reached by that from its next push on. The caller closes transports that are gone.
+   */
+  async setPeers(peers: readonly CommercialPeer[]): Promise<void> {
+    await this.#options.store.configurePeers(peers.map((peer) => peer.site));
+    this.#peers = peers;
+    this.#workers.setPeers(peers);
+    await this.#keeper.look();
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort();
-    await Promise.all([this.#workers.stop(), ...this.#hellos]);
+    await Promise.all([this.#workers.stop(), this.#keeper.stop()]);
   }
 
-  #sayHello({ site: peer, transport }: CommercialPeer): Promise<void> {
-    return sayHello({ ...this.#options, peer, transport, abort: this.#stop.signal });
+  #rolePorts(): RolePorts {
+    const { store, alerts, publicUrl, clock, random, backoff, onFault } = this.#options;
+    const ports = { store, alerts, publicUrl, clock, random, backoff, onFault };
+    return {
+      ...ports,
+      peers: () => this.#peers,
+      workers: this.#workers,
+      keeper: this.#keeper,
+      applied: this.#applied,
+    };
   }
 
-  #makeRoutes(): readonly EditionRoute[] {
+  #peerRoutes(): readonly EditionRoute[] {
+    const { store } = this.#options;
+    const route = (path: string, bodyBytesMax: number, receive: Receive): EditionRoute => ({
+      method: "POST",
+      path,
+      caller: "peer",
+      bodyBytesMax,
+      handle: ({ peer, body }) => this.#receive(receive, named(peer), body),
+    });
+    return [
+      route(applyPath, pushBytesMax, (peer, body) => this.#receivePush(peer, body)),
+      route(helloPath, frameBytesMax, (peer, body) =>
+        receiveHello(store, peer, body, () => this.#workers.hello(peer)),
+      ),
+      route(locatePath, listBytesMax, (peer, body) => receiveLocate(store, peer, body)),
+      route(grantPath, frameBytesMax, (peer, body) => receiveGrant(this.#rolePorts(), peer, body)),
+      route(repairPath, pushBytesMax, (peer, body) => receiveRepair(store, peer, body)),
+      route(asidePath, listBytesMax, (peer, body) => receiveAside(store, peer, body)),
+    ];
+  }
+
+  /** Any message may have brought a higher epoch, or an answer that changes the role: what runs is looked at. */
+  async #receive(receive: Receive, peer: SiteName, body: unknown): Promise<EditionReply> {
+    try {
+      const reply = await receive(peer, body);
+      if (reply.status !== 200 || this.#keeper.duty !== "follow") void this.#keeper.look();
+      return reply;
+    } catch (error) {
+      void this.#keeper.look();
+      throw error;
+    }
+  }
+
+  async #receivePush(peer: SiteName, body: unknown): Promise<EditionReply> {
+    const reply = await receivePush(this.#options.store, peer, body);
+    if (reply.status === 200) this.#applied.tell();
+    return reply;
+  }
+
+  #operatorRoutes(): readonly EditionRoute[] {
+    const shape = { caller: "operator", bodyBytesMax: frameBytesMax } as const;
     return [
       {
-        method: "POST",
-        path: applyPath,
-        caller: "peer",
-        bodyBytesMax: pushBytesMax,
-        handle: async ({ peer, body }) => {
-          const reply = await receivePush(this.#options.store, named(peer), body);
-          if (reply.status !== 200) await this.#stopWhereFenced();
-          return reply;
-        },
-      },
-      {
-        method: "POST",
-        path: helloPath,
-        caller: "peer",
-        bodyBytesMax: frameBytesMax,
-        handle: async ({ peer, body }) => {
-          const from = named(peer);
-          const reply = await receiveHello(this.#options.store, from, body, () => this.#workers.hello(from));
-          await this.#stopWhereFenced();
-          return reply;
-        },
-      },
-      {
+        ...shape,
         method: "GET",
         path: "/api/replication",
-        caller: "operator",
-        bodyBytesMax: frameBytesMax,
         handle: async () => ({ status: 200, body: await this.#describe() }),
       },
       {
+        ...shape,
         method: "POST",
         path: "/api/replication/signal",
-        caller: "operator",
-        bodyBytesMax: frameBytesMax,
         handle: async ({ body }) => {
           this.#workers.contact({ retryQuarantined: readSignal(body).retry_quarantined });
-          return { status: 202, body: { signalled: this.#options.peers.map((peer) => peer.site) } };
+          return { status: 202, body: { signalled: this.#peers.map((peer) => peer.site) } };
         },
       },
     ];
   }
 
   #describe(): Promise<object> {
-    const { store, clock, peers } = this.#options;
+    const { store, clock } = this.#options;
     return describeReplication({
       store,
       clock,
-      peers,
+      peers: this.#peers,
       workerOf: (peer) => this.#workers.get(peer)?.status(),
     });
-  }
-
-  /** A message with a higher epoch has fenced this primary in the store: its workers end now. */
-  async #stopWhereFenced(): Promise<void> {
-    const { fenced } = await this.#options.store.site();
-    if (fenced !== null) await this.#workers.fence();
   }
 }
 

@@ -1,53 +1,70 @@
-import { waitMs } from "../../core/backoff.ts";
 import type { Alerts } from "../../core/edition.ts";
+import { compareEpochs } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { BackupsHolding } from "../../core/ports.ts";
+import type { BackupsHolding, Transport } from "../../core/ports.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
-import type { AlertStore, Fence } from "../../core/store.ts";
+import type { Push } from "../../core/push.ts";
+import type { PeerLink } from "../peer-link.ts";
 import { Incidents } from "./incidents.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
-export type WorkersOptions = Omit<WorkerOptions, "peer" | "transport" | "incidents" | "onFenced"> & {
-  readonly store: AlertStore;
+export type WorkersOptions = Omit<
+  WorkerOptions,
+  "peer" | "transport" | "incidents" | "onFenced" | "onWritten"
+> & {
   readonly alerts: Alerts;
-  readonly peers: readonly { readonly site: SiteName; readonly transport: WorkerOptions["transport"] }[];
+  readonly peers: readonly PeerLink[];
+  /** A worker has met what ends this site's reign, or found that it has none: whoever starts and ends workers should look. */
+  readonly onDoubt: () => void;
 };
 
-/** A primary's workers, one for each backup. None knows of another; a fence is the only thing that stops them all. */
+/**
+ * A primary's workers, one for each backup. None knows of another, and none waits for another. Whether they run follows from
+ * the site's role, which is looked at by whoever calls `run`, `fence` and `rest`.
+ */
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #workers = new Map<SiteName, Worker>();
-  #fencing: Promise<void> | null = null;
-  #isRestarting = false;
-  readonly #stop = new AbortController();
+  /** Workers that were told to stop, until they have: the next one for the same peer begins after that. */
+  readonly #retiring = new Map<SiteName, Promise<void>>();
+  #peers: readonly PeerLink[];
+  #isRunning = false;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
+    this.#peers = options.peers;
   }
 
-  /** Starts one worker for each peer, unless this site is fenced: then it only tells why. */
-  async start(): Promise<void> {
-    const { fenced } = await this.#options.store.site();
-    if (fenced !== null) return this.fence();
-    this.#startWorkers();
+  /** Starts a worker for each peer that has none at work. May be repeated. */
+  run(): void {
+    this.#isRunning = true;
+    for (const link of this.#peers) void this.#begin(link);
   }
 
-  #startWorkers(): void {
-    if (this.#stop.signal.aborted) return;
-    const { peers, alerts, ...options } = this.#options;
-    for (const { site: peer, transport } of peers) {
-      const incidents = new Incidents(peer, alerts);
-      const onFenced = () => void this.fence();
-      const worker = new Worker({
-        ...options,
-        peer,
-        transport,
-        incidents,
-        onFenced,
-      });
-      this.#workers.set(peer, worker);
-      worker.start();
-    }
+  /** Ends all shipping at once and for good. The workers can still be asked for what they counted. */
+  fence(): void {
+    this.#isRunning = false;
+    for (const worker of this.#workers.values()) worker.fence();
+  }
+
+  /** Ends all workers: a push in flight within a second. Does not wait. */
+  rest(): void {
+    this.#isRunning = false;
+    for (const peer of this.#workers.keys()) this.#retire(peer);
+  }
+
+  /** From now on the peers are these. Workers of those that are gone, or reached another way, end. */
+  setPeers(peers: readonly PeerLink[]): void {
+    const kept = new Map(peers.map((link) => [link.site, link.transport]));
+    const gone = this.#peers.filter(({ site, transport }) => kept.get(site) !== transport);
+    this.#peers = peers;
+    for (const { site } of gone) this.#retire(site);
+    if (this.#isRunning) this.run();
+  }
+
+  async stop(): Promise<void> {
+    this.rest();
+    await Promise.all(this.#retiring.values());
   }
 
   get(peer: SiteName): Worker | undefined {
@@ -56,33 +73,19 @@ export class Workers {
 
   signal(): void {
     for (const worker of this.#workers.values()) worker.signal();
-    this.#restart();
   }
 
-  /** A peer has said hello. */
+  /** A peer has said hello, or is owed a push for another reason. */
   hello(peer: SiteName): void {
     this.#workers.get(peer)?.hello();
-    this.#restart();
   }
 
-  /** On an operator's demand: one push to each backup even with nothing dirty, and perhaps its quarantine once more. */
+  /** One push to each backup even with nothing dirty, and perhaps its quarantine once more. */
   contact({ retryQuarantined }: { readonly retryQuarantined: boolean }): void {
     for (const worker of this.#workers.values()) {
       if (retryQuarantined) worker.retryQuarantined();
       else worker.hello();
     }
-  }
-
-  /** Ends all shipping and tells the operator why, once; the fence itself is committed before this is called. */
-  fence(): Promise<void> {
-    this.#fencing ??= this.#fence();
-    return this.#fencing;
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
-    await this.#fencing;
   }
 
   /** Which backups hold a position, waiting at most `ms` for those that do not. */
@@ -120,56 +123,56 @@ export class Workers {
     return !quarantined || comparePositions(quarantined.position, position) !== 0;
   }
 
-  /**
-   * A write or a hello meets workers that ended with a fence. The fence is the store's: where it is gone, the disk was put back
-   * under this process, and new workers find out where the backups stand.
-   */
-  #restart(): void {
-    if (!this.#fencing || this.#isRestarting) return;
-    this.#isRestarting = true;
-    void this.#fencing
-      .then(() => this.#persist(() => this.#restartUnfenced()))
-      .finally(() => {
-        this.#isRestarting = false;
-      });
+  async #begin(link: PeerLink): Promise<void> {
+    const retiring = this.#retiring.get(link.site);
+    if (retiring) await retiring;
+    if (!this.#isRunning || !this.#peers.includes(link) || this.#isAtWork(link.site)) return;
+    const { peers: _, alerts, onDoubt, ...options } = this.#options;
+    const worker = new Worker({
+      ...options,
+      peer: link.site,
+      transport: ofOwnReign(link.transport, onDoubt),
+      incidents: new Incidents(link.site, alerts),
+      onFenced: onDoubt,
+      onWritten: () => this.signal(),
+    });
+    this.#workers.set(link.site, worker);
+    worker.start();
   }
 
-  async #restartUnfenced(): Promise<void> {
-    const { fenced } = await this.#options.store.site();
-    if (fenced !== null) return;
-    this.#fencing = null;
-    this.#startWorkers();
+  #isAtWork(peer: SiteName): boolean {
+    const state = this.#workers.get(peer)?.status().state;
+    return state !== undefined && state !== "fenced" && state !== "stopped";
   }
 
-  async #fence(): Promise<void> {
-    for (const worker of this.#workers.values()) worker.fence();
-    await this.#persist(() => this.#tellFence());
-  }
-
-  /**
-   * Does what must not be left undone because the disk fails just now: or the operator had no word of a site that takes no
-   * writes, or the workers of one that does would not run.
-   */
-  async #persist(work: () => Promise<void>): Promise<void> {
-    const { clock, random, backoff, onFault } = this.#options;
-    for (let failures = 1; !this.#stop.signal.aborted; failures += 1) {
-      try {
-        return await work();
-      } catch (error) {
-        onFault(error);
-        await clock.sleep(waitMs(backoff, failures, random), this.#stop.signal);
-      }
-    }
-  }
-
-  async #tellFence(): Promise<void> {
-    const { store, alerts } = this.#options;
-    const { fenced, site } = await store.site();
-    if (fenced !== null) await alerts.raise(fenced, "", fenceMessages[fenced], { site });
+  #retire(peer: SiteName): void {
+    const worker = this.#workers.get(peer);
+    if (!worker) return;
+    this.#workers.delete(peer);
+    const before = this.#retiring.get(peer);
+    const retiring = Promise.all([before, worker.stop()]).then(() => {
+      if (this.#retiring.get(peer) === retiring) this.#retiring.delete(peer);
+    });
+    this.#retiring.set(peer, retiring);
   }
 }
 
-const fenceMessages: Readonly<Record<Fence, string>> = {
-  primary_behind: "This primary was put back to an older copy and is fenced",
-  primary_superseded: "Another site is primary now; this one is fenced",
-};
+/**
+ * Lets only pushes of this site's own reign out. A disk put back under the process may have made it a backup again, and what
+ * it holds is then another's to push (I8).
+ */
+function ofOwnReign(transport: Transport, onDoubt: () => void): Transport {
+  return {
+    ...transport,
+    push: async (push, signal) => {
+      if (isOwnReign(push)) return transport.push(push, signal);
+      onDoubt();
+      return { answer: { kind: "failed", error: "this site is not the primary" }, bytes: 0 };
+    },
+  };
+}
+
+function isOwnReign({ timeline, site, epoch }: Push): boolean {
+  const last = timeline.at(-1);
+  return last !== undefined && last.site === site && compareEpochs(last.epoch, epoch) === 0;
+}

@@ -1,0 +1,166 @@
+import type { Alerts } from "../../core/edition.ts";
+import type { SiteName } from "../../core/ids.ts";
+import type { AsideStore, RoleStore, SiteStore } from "../../core/store.ts";
+import { sayHello } from "../hello.ts";
+import { identityOf } from "../identity.ts";
+import type { PeerLink } from "../peer-link.ts";
+import type { Workers } from "../primary/workers.ts";
+import { type Duty, isSameStanding, type Standing, standingOf } from "./duty.ts";
+import { persist, type PersistPorts } from "./persist.ts";
+import { endReign, settleReign, tellFence } from "./reign.ts";
+
+export type RoleKeeperOptions = PersistPorts & {
+  readonly store: SiteStore & RoleStore & AsideStore;
+  readonly alerts: Alerts;
+  readonly publicUrl: string;
+  readonly workers: Workers;
+  readonly peers: () => readonly PeerLink[];
+};
+
+/**
+ * Brings what runs in line with the site's role, which lives in the store and nowhere else. Whoever may have changed the role,
+ * or met a message that did, calls `look`; there is no other way in which workers start or end.
+ */
+export class RoleKeeper {
+  readonly #options: RoleKeeperOptions;
+  readonly #stop = new AbortController();
+  readonly #errands = new Set<Promise<void>>();
+  #standing: Standing | null = null;
+  /** Ends what belongs to the standing alone. */
+  #change = new AbortController();
+  #looking: Promise<void> | null = null;
+  #asked = 0;
+  /** What is told of one standing is told before anything of the next. */
+  #told: Promise<void> = Promise.resolve();
+  readonly #greeted = new Map<SiteName, { readonly link: PeerLink; readonly abort: AbortController }>();
+
+  constructor(options: RoleKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** What the site did when it was last looked at; null before that. */
+  get duty(): Duty | null {
+    return this.#standing?.duty ?? null;
+  }
+
+  /**
+   * Looks at the store, and resolves when what runs is in line with what it says; what has to be told is told after that. A
+   * disk that fails is asked again, so a caller that must answer soon should not wait for this.
+   */
+  look(): Promise<void> {
+    this.#asked += 1;
+    this.#looking ??= this.#lookWhileAsked();
+    return this.#looking;
+  }
+
+  /** Runs what must outlive its caller, until it is done or the site stops. */
+  errand(run: (abort: AbortSignal) => Promise<void>): void {
+    this.#track(run(this.#stop.signal));
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#change.abort();
+    await this.#looking;
+    await this.#told;
+    while (this.#errands.size > 0) await Promise.all(this.#errands);
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    await persist(this.#options, this.#stop.signal, async () => {
+      let asked: number;
+      do {
+        asked = this.#asked;
+        this.#enter(standingOf(await this.#options.store.site()));
+      } while (asked !== this.#asked);
+      // In the same turn as the comparison, so that whoever asks next is not taken for part of this look.
+      this.#looking = null;
+      return "done";
+    });
+  }
+
+  #enter(standing: Standing): void {
+    if (this.#stop.signal.aborted) return;
+    const before = this.#standing;
+    const isNew = !isSameStanding(before, standing);
+    this.#standing = standing;
+    if (isNew) {
+      this.#change.abort();
+      this.#change = new AbortController();
+      this.#greeted.clear();
+    }
+    this.#arrange(standing.duty, isNew && before?.duty === "ship");
+    if (isNew) this.#tell(standing.duty);
+  }
+
+  /** What runs. May be repeated. */
+  #arrange(duty: Duty, hasShipped: boolean): void {
+    const { workers } = this.#options;
+    switch (duty) {
+      case "ship":
+        // A reign that follows on another of this site, or the end of a fence: the workers are there, and everybody is owed a push.
+        if (hasShipped) workers.contact({ retryQuarantined: false });
+        return workers.run();
+      case "await_answer":
+      case "rest":
+        return workers.fence();
+      case "follow":
+        workers.rest();
+        return this.#greet();
+    }
+  }
+
+  /** Once for each standing, after what is told of the one before. */
+  #tell(duty: Duty): void {
+    const { signal } = this.#change;
+    const tells: Readonly<Record<Duty, (abort: AbortSignal) => Promise<void>>> = {
+      ship: (abort) => settleReign(this.#options, abort),
+      await_answer: (abort) => this.#askForAnswer(abort),
+      rest: (abort) => tellFence(this.#options, abort),
+      follow: (abort) => endReign(this.#options, abort),
+    };
+    this.#told = this.#told.then(() => tells[duty](signal));
+  }
+
+  /** A backup says hello to each peer once; a change of the peers is looked at here too. */
+  #greet(): void {
+    const peers = this.#options.peers();
+    for (const [site, { link, abort }] of this.#greeted) {
+      if (peers.includes(link)) continue;
+      abort.abort();
+      this.#greeted.delete(site);
+    }
+    for (const link of peers) {
+      if (this.#greeted.has(link.site)) continue;
+      const abort = new AbortController();
+      this.#greeted.set(link.site, { link, abort });
+      const ended = AbortSignal.any([this.#change.signal, abort.signal]);
+      const { site: peer, transport } = link;
+      this.#track(sayHello({ ...this.#options, peer, transport, abort: ended }));
+    }
+  }
+
+  /**
+   * Whoever holds the open grant has used it, or somebody else was promoted: only its holder knows. Asked until it answers; a
+   * holder that has not decided declines, which is right, since the grant can no longer be what it was.
+   */
+  async #askForAnswer(abort: AbortSignal): Promise<void> {
+    const { store, peers } = this.#options;
+    await persist(this.#options, abort, async () => {
+      const site = await store.site();
+      const link = peers().find((peer) => peer.site === site.grant?.to);
+      if (!site.grant || !link) return "done";
+      const message = { action: "revoke", grantId: site.grant.id } as const;
+      const answer = await link.transport.grant(identityOf(site), message, abort);
+      if (answer.kind !== "answered" || !answer.answer || answer.identity.site !== link.site) return "again";
+      await store.endGrant(site.grant.id, answer.answer);
+      void this.look();
+      return "done";
+    });
+  }
+
+  #track(errand: Promise<void>): void {
+    this.#errands.add(errand);
+    void errand.finally(() => this.#errands.delete(errand));
+  }
+}

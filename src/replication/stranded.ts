@@ -1,0 +1,156 @@
+import { decodeStranded, type Stranded } from "../core/aside.ts";
+import { fromUtf8 } from "../core/bytes.ts";
+import type { AdminCommand, Alerts } from "../core/edition.ts";
+import { Refusal } from "../core/errors.ts";
+import type { StrandedId } from "../core/ids.ts";
+import { comparePositions, formatPosition } from "../core/position.ts";
+import { formatKey, isLive, type LiveRow, type Row } from "../core/row.ts";
+import type { AsideStore, VaultStore, Write } from "../core/store.ts";
+import { discardStranded, reapplyStranded } from "../core/stranded.ts";
+import {
+  strandedFields,
+  type StrandedItem,
+  type StrandedList,
+  type StrandedSettled,
+  type StrandedShown,
+} from "../protocol/admin-requests.ts";
+import { check } from "../protocol/check.ts";
+import { tellStranded } from "./roles/reign.ts";
+
+export type StrandedPorts = {
+  readonly store: AsideStore & VaultStore;
+  readonly alerts: Alerts;
+  readonly workers: { readonly signal: () => void };
+};
+
+/** What lies open of a stranded row: its key, as the store knows it, and what its body tells. */
+type Opened = Stranded & { readonly id: StrandedId; readonly stranded: LiveRow };
+
+/** Rows read at a time. */
+const pageRows = 500;
+
+export function strandedCommand(ports: StrandedPorts): AdminCommand {
+  return {
+    name: "stranded",
+    handle: async ({ body, signal }) => {
+      const request = check(strandedFields, body);
+      switch (request.action) {
+        case "list":
+          return list(ports);
+        case "show":
+          return show(ports, request.id);
+        case "reapply":
+        case "discard":
+          return settle(ports, request.action, await chosen(ports, request), signal);
+      }
+    },
+  };
+}
+
+/** Every stranded row, in the order in which the rows were written. */
+async function list({ store }: StrandedPorts): Promise<StrandedList> {
+  return { stranded: (await openAll(store)).map(itemOf) };
+}
+
+async function show({ store }: StrandedPorts, id: string): Promise<StrandedShown> {
+  const opened = await openOne(store, id);
+  return { ...itemOf(opened), content: contentOf(opened.row) };
+}
+
+async function chosen(
+  { store }: StrandedPorts,
+  { id, all }: { readonly id?: string | undefined; readonly all: boolean },
+): Promise<readonly Opened[]> {
+  if (all === (id !== undefined)) {
+    const message = "name one row by `id`, or all of them by `all`";
+    throw new Refusal("invalid_request", undefined, [{ path: "id", message }]);
+  }
+  return id === undefined ? openAll(store) : [await openOne(store, id)];
+}
+
+/**
+ * Settles rows one by one, each as a change of its own. One row's refusal is the answer; of many, those that are refused are
+ * named and stay.
+ */
+async function settle(
+  { store, alerts, workers }: StrandedPorts,
+  action: "reapply" | "discard",
+  rows: readonly Opened[],
+  signal: AbortSignal,
+): Promise<StrandedSettled> {
+  const refused: { id: string; code: string }[] = [];
+  let settled = 0;
+  for (const opened of rows) {
+    if (signal.aborted) break;
+    try {
+      await store.write(writeOf(action, opened));
+      settled += 1;
+    } catch (error) {
+      const isOfRow = error instanceof Refusal && settledElsewhere.has(error.code);
+      if (!isOfRow || rows.length === 1) throw error;
+      refused.push({ id: opened.id, code: error.code });
+    }
+  }
+  workers.signal();
+  await tellStranded({ store, alerts });
+  return { action, settled, refused, left: (await store.stranded(null, 1)).total };
+}
+
+const settledElsewhere: ReadonlySet<string> = new Set(["reapply_refused", "stranded_unknown"]);
+
+function writeOf(action: "reapply" | "discard", { stranded, row }: Opened): Write {
+  const { key } = stranded;
+  if (key.kind !== "stranded") throw new Error("a stranded row has a key of another kind");
+  return action === "reapply" ? reapplyStranded(key, row.key) : discardStranded([key]);
+}
+
+async function openAll(store: AsideStore): Promise<readonly Opened[]> {
+  const opened: Opened[] = [];
+  for (let after: StrandedId | null = null; ; ) {
+    const { rows } = await store.stranded(after, pageRows);
+    for (const row of rows) if (isLive(row)) opened.push(open(row));
+    const last = opened.at(-1);
+    if (!last || rows.length < pageRows) break;
+    after = last.id;
+  }
+  // In this order a later state of a row is reapplied after the one that it was built on.
+  return opened.toSorted((a, b) => comparePositions(a.row.position, b.row.position));
+}
+
+/** @throws Refusal `stranded_unknown` */
+async function openOne(store: AsideStore, id: string): Promise<Opened> {
+  const row = await store.strandedById(id as StrandedId);
+  if (!row || !isLive(row)) throw new Refusal("stranded_unknown");
+  return open(row);
+}
+
+function open(stranded: LiveRow): Opened {
+  const { key } = stranded;
+  if (key.kind !== "stranded") throw new Error("a stranded row has a key of another kind");
+  return { ...decodeStranded(stranded.body), id: key.strandedId, stranded };
+}
+
+function itemOf({ id, row, site, at }: Opened): StrandedItem {
+  return {
+    id,
+    kind: row.key.kind,
+    key: formatKey(row.key),
+    position: formatPosition(row.position),
+    from: site,
+    at: new Date(at).toISOString(),
+    deleted: row.body === null,
+  };
+}
+
+/** The body as it is stored, but for what a token is checked by: that is nobody's to read. */
+function contentOf({ body }: Row): unknown {
+  if (body === null) return null;
+  try {
+    const content: unknown = JSON.parse(fromUtf8(body));
+    if (typeof content !== "object" || content === null) return content;
+    const { verifier: _, ...shown } = content as Record<string, unknown>;
+    return shown;
+  } catch {
+    return `${body.length} bytes that are no text`;
+  }
+}

@@ -5,10 +5,11 @@ import { bucketCount, bucketOf, Buckets } from "../../src/core/digest.ts";
 import type { RealmId } from "../../src/core/ids.ts";
 import { origin } from "../../src/core/position.ts";
 import { wireKeyOf } from "../../src/core/push.ts";
-import { planRepair, type RowSummary } from "../../src/core/repair.ts";
+import type { RowSummary } from "../../src/core/repair.ts";
 import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
-import type { RepairGuard, RepairOutcome, Store } from "../../src/core/store.ts";
+import type { RepairGuard, Store } from "../../src/core/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
+import { guardOf, listBucket, type Pair, repair } from "./repair-driver.ts";
 import {
   allRows,
   batch,
@@ -27,23 +28,10 @@ import {
   zurich,
 } from "./store-harness.ts";
 
-type Pair = { readonly primary: Store; readonly backup: Store };
-
 /** A row as it would stand at a position, whatever made it. */
 function rowAt(key: RowKey, text: string | null, seq: number): Row {
   const body = text === null ? null : utf8(text);
   return { key, position: { epoch: 1, seq }, hash: hashRow(sha256Hash, body), body };
-}
-
-/** What the primary names with each step of a repair. */
-async function guardOf({ primary, backup }: Pair): Promise<RepairGuard> {
-  const { site, realm, role, epoch, head } = await primary.site();
-  return { from: { site, realm, role, epoch, applied: head }, at: (await backup.site()).head };
-}
-
-function expectRepaired(outcome: RepairOutcome): RepairOutcome & { kind: "applied" } {
-  if (outcome.kind !== "applied") throw new Error(`refused: ${outcome.code}`);
-  return outcome;
 }
 
 function digestOfRows(rows: readonly Row[]): Uint8Array {
@@ -52,43 +40,11 @@ function digestOfRows(rows: readonly Row[]): Uint8Array {
   return buckets.digest(sha256Hash);
 }
 
-async function listBucket(store: Store, bucket: number, limit: number): Promise<readonly RowSummary[]> {
-  const listed: RowSummary[] = [];
-  for (let after: RowKey | null = null; ; after = listed.at(-1)?.key ?? null) {
-    const page: readonly RowSummary[] = await store.bucketRows(bucket, after, limit);
-    expect(page.length).toBeLessThanOrEqual(limit);
-    listed.push(...page);
-    if (page.length < limit) return listed;
-  }
-}
-
 async function listAll(store: Store, limit: number): Promise<readonly RowSummary[]> {
   const listed: RowSummary[] = [];
   for (let bucket = 0; bucket < bucketCount; bucket += 1)
     listed.push(...(await listBucket(store, bucket, limit)));
   return listed;
-}
-
-/** What a repair's driver does, in one go. */
-async function repair(pair: Pair): Promise<{ replaced: number; removed: number; healed: number }> {
-  const { primary, backup } = pair;
-  const [own, theirs] = [await primary.recount(), await backup.recount()];
-  const numbers = new Set([...own.buckets.differing(theirs.buckets), ...own.damaged, ...theirs.damaged]);
-  const sum = { replaced: 0, removed: 0, healed: 0 };
-  for (const bucket of numbers) {
-    const plan = planRepair({
-      own: await listBucket(primary, bucket, 3),
-      theirs: await listBucket(backup, bucket, 3),
-      acked: (await backup.site()).head.position,
-      quarantined: new Set(),
-    });
-    sum.healed += await primary.healRows(await backup.rowsOf(plan.fetch));
-    const rows = await primary.rowsOf(plan.ship);
-    const outcome = expectRepaired(await backup.applyRepair(await guardOf(pair), rows, plan.remove));
-    sum.replaced += outcome.replaced;
-    sum.removed += outcome.removed;
-  }
-  return sum;
 }
 
 const flipBody = "UPDATE entries SET body = x'00' WHERE entry_id = ?";

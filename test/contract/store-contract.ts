@@ -1,7 +1,9 @@
 import { describe } from "vitest";
 import { alertContract } from "./alert-contract.ts";
+import { asideContract } from "./aside-contract.ts";
 import { backupContract } from "./backup-contract.ts";
 import { digestContract } from "./digest-contract.ts";
+import { digestProperties } from "./digest-properties.ts";
 import { historyContract } from "./history-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
@@ -19,8 +21,10 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     digestContract(store);
     historyContract(store);
     alertContract(store);
+    asideContract(store);
     repairContract(store);
     roleContract(store);
     replicationProperties(store);
+    digestProperties(store);
   });
 }

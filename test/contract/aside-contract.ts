@@ -1,0 +1,461 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type AsideRow, decodeStranded, encodeStranded, strandedIdOf } from "../../src/core/aside.ts";
+import { utf8 } from "../../src/core/bytes.ts";
+import type { StrandedId } from "../../src/core/ids.ts";
+import { comparePositions, origin, type Point, type Position } from "../../src/core/position.ts";
+import { formatKey, hashRow, type Row, type RowKey } from "../../src/core/row.ts";
+import { discardStranded, reapplyStranded } from "../../src/core/stranded.ts";
+import type { Store } from "../../src/core/store.ts";
+import { sha256Hash, VirtualClock } from "../support/ports.ts";
+import { guardOf, repair } from "./repair-driver.ts";
+import {
+  allRows,
+  calgary,
+  drain,
+  fill,
+  geneva,
+  newEntry,
+  newVault,
+  type StoreUnderTest,
+  set,
+  shared,
+  zurich,
+} from "./store-harness.ts";
+
+/** A row as another site may have put it aside. */
+function asideOf(row: Row, fork: Position = origin.position): AsideRow {
+  const { key, position, hash, body } = row;
+  return { key, position, hash, body, id: strandedIdOf(sha256Hash, row), fork, site: geneva, at: 1_000 };
+}
+
+function rowAt(key: RowKey, text: string | null, position: Position): Row {
+  const body = text === null ? null : utf8(text);
+  return { key, position, hash: hashRow(sha256Hash, body), body };
+}
+
+type StrandedKey = RowKey & { readonly kind: "stranded" };
+
+function strandedKey(row: AsideRow): StrandedKey {
+  return { kind: "stranded", vaultId: row.key.vaultId, strandedId: row.id };
+}
+
+/** What a primary's worker does with the rows that a backup has put aside, until none waits. */
+async function collect(primary: Store, backup: Store): Promise<void> {
+  for (let rounds = 0; (await backup.aside(1)).waiting > 0; rounds += 1) {
+    expect(rounds).toBeLessThan(5);
+    const { rows } = await backup.aside(3);
+    const verdicts = await primary.takeAside(rows);
+    const of = (verdict: string): StrandedId[] =>
+      rows.filter((_, index) => verdicts[index] === verdict).map(({ id }) => id);
+    await backup.settleAside(of("struck"), of("stranded"));
+    await drain(primary, backup);
+  }
+}
+
+async function comeHome(winner: Store, loser: Store, common: Point): Promise<void> {
+  await loser.rejoin({
+    epoch: (await winner.site()).epoch,
+    timeline: await winner.timeline(),
+    common,
+  });
+  await drain(winner, loser);
+  await repair({ primary: winner, backup: loser });
+  await drain(winner, loser);
+}
+
+/** That nothing which was acknowledged to a client is discarded silently (I11). */
+export function asideContract({ open, reopen, threadedRuns }: StoreUnderTest): void {
+  const alone = async (): Promise<Store> => {
+    const store = await open({ site: calgary, role: "primary", clock: new VirtualClock() });
+    await store.configurePeers([zurich]);
+    return store;
+  };
+
+  /** Two equal sites with some entries. */
+  const pair = async (): Promise<{ primary: Store; backup: Store; keys: RowKey[]; clock: VirtualClock }> => {
+    const clock = new VirtualClock();
+    const primary = await open({ site: calgary, role: "primary", clock });
+    const backup = await open({ site: zurich, role: "backup", clock });
+    await primary.configurePeers([zurich, geneva]);
+    await backup.configurePeers([calgary, geneva]);
+    const { keys } = await fill(primary, 3);
+    await drain(primary, backup);
+    return { primary, backup, keys, clock };
+  };
+
+  /** A backup with so many rows put aside, by a repair that removed them. */
+  const withAside = async (): Promise<{ primary: Store; backup: Store; rows: readonly AsideRow[] }> => {
+    const { primary, backup, keys, clock } = await pair();
+    for (const key of keys) {
+      await backup.applyRepair(await guardOf({ primary, backup }), [], [key]);
+      await clock.advance(10);
+    }
+    const { rows } = await backup.aside(10);
+    return { primary, backup, rows };
+  };
+
+  describe("rows put aside", () => {
+    it("are listed oldest first, so many at a time, with how many wait; also after a restart", async () => {
+      const { backup, rows } = await withAside();
+      expect(rows.map(({ at }) => at)).toEqual(rows.map(({ at }) => at).toSorted((a, b) => a - b));
+      expect(rows.map(({ id }) => id)).toEqual(rows.map((row) => strandedIdOf(sha256Hash, row)));
+      expect(await backup.aside(2)).toEqual({ rows: rows.slice(0, 2), waiting: 3 });
+      expect(await (await reopen(backup)).aside(10)).toEqual({ rows, waiting: 3 });
+    });
+
+    it("are forgotten when struck, and wait no more when taken", async () => {
+      const { primary, backup, rows } = await withAside();
+      const [first, second, third] = rows.map(({ id }) => id) as [StrandedId, StrandedId, StrandedId];
+      for (let times = 0; times < 2; times += 1) await backup.settleAside([first], [second]);
+      expect((await backup.aside(10)).rows.map(({ id }) => id)).toEqual([third]);
+      await drain(primary, backup);
+      expect((await backup.aside(10)).waiting).toBe(1);
+    });
+
+    it("that were taken wait again where this site, or another, is promoted before they came back", async () => {
+      const first = await withAside();
+      await first.backup.settleAside(
+        [],
+        first.rows.map(({ id }) => id),
+      );
+      await first.backup.promote();
+      expect(await first.backup.aside(10)).toEqual({ rows: first.rows, waiting: 3 });
+      const { primary, backup, rows } = await withAside();
+      await backup.settleAside(
+        [],
+        rows.map(({ id }) => id),
+      );
+      await primary.recordEpoch({ number: 2, id: "two" });
+      await primary.promote();
+      await drain(primary, backup);
+      expect((await backup.aside(10)).waiting).toBe(3);
+    });
+
+    it("that were taken are let go when the stranded row comes, by push or by repair or before", async () => {
+      const { primary, backup, rows } = await withAside();
+      const [first, second, third] = rows as [AsideRow, AsideRow, AsideRow];
+      // Removed on the primary too, as if it had never got them: its own row would strike them.
+      const other = await alone();
+      expect(await other.takeAside(rows)).toEqual(["stranded", "stranded", "stranded"]);
+      const stranded = await other.rowsOf(rows.map(strandedKey));
+      await backup.settleAside([], [first.id]);
+      const guard = await guardOf({ primary, backup });
+      await backup.applyRepair(guard, stranded.slice(0, 1), []);
+      await backup.applyRepair(guard, stranded.slice(1, 2), []);
+      await backup.settleAside([], [second.id]);
+      await primary.write({
+        keys: [],
+        decide: () => [{ key: strandedKey(third), body: stranded[2]?.body ?? null }],
+      });
+      await backup.settleAside([], [third.id]);
+      await drain(primary, backup);
+      await backup.promote();
+      expect((await backup.aside(10)).waiting).toBe(0);
+    });
+  });
+
+  describe("a primary strikes a row that was put aside", () => {
+    const decide = async (store: Store, ...rows: AsideRow[]): Promise<readonly string[]> => {
+      const before = await store.site();
+      const verdicts = await store.takeAside(rows);
+      const changed = verdicts.filter((verdict) => verdict !== "struck").length;
+      expect((await store.site()).head.position.seq).toBe(before.head.position.seq + changed);
+      return verdicts;
+    };
+
+    it("where it has that very row", async () => {
+      const store = await alone();
+      const row = await set(store, newVault(), "x");
+      expect(await decide(store, asideOf(row))).toEqual(["struck"]);
+      expect(await decide(store, asideOf(rowAt(row.key, "y", row.position)))).toEqual(["stranded"]);
+    });
+
+    it("where its history went through that change, and a later state of the row is here", async () => {
+      const store = await alone();
+      const first = await set(store, newVault(), "first");
+      const second = await set(store, first.key, "second");
+      await set(store, first.key, "third");
+      expect(await decide(store, asideOf(first), asideOf(second))).toEqual(["struck", "struck"]);
+      const forged = rowAt(first.key, "forged", second.position);
+      const elsewhere = { ...second, key: newVault() };
+      expect(await decide(store, asideOf(forged), asideOf(elsewhere))).toEqual(["stranded", "stranded"]);
+    });
+
+    it("also where that change was the first of a reign", async () => {
+      const { backup } = await pair();
+      const { epoch } = await backup.promote();
+      const first = await set(backup, newVault(), "first of its reign");
+      await set(backup, first.key, "later");
+      expect(first.position.epoch).toBe(epoch.number);
+      expect(await decide(backup, asideOf(first))).toEqual(["struck"]);
+    });
+
+    it("and by whatever it was written over, once that is told by a push", async () => {
+      const { primary, backup } = await pair();
+      const passed = await set(primary, newVault(), "passed");
+      await set(primary, passed.key, "last");
+      await drain(primary, backup);
+      await backup.promote();
+      expect(await decide(backup, asideOf(passed))).toEqual(["struck"]);
+    });
+
+    it("but not what it never got, though its history went through that change", async () => {
+      const { primary, backup, keys } = await pair();
+      const [lost] = await primary.rowsOf(keys.slice(0, 1));
+      if (!lost) throw new Error("no row");
+      const fork = (await backup.site()).head;
+      await set(primary, lost.key, "alone");
+      await backup.promote();
+      await primary.recordEpoch((await backup.site()).epoch);
+      const winner = { epoch: (await backup.site()).epoch, timeline: await backup.timeline(), common: fork };
+      await primary.rejoin(winner);
+      // Promoted again before the winner could fill what the rejoin left open.
+      await primary.promote();
+      expect(await primary.row(lost.key)).toBeUndefined();
+      expect(await decide(primary, asideOf(lost))).toEqual(["stranded"]);
+    });
+
+    it("where it knows the row to be stranded, or to have been settled", async () => {
+      const store = await alone();
+      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
+      expect(await decide(store, row, row)).toEqual(["stranded", "struck"]);
+      await store.write(discardStranded([strandedKey(row)]));
+      expect(await decide(store, { ...row, site: zurich, at: 5 })).toEqual(["struck"]);
+      expect((await store.stranded(null, 10)).total).toBe(0);
+    });
+  });
+
+  describe("a purge that was put aside", () => {
+    const far = { epoch: 1, seq: 90 };
+
+    it("is made again where the row has not changed since, or is not known", async () => {
+      const store = await alone();
+      const row = await set(store, newVault(), "x");
+      const unknown = newEntry(newVault().vaultId);
+      const rows = [asideOf(rowAt(row.key, null, far), row.position), asideOf(rowAt(unknown, null, far))];
+      expect(await store.takeAside(rows)).toEqual(["applied", "applied"]);
+      for (const key of [row.key, unknown]) expect((await store.row(key))?.body).toBeNull();
+      expect(await store.takeAside(rows)).toEqual(["struck", "struck"]);
+    });
+
+    it("is stranded where the row was changed after the fork, and struck where it was purged", async () => {
+      const store = await alone();
+      const changed = await set(store, newVault(), "x");
+      const purged = await set(store, newVault(), null);
+      const rows = [asideOf(rowAt(changed.key, null, far)), asideOf(rowAt(purged.key, null, far))];
+      expect(await store.takeAside(rows)).toEqual(["stranded", "struck"]);
+      expect((await store.row(changed.key))?.body).toEqual(utf8("x"));
+      const [{ body } = { body: null }] = (await store.stranded(null, 10)).rows;
+      expect(decodeStranded(body ?? new Uint8Array()).row.body).toBeNull();
+    });
+  });
+
+  describe("what a primary takes of rows put aside", () => {
+    it("are changes of its own: positions, marks, digest; and every backup gets them", async () => {
+      const { primary, backup } = await pair();
+      const { head } = await primary.site();
+      const rows = ["a", "b"].map((text) => asideOf(rowAt(newVault(), text, { epoch: 1, seq: 90 })));
+      await primary.takeAside(rows);
+      const { rows: stranded, total } = await primary.stranded(null, 10);
+      expect(total).toBe(2);
+      for (const row of rows) {
+        const found = stranded.find(({ key }) => key.kind === "stranded" && key.strandedId === row.id);
+        expect(found).toMatchObject({ key: strandedKey(row), dirty: true });
+        const { key, position, hash, body } = row;
+        expect(decodeStranded(found?.body ?? new Uint8Array())).toEqual({
+          row: { key, position, hash, body },
+          site: geneva,
+          at: 1_000,
+        });
+      }
+      expect((await primary.site()).head.position.seq).toBe(head.position.seq + 2);
+      await drain(primary, backup);
+      expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
+      expect(await backup.stranded(null, 10)).toMatchObject({ total: 2 });
+      expect((await primary.peers()).find(({ site }) => site === zurich)?.diverged).toBe(false);
+    });
+
+    it("are one row of each identity, whoever put it aside and in whatever order", async () => {
+      const store = await alone();
+      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
+      const again = { ...row, site: zurich, at: 7, fork: { epoch: 1, seq: 3 } };
+      expect(await store.takeAside([row, again])).toEqual(["stranded", "struck"]);
+      const reopened = await reopen(store);
+      expect(await reopened.takeAside([again, row])).toEqual(["struck", "struck"]);
+      expect((await reopened.stranded(null, 10)).total).toBe(1);
+    });
+
+    it("bear the name that follows from the row, whatever name they came under", async () => {
+      const store = await alone();
+      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
+      await store.takeAside([{ ...row, id: "00000000-0000-8000-8000-000000000000" as StrandedId }]);
+      expect(await store.strandedById(row.id)).toBeDefined();
+    });
+
+    it("of stranded rows stay under their own names, and their settling settles them here", async () => {
+      const [first, second] = [await alone(), await alone()];
+      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
+      await first.takeAside([row]);
+      const [live] = await first.rowsOf([strandedKey(row)]);
+      if (!live) throw new Error("not stranded");
+      const aside = asideOf(live);
+      expect(aside.id).toBe(row.id);
+      expect(await second.takeAside([aside, aside, row])).toEqual(["stranded", "struck", "struck"]);
+      expect((await second.strandedById(row.id))?.body).toEqual(live.body);
+      await first.write(discardStranded([strandedKey(row)]));
+      const [settled] = await first.rowsOf([strandedKey(row)]);
+      if (!settled) throw new Error("no tombstone");
+      expect(await second.takeAside([asideOf(settled), asideOf(settled), aside])).toEqual([
+        "applied",
+        "struck",
+        "struck",
+      ]);
+      expect((await second.strandedById(row.id))?.body).toBeNull();
+    });
+
+    it("of a site's own are what it put aside before its promotion", async () => {
+      const { backup, rows } = await withAside();
+      await backup.promote();
+      expect(await backup.takeAside(rows)).toEqual(["stranded", "stranded", "stranded"]);
+      await backup.settleAside(
+        [],
+        rows.map(({ id }) => id),
+      );
+      expect((await backup.aside(10)).waiting).toBe(0);
+      expect((await backup.stranded(null, 10)).total).toBe(3);
+    });
+
+    it("is nothing on a backup or a fenced primary", async () => {
+      const { primary, backup } = await pair();
+      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
+      await expect(backup.takeAside([row])).rejects.toMatchObject({ code: "read_only_backup" });
+      await primary.grant(zurich);
+      await expect(primary.takeAside([row])).rejects.toMatchObject({ code: "site_fenced" });
+    });
+
+    it("may be hundreds in one transaction", async () => {
+      const store = await alone();
+      const rows = Array.from({ length: 450 }, (_, n) =>
+        asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 + n })),
+      );
+      expect(await store.takeAside(rows)).toEqual(rows.map(() => "stranded"));
+      expect((await store.stranded(null, 10)).total).toBe(450);
+      expect((await store.recount()).buckets.digest(sha256Hash)).toEqual((await store.digest()).digest);
+    });
+  });
+
+  describe("stranded rows", () => {
+    it("are listed by id, page after page, while they are live; and found by their id alone", async () => {
+      const store = await alone();
+      const rows = Array.from({ length: 5 }, (_, n) =>
+        asideOf(rowAt(newVault(), `${n}`, { epoch: 1, seq: 90 })),
+      );
+      await store.takeAside(rows);
+      const [settled, ...live] = rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+      if (!settled) throw new Error("no rows");
+      await store.write(discardStranded([strandedKey(settled)]));
+      const listed: (StrandedId | undefined)[] = [];
+      for (let after: StrandedId | null = null; ; ) {
+        const page = await store.stranded(after, 2);
+        expect(page.total).toBe(4);
+        const ids = page.rows.map(({ key }) => (key.kind === "stranded" ? key.strandedId : undefined));
+        listed.push(...ids);
+        after = ids.at(-1) ?? null;
+        if (ids.length < 2) break;
+      }
+      expect(listed).toEqual(live.map(({ id }) => id));
+      expect((await store.strandedById(settled.id))?.body).toBeNull();
+      expect(await store.strandedById("00000000-0000-8000-8000-000000000000" as StrandedId)).toBeUndefined();
+    });
+
+    it("are made again and settled by one write, unless the row was purged since", async () => {
+      const store = await alone();
+      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
+      await store.takeAside([row]);
+      await store.write(reapplyStranded(strandedKey(row), row.key));
+      expect((await store.row(row.key))?.body).toEqual(utf8("x"));
+      expect((await store.stranded(null, 1)).total).toBe(0);
+      const again = store.write(reapplyStranded(strandedKey(row), row.key));
+      await expect(again).rejects.toMatchObject({ code: "stranded_unknown" });
+      const purged = await set(store, newVault(), null);
+      const older = asideOf(rowAt(purged.key, "older", { epoch: 1, seq: 90 }));
+      await store.takeAside([older]);
+      const refused = store.write(reapplyStranded(strandedKey(older), purged.key));
+      await expect(refused).rejects.toMatchObject({ code: "reapply_refused" });
+    });
+  });
+
+  describe("after any writes on sites that were apart", () => {
+    type Step = {
+      readonly where: "winner" | "loser" | "third";
+      readonly row: number;
+      readonly text: string | null;
+    };
+    const step: fc.Arbitrary<Step> = fc.record({
+      where: fc.constantFrom("winner", "loser", "third") as fc.Arbitrary<Step["where"]>,
+      row: fc.nat(5),
+      text: fc.option(fc.string({ maxLength: 4 })),
+    });
+
+    it("all end equal, and each row that only a loser had is there or stranded, once", async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
+          const { primary: loser, backup: winner, keys } = await pair();
+          const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
+          await drain(loser, third);
+          const fork = (await winner.site()).head;
+          const all = [...keys, newVault(), newEntry(newVault().vaultId), newVault()];
+          await winner.promote();
+          for (const { where, row, text } of steps) {
+            // What is written while the third is told is put aside by both, the loser and it.
+            if (where === "third") await drain(loser, third);
+            else await set(where === "winner" ? winner : loser, all[row] ?? newVault(), text);
+          }
+          const lone = (await allRows(loser)).filter(
+            ({ position }) => comparePositions(position, fork.position) > 0,
+          );
+          const heldBefore = new Map((await allRows(winner)).map((row) => [formatKey(row.key), row]));
+          await loser.recordEpoch((await winner.site()).epoch);
+          await comeHome(winner, loser, fork);
+          await comeHome(winner, third, fork);
+          for (const site of [loser, third, loser]) await collect(winner, site);
+          for (const site of [loser, third]) {
+            await drain(winner, site);
+            expect(shared(await allRows(site))).toEqual(shared(await allRows(winner)));
+            expect((await site.digest()).digest).toEqual((await winner.digest()).digest);
+          }
+          const { rows: stranded } = await winner.stranded(null, 100);
+          const identities = stranded.map(({ body }) => decodeStranded(body ?? new Uint8Array()).row);
+          const isThere = async (row: Row): Promise<boolean> =>
+            row.body === null && (await winner.row(row.key))?.body === null;
+          for (const row of lone) {
+            const listed = identities.filter((one) => formatKey(one.key) === formatKey(row.key));
+            if (await isThere(row)) expect(listed.every(({ body }) => body !== null)).toBe(true);
+            else {
+              const name = strandedIdOf(sha256Hash, row);
+              expect(listed.filter((one) => strandedIdOf(sha256Hash, one) === name)).toHaveLength(1);
+            }
+          }
+          // Nothing of the winner's own went, but what a purge on the losing side was allowed to purge.
+          for (const [name, row] of heldBefore) {
+            const now = await winner.row(row.key);
+            const isKept = now !== undefined && comparePositions(now.position, row.position) === 0;
+            const isPurged = now?.body === null && comparePositions(row.position, fork.position) <= 0;
+            expect([name, isKept || isPurged]).toEqual([name, true]);
+          }
+        }),
+        { numRuns: threadedRuns },
+      );
+    });
+  });
+
+  it("what a stranded row holds says of it what it was", () => {
+    const row = rowAt(newVault(), "x", { epoch: 3, seq: 4 });
+    expect(decodeStranded(encodeStranded({ row, site: geneva, at: 5 }))).toEqual({
+      row,
+      site: geneva,
+      at: 5,
+    });
+  });
+}

@@ -3,29 +3,31 @@ import type { SiteName } from "../../core/ids.ts";
 import type { PushAnswer, Transport } from "../../core/ports.ts";
 import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
-import type { StoredRow } from "../../core/row.ts";
+import { formatKey, type StoredRow } from "../../core/row.ts";
 import type {
   Acknowledgement,
   BatchLimit,
   Listing,
+  Peer,
   PrimaryStore,
   RefusedRow,
   SiteStore,
 } from "../../core/store.ts";
 import { decodeKey } from "../../protocol/wire-rows.ts";
-
-/** Why an attempt came to nothing. `error` is for people and holds no address and no secret. */
-export type Failure = {
-  readonly kind: "unreachable" | "unauthorized" | "refused" | "local";
-  readonly error: string;
-};
+import { type Failure, localFailure, meetEpoch, strangerIn } from "./failure.ts";
+import { isProofWanted, isRepairDue, isRepairLeft, type ProofMemory } from "./proof.ts";
 
 export type DrainOutcome =
-  /** Everything above acked, when it was last looked at, is acknowledged. */
-  | { readonly kind: "drained" }
+  /**
+   * Everything above acked, when it was last looked at, is acknowledged, and the question whether both sites are equal there is
+   * answered. `aside`: how many rows the backup has put aside, where one of its answers told.
+   */
+  | { readonly kind: "drained"; readonly aside: number }
+  /** As before, but the backup differs, and a repair is left to be tried. */
+  | { readonly kind: "diverged" }
   /** `progressed`: something was acknowledged before. */
   | { readonly kind: "failed"; readonly failure: Failure; readonly progressed: boolean }
-  /** This site may not ship any more; the fence is committed. */
+  /** This site may not ship any more; what forbids it is committed. */
   | { readonly kind: "fenced" };
 
 export type DrainPorts = {
@@ -38,6 +40,8 @@ export type DrainPorts = {
   readonly abort: AbortSignal;
   /** Ends the drain after the push in flight. */
   readonly stop: AbortSignal;
+  /** What the worker remembers of proofs from one drain to the next. */
+  readonly proof: ProofMemory;
   /** The hello that still waits for a contact: a push is owed even with nothing dirty. Undefined where none does. */
   readonly owedContact: () => number | undefined;
   /** Whether rows in quarantine are to be tried again, once; asking takes the wish back. */
@@ -51,19 +55,34 @@ export type DrainPorts = {
   readonly onAcknowledged: (ack: Acknowledgement) => Promise<void>;
 };
 
-type Step = "continue" | "drained" | "fenced" | Failure;
+type Step = "continue" | "drained" | "diverged" | "fenced" | Failure;
+
+/** A push that left, and the listing it was made of. */
+type Sent = {
+  readonly push: Push;
+  readonly listing: Listing;
+  readonly owed: number | undefined;
+  /** Whether its answer answers the question of equality. */
+  readonly asksProof: boolean;
+};
 
 /** Rows marked in one transaction when a backup has lost them or never had them. */
 const markedRowsMax = 500;
+/** A backlog's batches grow by this with each full one that is acknowledged: a far backup is not paced by round trips. */
+const growth = 4;
+const batchRowsMax = 10_000;
 
 /**
- * One drain of one backup: pushes until nothing is above acked. Reads acked from the store before every push and keeps no copy,
- * so that a disk put back under the running process is noticed like any other.
+ * One drain of one backup: pushes until nothing is above acked and the last push has told whether both sites are equal. Reads
+ * acked from the store before every push and keeps no copy, so that a disk put back under the running process is noticed like
+ * any other.
  */
 export class Drain {
   readonly #ports: DrainPorts;
   #rowsMax: number;
+  #grows = true;
   #progressed = false;
+  #aside = 0;
   /** The point of the last `resume` since an acknowledgement: named twice, going on would go round in circles. */
   #resumedAt: Point | null = null;
 
@@ -78,47 +97,60 @@ export class Drain {
         const step = await this.#step();
         const end =
           step === "drained" && this.#ports.retriesQuarantined() ? await this.#retryQuarantined() : step;
-        if (end === "drained" || end === "fenced") return { kind: end };
-        if (end !== "continue") return { kind: "failed", failure: end, progressed: this.#progressed };
+        if (end === "continue") continue;
+        if (end === "drained") return { kind: end, aside: this.#aside };
+        if (end === "diverged" || end === "fenced") return { kind: end };
+        return { kind: "failed", failure: end, progressed: this.#progressed };
       }
     } catch (error) {
-      const failure: Failure = { kind: "local", error: error instanceof Error ? error.message : "unknown" };
-      return { kind: "failed", failure, progressed: this.#progressed };
+      return { kind: "failed", failure: localFailure(error), progressed: this.#progressed };
     }
   }
 
   async #step(): Promise<Step> {
-    const { transport, abort, stop, onLook, onPushed, owedContact } = this.#ports;
+    const { proof, stop, onLook, owedContact } = this.#ports;
     if (stop.aborted) return { kind: "local", error: "stopping" };
     onLook();
     const owed = owedContact();
-    const acked = await this.#acked();
-    const listing = await this.#list(acked);
-    const isDone = acked !== null && listing.rows.length === 0 && samePoint(acked, listing.through);
-    if (isDone && owed === undefined) return "drained";
-    const push = this.#frame(listing, acked ? listing.rows : [], acked ? listing.after : listing.through);
-    const { answer, bytes } = await transport.push(push, abort);
-    onPushed(push.rows.length, bytes);
-    return this.#read(answer, push, listing, owed);
+    const peer = await this.#peer();
+    const listing = await this.#list(peer.acked);
+    const isAtHead =
+      peer.acked !== null && listing.rows.length === 0 && samePoint(peer.acked, listing.through);
+    if (isAtHead && owed === undefined && !isProofWanted(proof, peer, listing.through)) {
+      return isRepairLeft(proof, peer) ? "diverged" : "drained";
+    }
+    const asksProof = listing.isLast && !isRepairDue(proof, peer);
+    const rows = peer.acked ? listing.rows : [];
+    const framed = this.#frame(listing, rows, peer.acked ? listing.after : listing.through);
+    // A proof now would take a repair back that an operator has asked for.
+    const push = asksProof ? framed : { ...framed, ...noProof };
+    return this.#send({ push, listing, owed, asksProof });
   }
 
-  async #acked(): Promise<Point | null> {
+  async #send(sent: Sent): Promise<Step> {
+    const { transport, abort, onPushed } = this.#ports;
+    const { answer, bytes } = await transport.push(sent.push, abort);
+    onPushed(sent.push.rows.length, bytes);
+    return this.#read(answer, sent);
+  }
+
+  async #peer(): Promise<Peer> {
     const { store, peer } = this.#ports;
     const found = (await store.peers()).find((candidate) => candidate.site === peer);
     if (!found) throw new Error(`${peer} is no peer of this site`);
-    return found.acked;
+    return found;
   }
 
   /** With acked unknown nothing is pushed: the first push only asks where the backup stands, unless it stands at the head. */
   async #list(acked: Point | null): Promise<Listing> {
-    const { store, limit } = this.#ports;
-    if (acked) return store.listAbove(acked.position, { rows: this.#rowsMax, bytes: limit.bytes });
+    const { store, limit, peer } = this.#ports;
+    if (acked) return store.listAbove(acked.position, { rows: this.#rowsMax, bytes: limit.bytes }, peer);
     const { head } = await store.site();
-    return store.listAbove(head.position, limit);
+    return store.listAbove(head.position, limit, peer);
   }
 
   #frame(listing: Listing, rows: readonly StoredRow[], after: Point): Push {
-    const { site, realm, epoch, timeline, through } = listing;
+    const { site, realm, epoch, timeline, through, points, digest, except } = listing;
     return {
       protocol: protocolVersion,
       realm,
@@ -128,117 +160,154 @@ export class Drain {
       timeline,
       after,
       through,
-      digest: null,
+      points: samePoint(after, listing.after) ? points : [],
+      digest,
+      except,
       rows: rows.map((row) => ({ kind: "row", row })),
     };
   }
 
-  async #read(answer: PushAnswer, push: Push, listing: Listing, owed: number | undefined): Promise<Step> {
+  async #read(answer: PushAnswer, sent: Sent): Promise<Step> {
     if (answer.kind === "failed") return { kind: "unreachable", error: answer.error };
     if (answer.kind === "unauthorized")
       return { kind: "unauthorized", error: "the credential was not taken" };
-    if (answer.kind === "too_large") return this.#shrink(push, listing);
-    const { site, realm } = answer.identity;
-    if (site !== this.#ports.peer) return { kind: "refused", error: `${site} answered in its place` };
-    // Epochs of another realm are no measure for this one's: a stranger must not fence anybody.
-    if (realm !== null && realm !== push.realm) return { kind: "refused", error: "other_realm" };
-    this.#ports.onContact(owed);
-    if (compareEpochs(answer.identity.epoch, push.epoch) > 0) return this.#meetHigherEpoch(answer.identity);
-    if (answer.kind === "applied") return this.#acknowledge(answer, push, listing);
+    if (answer.kind === "too_large") return this.#shrink(sent);
+    const { peer, store, onContact } = this.#ports;
+    const stranger = strangerIn(answer.identity, peer, sent.push);
+    if (stranger) return stranger;
+    onContact(sent.owed);
+    const superseded = await meetEpoch(store, answer.identity, sent.push);
+    if (superseded) return superseded;
+    if (answer.kind === "applied") return this.#acknowledge(answer, sent);
     if (answer.code === "resume") return this.#resume(answer.identity.applied, answer.rejected);
     return { kind: "refused", error: answer.code };
   }
 
-  /** I8: whoever sees a higher epoch records it, and a primary is fenced, before anything else. */
-  async #meetHigherEpoch(identity: Identity): Promise<Step> {
-    await this.#ports.store.recordEpoch(identity.epoch);
-    const site = await this.#ports.store.site();
-    return site.fenced === null ? { kind: "refused", error: "stale_epoch" } : "fenced";
-  }
-
-  async #acknowledge(answer: PushAnswer & { kind: "applied" }, push: Push, listing: Listing): Promise<Step> {
+  async #acknowledge(answer: PushAnswer & { kind: "applied" }, sent: Sent): Promise<Step> {
+    const { push, listing } = sent;
     if (!isAckFor(answer.identity, push))
       return { kind: "unreachable", error: "the answer is no ACK of this push" };
-    const ack = { through: push.through, rows: listing.rows, rejected: refusedRows(answer.rejected) };
-    return this.#commitAck(ack, listing.isLast);
+    this.#aside = answer.aside;
+    const rejected = refusedRows(answer.rejected);
+    const verified = push.digest === null ? null : answer.verified;
+    const ack = { through: push.through, rows: listing.rows, rejected, verified };
+    return this.#commitAck(ack, sent);
   }
 
-  async #commitAck(ack: Acknowledgement, isLast: boolean): Promise<Step> {
+  async #commitAck(ack: Acknowledgement, { push, listing, asksProof }: Sent): Promise<Step> {
+    const { store, peer, proof, onAcknowledged } = this.#ports;
     // Unknown: this disk was put back while the push was under way, and the next one shows where the backup stands.
-    if ((await this.#ports.store.acknowledge(this.#ports.peer, ack)) === "unknown") return "continue";
+    if ((await store.acknowledge(peer, ack)) === "unknown") return "continue";
     this.#progressed = true;
     this.#resumedAt = null;
-    await this.#ports.onAcknowledged(ack);
-    return isLast ? "drained" : "continue";
+    // A row that is refused only now was in the digest: the next one leaves it out.
+    if (!refusesAny(ack, listing.rows)) {
+      proof.answeredAt = asksProof ? push.through : null;
+      proof.isOwed = !asksProof && (proof.isOwed || listing.rows.length > 0);
+    }
+    await onAcknowledged(ack);
+    if (!listing.isLast) {
+      this.#grow();
+      return "continue";
+    }
+    return this.#settle(push.through);
+  }
+
+  /** Everything is acknowledged: what remains to be done, as the store knows it now. */
+  async #settle(head: Point): Promise<Step> {
+    const { proof } = this.#ports;
+    const peer = await this.#peer();
+    if (isProofWanted(proof, peer, head)) return "continue";
+    return isRepairLeft(proof, peer) ? "diverged" : "drained";
+  }
+
+  #grow(): void {
+    if (this.#grows) this.#rowsMax = Math.max(this.#rowsMax, Math.min(this.#rowsMax * growth, batchRowsMax));
   }
 
   async #resume(applied: Point, rejected: readonly Rejection[]): Promise<Step> {
-    const { store, peer, onAcknowledged } = this.#ports;
+    const { store, peer, proof, onAcknowledged } = this.#ports;
     if (this.#resumedAt && samePoint(this.#resumedAt, applied)) {
       return { kind: "unreachable", error: "the backup asked twice to resume from the same position" };
     }
     this.#resumedAt = applied;
+    proof.answeredAt = null;
+    proof.isOwed = true;
     const lacking = refusedRows(rejected);
-    if ((await store.resumeFrom(peer, applied, lacking)) === "unknown") return "fenced";
-    await onAcknowledged({ through: applied, rows: [], rejected: lacking });
+    const found = await store.resumeFrom(peer, applied, lacking);
+    if (found === "unknown") return "fenced";
+    // That backup went another way than the site that was promoted: it has to rejoin, and nobody here is at fault.
+    if (found === "foreign") return { kind: "refused", error: "forked" };
+    await onAcknowledged({ through: applied, rows: [], rejected: lacking, verified: null });
     await markAllAbove(store);
     return "continue";
   }
 
   /** Pushes each row of the quarantine alone, once, without moving the watermark: one that is still refused stops no other. */
   async #retryQuarantined(): Promise<Step> {
-    const { store, peer, limit } = this.#ports;
-    const acked = await this.#acked();
+    const { store, peer, limit, proof } = this.#ports;
+    const { acked } = await this.#peer();
     if (!acked) return "drained";
     let after = origin.position;
     for (;;) {
       const rows = await store.listQuarantined(peer, after, limit.rows);
       for (const row of rows) {
         const step = await this.#retry(row, acked);
-        if (step !== "drained") return step;
+        if (step !== "drained" && step !== "continue") return step;
         after = row.position;
       }
-      if (rows.length === 0) return "drained";
+      // What has left quarantine is to be proved with all others.
+      if (rows.length === 0) return proof.isOwed ? "continue" : "drained";
     }
   }
 
   async #retry(row: StoredRow, acked: Point): Promise<Step> {
     const { transport, abort, onPushed } = this.#ports;
-    const listing = await this.#list(acked);
-    const push = this.#frame({ ...listing, through: acked }, [row], acked);
+    const found = await this.#list(acked);
+    const push = { ...this.#frame({ ...found, through: acked }, [row], acked), ...noProof };
     const { answer, bytes } = await transport.push(push, abort);
     onPushed(1, bytes);
     if (answer.kind === "too_large") return "drained";
-    return this.#read(answer, push, { ...listing, rows: [row], isLast: true }, undefined);
+    const listing = { ...found, rows: [row], isLast: true };
+    return this.#read(answer, { push, listing, owed: undefined, asksProof: false });
   }
 
   /** 413: half the rows; a row that is too large alone goes to quarantine, so that it stops nobody. */
-  async #shrink(push: Push, listing: Listing): Promise<Step> {
+  async #shrink(sent: Sent): Promise<Step> {
+    const { push, listing } = sent;
     const own = listing.rows.filter((row) => isWithin(row.position, push));
     const only = own[0];
     if (!only) return { kind: "unreachable", error: "the backup finds an empty push too large" };
+    this.#grows = false;
     if (own.length > 1) {
       this.#rowsMax = Math.floor(own.length / 2);
       return "continue";
     }
     const rejected = [{ key: only.key, position: only.position, code: "too_large" as const }];
-    return this.#skip(push, rejected, listing);
+    return this.#skip(sent, rejected);
   }
 
   /**
    * The backup has not taken a push, so acked may not pass it: one without the row moves both watermarks over the gap. The row
    * is in quarantine before that, or a lost ACK of it would make the row look as if it were there.
    */
-  async #skip(push: Push, rejected: Acknowledgement["rejected"], listing: Listing): Promise<Step> {
-    const { store, peer, transport, abort, onPushed, onAcknowledged } = this.#ports;
-    const skipped = { through: push.after, rows: [], rejected };
+  async #skip({ push, listing }: Sent, rejected: Acknowledgement["rejected"]): Promise<Step> {
+    const { store, peer, onAcknowledged } = this.#ports;
+    const skipped = { through: push.after, rows: [], rejected, verified: null };
     await store.acknowledge(peer, skipped);
     await onAcknowledged(skipped);
-    const { answer, bytes } = await transport.push({ ...push, rows: [] }, abort);
-    onPushed(0, bytes);
-    return this.#read(answer, { ...push, rows: [] }, { ...listing, rows: [] }, undefined);
+    const empty = { ...push, ...noProof, rows: [] };
+    return this.#send({
+      push: empty,
+      listing: { ...listing, rows: [] },
+      owed: undefined,
+      asksProof: false,
+    });
   }
 }
+
+/** For a push whose digest would be wrong, or is not wanted. */
+const noProof = { digest: null, except: [] } as const;
 
 /** Marks what no mark covers above the lowest acked: a new backup's rows, and those that one has lost. */
 export async function markAllAbove(store: PrimaryStore): Promise<void> {
@@ -251,6 +320,16 @@ function isAckFor(identity: Identity, push: Push): boolean {
   if (compareEpochs(identity.epoch, push.epoch) !== 0) return false;
   const order = comparePositions(identity.applied.position, push.through.position);
   return order > 0 || samePoint(identity.applied, push.through);
+}
+
+/** Whether one of the rows that were just pushed was refused. */
+function refusesAny({ rejected }: Acknowledgement, pushed: readonly StoredRow[]): boolean {
+  if (rejected.length === 0) return false;
+  const positions = new Map(rejected.map((row) => [formatKey(row.key), row.position]));
+  return pushed.some(({ key, position }) => {
+    const refused = positions.get(formatKey(key));
+    return refused !== undefined && comparePositions(refused, position) === 0;
+  });
 }
 
 function isWithin(position: Position, push: Push): boolean {

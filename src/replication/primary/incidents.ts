@@ -1,6 +1,8 @@
 import type { AlertDetails, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
+import type { AsideStore } from "../../core/store.ts";
+import { tellStranded } from "../stranded-notice.ts";
 
 /** What can be wrong with one backup, with the notice that ends it. */
 const endings = {
@@ -9,6 +11,7 @@ const endings = {
   replication_refused: ["replication_accepted", "Backup accepts pushes again"],
   replication_lagging: ["replication_caught_up", "Backup has everything again"],
   replication_quarantined: ["replication_quarantine_cleared", "No row is refused by the backup any more"],
+  replication_diverged: ["replication_repaired", "Backup is proved equal again"],
 } as const satisfies Partial<Record<AlertEvent, readonly [AlertEvent, string]>>;
 
 export type BackupIncident = keyof typeof endings;
@@ -31,17 +34,32 @@ export class Incidents {
     await this.#alerts.raise(incident, this.#backup, message, { backup: this.#backup, ...details });
   }
 
-  /** Tells the operator what is over. Costs one look at the store while nothing is open: `isOver` is not asked then. */
-  async end(isOver: (incident: BackupIncident) => Promise<boolean>): Promise<void> {
+  /**
+   * Tells the operator what is over. Costs one look at the store while nothing is open: `isOver` is not asked then.
+   * @param isOver what is to be told with the end; null where the incident is not over
+   */
+  async end(isOver: (incident: BackupIncident) => Promise<AlertDetails | null>): Promise<void> {
     for (const { event, details } of await this.#alerts.openIncidents()) {
       if (details["backup"] !== this.#backup || !isBackupIncident(event)) continue;
-      if (await isOver(event)) await this.#tellEnd(event);
+      const told = await isOver(event);
+      if (told) await this.#tellEnd(event, told);
     }
   }
 
-  #tellEnd(incident: BackupIncident): Promise<void> {
+  /** Rows of this site that fail their own hash and that the backup has not intact either. Of the site, whoever found them. */
+  async damaged(rows: number): Promise<void> {
+    const message = "Rows are damaged, and no intact copy of them was found";
+    await this.#alerts.raise("database_corrupt", "", message, { rows });
+  }
+
+  /** Something was stranded, or may have been. */
+  stranded(store: AsideStore): Promise<void> {
+    return tellStranded({ store, alerts: this.#alerts });
+  }
+
+  #tellEnd(incident: BackupIncident, details: AlertDetails): Promise<void> {
     const [ending, message] = endings[incident];
-    return this.#alerts.raise(ending, this.#backup, message, { backup: this.#backup });
+    return this.#alerts.raise(ending, this.#backup, message, { backup: this.#backup, ...details });
   }
 }
 

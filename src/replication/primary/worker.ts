@@ -2,17 +2,31 @@ import type { AlertDetails } from "../../core/alert-events.ts";
 import { type BackoffPolicy, isExhausted, waitMs } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, Random, Transport } from "../../core/ports.ts";
-import { comparePositions, type Position } from "../../core/position.ts";
-import type { Acknowledgement, BatchLimit, PrimaryStore, SiteStore } from "../../core/store.ts";
+import type { Position } from "../../core/position.ts";
+import type {
+  Acknowledgement,
+  AsideStore,
+  BatchLimit,
+  PrimaryStore,
+  RepairStore,
+  SiteStore,
+  Verified,
+} from "../../core/store.ts";
 import { nextWorkerState, type WorkerEvent, type WorkerState } from "../../core/worker-state.ts";
-import { Drain, type DrainOutcome, type Failure, markAllAbove } from "./drain.ts";
-import type { Incidents } from "./incidents.ts";
+import { collectAside } from "./aside-collection.ts";
+import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
+import { type Failure, localFailure } from "./failure.ts";
+import type { BackupIncident, Incidents } from "./incidents.ts";
+import { LagWatch } from "./lag-watch.ts";
+import type { ProofMemory } from "./proof.ts";
+import { addCounts, nothingRepaired, Repair, type RepairCounts } from "./repair.ts";
 import { Signal } from "./signal.ts";
+import { Waiters } from "./waiters.ts";
 
 export type WorkerOptions = {
   readonly peer: SiteName;
   readonly publicUrl: string;
-  readonly store: PrimaryStore & SiteStore;
+  readonly store: PrimaryStore & SiteStore & RepairStore & AsideStore;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
@@ -23,6 +37,8 @@ export type WorkerOptions = {
   readonly incidents: Incidents;
   /** The fence is committed: every worker of this site must stop. */
   readonly onFenced: () => void;
+  /** This worker has made changes of this site, which all backups are to have. */
+  readonly onWritten: () => void;
   /** A fault of this site, not of the peer: for the log. */
   readonly onFault: (error: unknown) => void;
 };
@@ -44,10 +60,14 @@ export type WorkerStatus = {
   readonly nextAttemptAt: number | null;
   readonly lastContactAt: number | null;
   readonly lastError: string | null;
+  /** The last equal proof since the worker started; null where there was none. */
+  readonly verified: Verified | null;
   readonly counters: Readonly<WorkerCounters>;
 };
 
-type Waiter = { readonly position: Position; readonly settle: (isHeld: boolean) => void };
+/** What came of an attempt: a drain, and the repair and the collection that followed from it. */
+type Attempt = Exclude<DrainOutcome, { readonly kind: "diverged" }>;
+type Unfinished = Exclude<Attempt, { readonly kind: "drained" }>;
 
 /** How long a push in flight may still take once the site is stopping. */
 const stopGraceMs = 1_000;
@@ -64,7 +84,9 @@ export class Worker {
   /** Ends waits at once; a push in flight is given `stopGraceMs`. */
   readonly #stop = new AbortController();
   readonly #abort = new AbortController();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Waiters();
+  readonly #lagWatch: LagWatch;
+  readonly #proof: ProofMemory = { answeredAt: null, isOwed: false, isRepairOpen: false };
   readonly #counters: WorkerCounters = { signals: 0, wakeups: 0, pushes: 0, rows: 0, bytes: 0, failures: 0 };
   #state: WorkerState = "asleep";
   /**
@@ -80,15 +102,17 @@ export class Worker {
   #lastError: string | null = null;
   /** What is to be told of rows in quarantine, until that has succeeded. */
   #untold: AlertDetails | null = null;
-  #lagWatch: AbortController | null = null;
-  #lagWatched: Promise<void> = Promise.resolve();
-  /** Whether the operator knows of the lag since the last finished drain: then no timer need watch it. */
-  #lagIsTold = false;
+  #verified: Verified | null = null;
+  /** Whether the last proof was not equal. */
+  #differs = false;
+  /** What repairs have moved since the last equal proof. */
+  #repaired: RepairCounts = nothingRepaired;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
     this.peer = options.peer;
     this.#options = options;
+    this.#lagWatch = new LagWatch(options);
   }
 
   /** Starts with one push, which says hello: that is how a disk put back while this site was down is noticed. */
@@ -122,24 +146,22 @@ export class Worker {
       nextAttemptAt: this.#nextAttemptAt,
       lastContactAt: this.#lastContactAt,
       lastError: this.#lastError,
+      verified: this.#verified,
       counters: { ...this.#counters },
     };
   }
 
   /** Resolves when the backup has acknowledged `position`: true where it took the row, false where it rejected it. */
   waitFor(position: Position, abort: AbortSignal): Promise<boolean> {
-    return new Promise((resolve) => {
-      const settle = (isHeld: boolean) => {
-        this.#waiters.delete(waiter);
-        abort.removeEventListener("abort", giveUp);
-        resolve(isHeld);
-      };
-      const giveUp = () => settle(false);
-      const waiter = { position, settle };
-      this.#waiters.add(waiter);
-      abort.addEventListener("abort", giveUp);
-      if (abort.aborted) giveUp();
-    });
+    return this.#waiters.wait("held", position, abort);
+  }
+
+  /**
+   * Resolves when the backup is proved equal at `position` or above: false where a drain that covers it ends without, as with
+   * repairs used up. Waits for the next proof: `hello` has it asked for.
+   */
+  waitForProof(position: Position, abort: AbortSignal): Promise<boolean> {
+    return this.#waiters.wait("proved", position, abort);
   }
 
   /** Stops for good because this site is fenced. Does not wait: it may be called from within the worker itself. */
@@ -162,8 +184,8 @@ export class Worker {
 
   #end(): void {
     this.#stop.abort();
-    this.#lagWatch?.abort();
-    for (const waiter of this.#waiters) waiter.settle(false);
+    void this.#lagWatch.end();
+    this.#waiters.end();
   }
 
   get #isEnded(): boolean {
@@ -212,17 +234,85 @@ export class Worker {
     }
   }
 
-  /** A drain, and word of what is over with it. */
-  async #attempt(): Promise<DrainOutcome> {
-    const outcome = await this.#drain();
-    if (outcome.kind !== "drained" || this.#isEnded) return outcome;
-    if (await this.#guard(() => this.#settleIncidents())) return outcome;
-    const failure = { kind: "local", error: "the end of an incident could not be told" } as const;
-    return { kind: "failed", failure, progressed: true };
+  /** A drain, what follows from it until the backup is equal or nothing is left to try, and word of what is over with it. */
+  async #attempt(): Promise<Attempt> {
+    for (;;) {
+      const outcome = await this.#drain();
+      if (outcome.kind === "failed" || outcome.kind === "fenced") return outcome;
+      if (this.#isEnded) return { kind: "drained", aside: 0 };
+      const next = outcome.kind === "diverged" ? await this.#repair() : await this.#collect(outcome.aside);
+      if (next === "again") continue;
+      if (next !== "done") return next;
+      if (await this.#guard(() => this.#settleIncidents())) return { kind: "drained", aside: 0 };
+      const failure = { kind: "local", error: "the end of an incident could not be told" } as const;
+      return { kind: "failed", failure, progressed: true };
+    }
+  }
+
+  /** One repair. It is counted before it begins; one that is cut short is begun anew without being counted again. */
+  async #repair(): Promise<"again" | Unfinished> {
+    const { peer, store, transport, limit, incidents } = this.#options;
+    this.#become("diverged");
+    try {
+      await incidents.open("replication_diverged", "Backup differs from this site", {});
+      if (!this.#proof.isRepairOpen) await store.beginRepair(peer);
+    } catch (error) {
+      return { kind: "failed", failure: localFailure(error), progressed: false };
+    }
+    this.#proof.isRepairOpen = true;
+    const repair = new Repair({
+      peer,
+      store,
+      transport,
+      limit,
+      abort: this.#abort.signal,
+      stop: this.#stop.signal,
+      onSent: (bytes) => {
+        this.#counters.bytes += bytes;
+      },
+      onContact: () => this.#meet(0),
+    });
+    const outcome = await repair.run();
+    this.#repaired = addCounts(this.#repaired, outcome.counts);
+    // Whatever was moved: what was proved before says nothing of it.
+    this.#proof.answeredAt = null;
+    this.#proof.isOwed = true;
+    if (outcome.kind === "fenced") return outcome;
+    if (outcome.kind === "failed") return this.#unfinished(outcome.failure);
+    this.#proof.isRepairOpen = false;
+    const { hopeless } = outcome.counts;
+    if (hopeless > 0) await this.#guard(() => incidents.damaged(hopeless));
+    if (!this.#isEnded) this.#become("repaired");
+    return "again";
+  }
+
+  /** Takes what the backup has put aside; what follows from it is shipped to all. */
+  async #collect(waiting: number): Promise<"again" | "done" | Unfinished> {
+    if (waiting === 0) return "done";
+    const { peer, store, transport, incidents, onWritten } = this.#options;
+    const outcome = await collectAside({
+      peer,
+      store,
+      transport,
+      abort: this.#abort.signal,
+      stop: this.#stop.signal,
+    });
+    if (outcome.kind === "fenced") return outcome;
+    if (outcome.kind === "failed") return this.#unfinished(outcome.failure);
+    if (!outcome.written) return "done";
+    onWritten();
+    await this.#guard(() => incidents.stranded(store));
+    return "again";
+  }
+
+  /** What was begun with the backup and cut short is owed, even with nothing dirty: one more contact takes it up. */
+  #unfinished(failure: Failure): Unfinished {
+    this.#hellos += 1;
+    return { kind: "failed", failure, progressed: false };
   }
 
   #drain(): Promise<DrainOutcome> {
-    const { peer, publicUrl, store, transport, limit, clock } = this.#options;
+    const { peer, publicUrl, store, transport, limit } = this.#options;
     const drain = new Drain({
       peer,
       publicUrl,
@@ -232,6 +322,7 @@ export class Worker {
       abort: this.#abort.signal,
       stop: this.#stop.signal,
       owedContact: () => (this.#owesContact ? this.#hellos : undefined),
+      proof: this.#proof,
       retriesQuarantined: () => this.#takeQuarantineRetry(),
       onLook: () => this.#signal.clear(),
       onPushed: (rows, bytes) => {
@@ -239,13 +330,16 @@ export class Worker {
         this.#counters.rows += rows;
         this.#counters.bytes += bytes;
       },
-      onContact: (hello = 0) => {
-        this.#lastContactAt = clock.now();
-        this.#hellosAnswered = Math.max(this.#hellosAnswered, hello);
-      },
+      onContact: (hello = 0) => this.#meet(hello),
       onAcknowledged: (ack) => this.#acknowledged(ack),
     });
     return drain.run();
+  }
+
+  /** The peer has answered; `hello` is the last one that was owed to it when what it answers left. */
+  #meet(hello: number): void {
+    this.#lastContactAt = this.#options.clock.now();
+    this.#hellosAnswered = Math.max(this.#hellosAnswered, hello);
   }
 
   #takeQuarantineRetry(): boolean {
@@ -259,11 +353,11 @@ export class Worker {
   }
 
   async #acknowledged(ack: Acknowledgement): Promise<void> {
-    const rejected = (position: Position) =>
-      ack.rejected.some((row) => comparePositions(row.position, position) === 0);
-    for (const waiter of this.#waiters) {
-      if (rejected(waiter.position)) waiter.settle(false);
-      else if (comparePositions(waiter.position, ack.through.position) <= 0) waiter.settle(true);
+    this.#waiters.acknowledged(ack);
+    if (ack.verified !== null) this.#differs = !ack.verified;
+    if (ack.verified) {
+      this.#verified = { position: ack.through.position, at: this.#options.clock.now() };
+      this.#proof.isRepairOpen = false;
     }
     const [first] = ack.rejected;
     if (first) await this.#guard(() => this.#tellQuarantine({ code: first.code }));
@@ -282,22 +376,33 @@ export class Worker {
     this.#failures = 0;
     this.#nextAttemptAt = null;
     this.#lastError = null;
-    this.#lagIsTold = false;
+    this.#lagWatch.drained();
+    this.#waiters.drained();
     this.#become("drained");
   }
 
   /** Tells what is over, and what could not be told of quarantine before. */
   async #settleIncidents(): Promise<true> {
-    const { incidents, store } = this.#options;
-    // A lag that is being told just now must be told before its end is.
-    this.#lagWatch?.abort();
-    await this.#lagWatched;
+    const { incidents } = this.#options;
+    await this.#lagWatch.end();
     if (this.#untold) await this.#tellQuarantine(this.#untold);
-    await incidents.end(
-      async (incident) =>
-        incident !== "replication_quarantined" || (await store.backlog(this.peer)).quarantined === 0,
-    );
+    // What two repairs could not make equal stays open, even where its alert went with a disk that was put back.
+    if (this.#differs) await incidents.open("replication_diverged", "Backup differs from this site", {});
+    await incidents.end((incident) => this.#endOf(incident));
+    if (!this.#differs) this.#repaired = nothingRepaired;
     return true;
+  }
+
+  /** What is to be told with an incident's end after a drain; null where it goes on. */
+  async #endOf(incident: BackupIncident): Promise<AlertDetails | null> {
+    const { store } = this.#options;
+    if (incident === "replication_quarantined") {
+      return (await store.backlog(this.peer)).quarantined === 0 ? {} : null;
+    }
+    if (incident !== "replication_diverged") return {};
+    const peer = (await store.peers()).find(({ site }) => site === this.peer);
+    const { repaired, removed, healed } = this.#repaired;
+    return peer?.diverged ? null : { repaired, removed, healed };
   }
 
   #fenced(): void {
@@ -315,7 +420,7 @@ export class Worker {
     await this.#guard(() => this.#tell(failure, dirty ?? 0));
     if (this.#isEnded) return false;
     if (dirty === 0 && !this.#owesContact && !this.#signal.isRaised) {
-      this.#lagWatch?.abort();
+      void this.#lagWatch.end();
       this.#failures = 0;
       this.#become("gave_up");
       return false;
@@ -323,7 +428,7 @@ export class Worker {
     this.#become(
       isExhausted(this.#options.backoff, this.#failures) ? "attempts_exhausted" : "attempt_failed",
     );
-    this.#watchLag();
+    this.#lagWatch.begin(() => this.#lastError);
     return true;
   }
 
@@ -363,34 +468,6 @@ export class Worker {
     await clock.sleep(earliestMs - clock.monotonicMs(), this.#stop.signal);
     this.#nextAttemptAt = null;
     return isCut;
-  }
-
-  /** One timer while attempts fail and a row is dirty: for the moment at which the oldest is too old. */
-  #watchLag(): void {
-    if (this.#lagWatch || this.#lagIsTold) return;
-    const watch = new AbortController();
-    this.#lagWatch = watch;
-    this.#lagWatched = this.#guard(() => this.#tellLag(watch.signal)).finally(() => {
-      this.#lagWatch = null;
-    });
-  }
-
-  async #tellLag(abort: AbortSignal): Promise<void> {
-    const { store, clock, lagAfterMs, incidents } = this.#options;
-    while (!abort.aborted) {
-      const { dirty, oldestDirtySince } = await store.backlog(this.peer);
-      if (oldestDirtySince === null) return;
-      // A wall clock that was put back must not put off the next look until it has caught up.
-      const lagMs = Math.max(0, clock.now() - oldestDirtySince);
-      if (abort.aborted) return;
-      if (lagMs >= lagAfterMs) {
-        const details = { count: dirty, lag_ms: lagMs, last_error: this.#lastError };
-        await incidents.open("replication_lagging", "Backup is behind", details);
-        this.#lagIsTold = true;
-        return;
-      }
-      await clock.sleep(lagAfterMs - lagMs, abort);
-    }
   }
 
   /** Runs what touches this site's own disk: its faults must not end the worker, or a full disk would end replication. */

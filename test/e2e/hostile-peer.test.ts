@@ -26,7 +26,9 @@ const push: Push = {
   timeline: [],
   after: origin,
   through: origin,
+  points: [],
   digest: null,
+  except: [],
   rows: [],
 };
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/core/bytes.ts";
 import { Buckets } from "../../src/core/digest.ts";
-import { Refusal } from "../../src/core/errors.ts";
 import { hashRow } from "../../src/core/row.ts";
 import type { Listing, Store } from "../../src/core/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
@@ -14,6 +13,7 @@ import {
   expectApplied,
   fill,
   geneva,
+  impossible,
   newEntry,
   newVault,
   put,
@@ -70,7 +70,7 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       const { primary } = await pair();
       const { keys } = await fill(primary, 3);
       const before = await digestOf(primary);
-      const failing = { keys: [], decide: () => [{ key: newVault(), body: utf8("x") }, ...fail()] };
+      const failing = { keys: [], decide: () => [{ key: newVault(), body: utf8("x") }, impossible] };
       await expect(primary.write(failing)).rejects.toMatchObject({ code: "entry_exists" });
       expect(await digestOf(primary)).toEqual(before);
       const outcomes = await Promise.allSettled([
@@ -314,8 +314,4 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       expect(await acknowledge(primary, true, older)).toMatchObject({ diverged: true, verified: null });
     });
   });
-}
-
-function fail(): never {
-  throw new Refusal("entry_exists");
 }

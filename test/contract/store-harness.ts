@@ -1,10 +1,11 @@
 import { utf8 } from "../../src/core/bytes.ts";
 import { Buckets } from "../../src/core/digest.ts";
+import { Refusal } from "../../src/core/errors.ts";
 import type { Promotion } from "../../src/core/epoch.ts";
 import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import { protocolVersion, type Push } from "../../src/core/push.ts";
 import type { RowKey, StoredRow } from "../../src/core/row.ts";
-import type { ApplyOutcome, BatchLimit, Listing, Store, Write } from "../../src/core/store.ts";
+import type { ApplyOutcome, BatchLimit, Listing, RowChange, Store, Write } from "../../src/core/store.ts";
 import { SeededRandom, sha256Hash, type VirtualClock } from "../support/ports.ts";
 
 /** What the contract needs of a store that is to keep it. */
@@ -67,6 +68,14 @@ export async function set(store: Store, key: RowKey, text: string | null): Promi
   if (!row) throw new Error("a write of one row returned none");
   return row;
 }
+
+/** A change that fails when its turn comes, after those before it were made. */
+export const impossible: RowChange = {
+  get key(): RowKey {
+    throw new Refusal("entry_exists");
+  },
+  body: null,
+};
 
 /** A vault with so many entries, each by a write of its own. */
 export async function fill(

@@ -65,6 +65,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/snapshot.ts")).defineSnapshot,
   },
   {
+    name: "peer",
+    description: "pair this site with another, change a pair's secret, add, list and remove peers",
+    load: async () => (await import("./commands/peer.ts")).definePeer,
+  },
+  {
     name: "alerts",
     description: "list what the operator was told, and try the channels",
     load: async () => (await import("./commands/alerts.ts")).defineAlerts,

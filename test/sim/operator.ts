@@ -47,7 +47,9 @@ async function nextStep(world: World): Promise<Step | undefined> {
 }
 
 /** A promise to hand over is kept by the other site, or taken back. */
-async function endGrant(world: World, { site, grant }: Site): Promise<void> {
+async function endGrant(world: World, { site, grant, fenced }: Site): Promise<void> {
+  // Its grant is a step of a recovery, which goes on from there.
+  if (fenced === "primary_behind") return command(world, site, "recover");
   const at = grant && world.random.fraction() < 0.5 ? grant.to : site;
   await command(world, at, "promote");
   const { grant: open } = await world.process(site).store.site();

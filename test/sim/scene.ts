@@ -1,3 +1,4 @@
+import { onTestFailed } from "vitest";
 import { decodeStranded } from "../../src/core/aside.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { formatKey, type RowKey } from "../../src/core/row.ts";
@@ -15,6 +16,7 @@ export type Scene = { readonly world: World; readonly vault: RowKey & { kind: "v
 /** A pair that runs and is equal, with one vault. */
 export async function pair(options: Partial<WorldOptions> = {}): Promise<Scene> {
   const world = await World.create({ seed: 1, backups: [zurich], ...options });
+  onTestFailed(() => void process.stderr.write(`${world.trace.join("\n")}\n`));
   for (const site of world.sites.keys()) await world.start(site);
   const vault = world.newVaultKey();
   void world.write(vault);

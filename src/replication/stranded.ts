@@ -15,7 +15,7 @@ import {
   type StrandedShown,
 } from "../protocol/admin-requests.ts";
 import { check } from "../protocol/check.ts";
-import { tellStranded } from "./roles/reign.ts";
+import { tellStranded } from "./stranded-notice.ts";
 
 export type StrandedPorts = {
   readonly store: AsideStore & VaultStore;

@@ -2,6 +2,7 @@ import type { Alert, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
 import type { AsideStore, Fence, SiteStore } from "../../core/store.ts";
 import type { Workers } from "../primary/workers.ts";
+import { tellStranded } from "../stranded-notice.ts";
 import { persist, type PersistPorts } from "./persist.ts";
 
 /** What is told, and taken up, when a site's reign begins, is cut short by a fence, or is over. */
@@ -93,21 +94,4 @@ async function takeOwnAside({ store, workers }: ReignPorts, abort: AbortSignal):
     await store.settleAside(ids, []);
     workers.signal();
   }
-}
-
-/** Tells of live stranded rows, or that there are none any more; each once. */
-export async function tellStranded({
-  store,
-  alerts,
-}: {
-  readonly store: AsideStore;
-  readonly alerts: Alerts;
-}): Promise<void> {
-  const { total } = await store.stranded(null, 1);
-  if (total > 0) {
-    const message = "Rows that a failover left behind wait for a decision";
-    return alerts.raise("rows_stranded", "", message, { count: total });
-  }
-  const isOpen = (await alerts.openIncidents()).some(({ event }) => event === "rows_stranded");
-  if (isOpen) await alerts.raise("stranded_settled", "", "No stranded row is left", {});
 }

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Refusal } from "../core/errors.ts";
 import { examineMachine, thisMachine } from "./doctor/machine.ts";
-import { createLogger } from "../ops/logging.ts";
+import { createLogger, type Logger } from "../ops/logging.ts";
 import { listenForHangup } from "./hangup.ts";
 import { listenForShutdown } from "./shutdown.ts";
 import { openSite } from "./site.ts";
@@ -25,9 +25,14 @@ export async function serve({ configPath, log: form }: ServeOptions): Promise<vo
     throw new Refusal("runtime_unsupported", `this is Node ${process.versions.node}`);
   }
   using shutdown = listenForShutdown();
-  using hangup = listenForHangup(() => shutdown.request());
+  let log: Logger | undefined;
+  using hangup = listenForHangup(() => {
+    // Nobody is left to read it, and to write where a terminal was fails.
+    if (log) log.level = "silent";
+    shutdown.request();
+  });
   const config = await readSiteConfig(configPath);
-  const log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
+  log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
   for (const { ok, detail, remedy } of examineMachine(thisMachine())) if (!ok) log.warn({ remedy }, detail);
   await using site = await openSite({ config, log });
   hangup.onReload(() => {

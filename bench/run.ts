@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { asleep } from "./asleep.ts";
 import { burst } from "./burst.ts";
+import { digest } from "./digest.ts";
 import { efficiency } from "./efficiency.ts";
 import { fill } from "./fill.ts";
 import { latency } from "./latency.ts";
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, Part>> = {
     what: "a write's own latency with replication on, off, and with the backup down",
     run: overhead,
   },
+  digest: { what: "chain, history and digest on a write, with and without", run: digest },
   burst: { what: "50 writes at once, an import of 10,000 entries", run: burst },
   fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
   efficiency: {

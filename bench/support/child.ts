@@ -15,9 +15,9 @@ export class Child implements AsyncDisposable {
   #onVisible: (() => void) | null = null;
   #ids = 0;
 
-  private constructor(script: string, args: readonly string[]) {
+  private constructor(nodeArgs: readonly string[], script: string, args: readonly string[]) {
     this.#process = fork(resolve(import.meta.dirname, "..", script), [...args], {
-      execArgv: ["--no-memory-reducer", "--expose-gc"],
+      execArgv: ["--no-memory-reducer", "--expose-gc", ...nodeArgs],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     this.#exited = once(this.#process, "exit");
@@ -25,8 +25,17 @@ export class Child implements AsyncDisposable {
   }
 
   /** Starts a script of bench/ and resolves when it is ready. */
-  static async start(script: string, ...args: readonly string[]): Promise<Child> {
-    const child = new Child(script, args);
+  static start(script: string, ...args: readonly string[]): Promise<Child> {
+    return Child.startWith([], script, ...args);
+  }
+
+  /** The same with arguments of Node's own. */
+  static async startWith(
+    nodeArgs: readonly string[],
+    script: string,
+    ...args: readonly string[]
+  ): Promise<Child> {
+    const child = new Child(nodeArgs, script, args);
     const ready = new Promise<void>((done) => {
       child.#calls.set(0, { resolve: () => done(), reject: () => {} });
     });

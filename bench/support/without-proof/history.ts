@@ -1,0 +1,3 @@
+export * from "../../../src/store/sqlite/history.ts";
+
+export function recordPoint(): void {}

@@ -1,0 +1,167 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { sha256Hash } from "../../test/support/ports.ts";
+import {
+  type AsideEvidence,
+  type AsideRow,
+  decodeStranded,
+  encodeStranded,
+  judgeAside,
+  strandedIdOf,
+  strandedKeyOf,
+} from "./aside.ts";
+import { utf8 } from "./bytes.ts";
+import { type AccessId, type EntryId, isUuid, type SiteName, type StrandedId, type VaultId } from "./ids.ts";
+import type { Position } from "./position.ts";
+import { hashRow, type Row, type RowKey } from "./row.ts";
+
+const zurich = "zurich" as SiteName;
+const vaultId = "0190a0a0-0000-7000-8000-000000000001" as VaultId;
+const entryId = "0190a0a0-0000-7000-8000-000000000002" as EntryId;
+const accessId = "0190a0a0-0000-7000-8000-000000000003" as AccessId;
+const strandedId = "0190a0a0-0000-8000-8000-000000000004" as StrandedId;
+const key: RowKey = { kind: "entry", vaultId, entryId };
+const strandedKey: RowKey = { kind: "stranded", vaultId, strandedId };
+
+function rowAt(seq: number, text: string | null, of: RowKey = key): Row {
+  const body = text === null ? null : utf8(text);
+  return { key: of, position: { epoch: 1, seq }, hash: hashRow(sha256Hash, body), body };
+}
+
+/** Put aside by a site that had gone the winner's way up to 1:5. */
+function aside(row: Row, fork: Position = { epoch: 1, seq: 5 }): AsideRow {
+  return { ...row, id: strandedIdOf(sha256Hash, row), fork, site: zurich, at: 0 };
+}
+
+const nothing: AsideEvidence = { own: undefined, isInHistory: false, isKnown: false };
+
+describe("a row that was put aside", () => {
+  const row = aside(rowAt(9, "x"));
+  const verdict = (evidence: Partial<AsideEvidence>, of: AsideRow = row): string =>
+    judgeAside(of, { ...nothing, ...evidence });
+
+  it("is stranded where nothing is known of it", () => {
+    expect(verdict({})).toBe("stranded");
+    expect(verdict({ own: rowAt(4, "older") })).toBe("stranded");
+    expect(verdict({ own: rowAt(12, "newer, of another history") })).toBe("stranded");
+    expect(verdict({ own: rowAt(9, "other") })).toBe("stranded");
+    expect(verdict({ own: rowAt(12, null) })).toBe("stranded");
+  });
+
+  it("is struck where the very row is here, at its position", () => {
+    expect(verdict({ own: rowAt(9, "x") })).toBe("struck");
+    expect(verdict({ own: rowAt(10, "x") })).toBe("stranded");
+  });
+
+  it("is struck where the history went through it and what came of it is here", () => {
+    expect(verdict({ isInHistory: true, own: rowAt(9, "changed in place") })).toBe("struck");
+    expect(verdict({ isInHistory: true, own: rowAt(12, "later") })).toBe("struck");
+    expect(verdict({ isInHistory: true, own: rowAt(12, null) })).toBe("struck");
+  });
+
+  it("is not struck by a site whose history went through it, but who never got it", () => {
+    expect(verdict({ isInHistory: true })).toBe("stranded");
+    expect(verdict({ isInHistory: true, own: rowAt(8, "older") })).toBe("stranded");
+  });
+
+  it("is struck where it was stranded before", () => {
+    expect(verdict({ isKnown: true })).toBe("struck");
+  });
+});
+
+describe("a tombstone that was put aside", () => {
+  const verdict = (evidence: Partial<AsideEvidence>): string =>
+    judgeAside(aside(rowAt(9, null)), { ...nothing, ...evidence });
+
+  it("is made again where the row stands as it was before the sites parted, or is not known", () => {
+    expect(verdict({})).toBe("applied");
+    expect(verdict({ own: rowAt(5, "before") })).toBe("applied");
+  });
+
+  it("is stranded where the row was changed since", () => {
+    expect(verdict({ own: rowAt(6, "after") })).toBe("stranded");
+    expect(verdict({ own: { ...rowAt(1, "of a new reign"), position: { epoch: 2, seq: 1 } } })).toBe(
+      "stranded",
+    );
+  });
+
+  it("is struck where the row is purged already, whenever it was", () => {
+    expect(verdict({ own: rowAt(2, null) })).toBe("struck");
+    expect(verdict({ own: rowAt(20, null) })).toBe("struck");
+  });
+
+  it("is struck where the history went through it, though the row was made anew", () => {
+    expect(verdict({ isInHistory: true, own: rowAt(20, "anew") })).toBe("struck");
+  });
+});
+
+describe("a stranded row that was put aside", () => {
+  const verdict = (text: string | null, own?: Row): string =>
+    judgeAside(aside(rowAt(9, text, strandedKey)), { ...nothing, own });
+
+  it("is stranded where there is none of its name, and struck where there is, settled or not", () => {
+    expect(verdict("x")).toBe("stranded");
+    expect(verdict("x", rowAt(20, "x", strandedKey))).toBe("struck");
+    expect(verdict("x", rowAt(20, null, strandedKey))).toBe("struck");
+  });
+
+  it("that was settled is settled, whenever the one that is here was written", () => {
+    expect(verdict(null)).toBe("applied");
+    expect(verdict(null, rowAt(3, "x", strandedKey))).toBe("applied");
+    expect(verdict(null, rowAt(20, "x", strandedKey))).toBe("applied");
+    expect(verdict(null, rowAt(20, null, strandedKey))).toBe("struck");
+  });
+
+  it("keeps its name and key, and any other gets the name of its identity", () => {
+    const row = rowAt(9, "x", strandedKey);
+    expect(strandedIdOf(sha256Hash, row)).toBe(strandedId);
+    expect(strandedKeyOf(aside(row))).toEqual(strandedKey);
+    const other = aside(rowAt(9, "x"));
+    expect(strandedKeyOf(other)).toEqual({ kind: "stranded", vaultId, strandedId: other.id });
+  });
+});
+
+describe("an identity", () => {
+  it("is key, position and hash: the same on every site, and another for any other row", () => {
+    const id = strandedIdOf(sha256Hash, rowAt(9, "x"));
+    expect(isUuid(id)).toBe(true);
+    expect(id).toBe("adabfbc0-8af4-8d6d-acaf-d02ebf7a4e50");
+    const others = [
+      rowAt(8, "x"),
+      rowAt(9, "y"),
+      rowAt(9, null),
+      rowAt(9, "x", { kind: "access", vaultId, accessId }),
+      { ...rowAt(9, "x"), position: { epoch: 2, seq: 9 } },
+    ];
+    const ids = new Set([id, ...others.map((row) => strandedIdOf(sha256Hash, row))]);
+    expect(ids.size).toBe(others.length + 1);
+  });
+});
+
+describe("what a stranded row holds", () => {
+  it("is what was put in: the row with its body or without, its site and time", () => {
+    const anyKey = fc.constantFrom<RowKey>(
+      key,
+      { kind: "vault", vaultId },
+      { kind: "access", vaultId, accessId },
+    );
+    const position = fc.record({ epoch: fc.maxSafeNat(), seq: fc.maxSafeNat() });
+    const body = fc.option(fc.uint8Array());
+    fc.assert(
+      fc.property(anyKey, position, body, fc.maxSafeNat(), (of, at, bytes, time) => {
+        const row = { key: of, position: at, hash: hashRow(sha256Hash, bytes), body: bytes };
+        const stranded = { row, site: zurich, at: time };
+        expect(decodeStranded(encodeStranded(stranded))).toEqual(stranded);
+      }),
+    );
+  });
+
+  it("is nothing that another row could be taken for", () => {
+    expect(() => decodeStranded(utf8("{}"))).toThrow(TypeError);
+    expect(() => decodeStranded(utf8("no json"))).toThrow(SyntaxError);
+    const wire = JSON.parse(
+      new TextDecoder().decode(encodeStranded({ row: rowAt(1, "x"), site: zurich, at: 0 })),
+    );
+    expect(() => decodeStranded(utf8(JSON.stringify({ ...wire, position: "nowhere" })))).toThrow("position");
+  });
+});

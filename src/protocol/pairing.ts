@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { isSiteName } from "../core/ids.ts";
+import { hexBytes } from "./hex-bytes.ts";
 import { siteUrl } from "./site-url.ts";
 
 /**
@@ -10,12 +11,6 @@ export const pairingPath = "/api/pairing";
 export const pairingProtocol = 1;
 export const pairingBytesMax = 4 * 1024;
 
-const bytes = (length: number) =>
-  z
-    .string()
-    .regex(new RegExp(`^[0-9a-f]{${length * 2}}$`), `must be ${length * 2} hexadecimal digits`)
-    .transform((hex) => new Uint8Array(Buffer.from(hex, "hex")));
-
 const party = {
   site: z.string().refine(isSiteName, "must be a site's name"),
   url: siteUrl,
@@ -23,14 +18,14 @@ const party = {
     .string()
     .regex(/^[0-9a-f]{64}$/, "must be 64 hexadecimal digits")
     .nullable(),
-  nonce: bytes(32),
-  key: bytes(32),
+  nonce: hexBytes(32),
+  key: hexBytes(32),
 };
 const protocol = z.literal(pairingProtocol);
 
 export const pairingRequest = z.discriminatedUnion("step", [
   z.strictObject({ protocol, step: z.literal("begin") }),
-  z.strictObject({ protocol, step: z.literal("prove"), ...party, proof: bytes(32) }),
+  z.strictObject({ protocol, step: z.literal("prove"), ...party, proof: hexBytes(32) }),
 ]);
 
 export type PairingRequest = z.output<typeof pairingRequest>;
@@ -42,7 +37,7 @@ export const pairingBegun = z.object({ protocol, ...party });
 /** The operator has not answered yet; or the pair is made, which the primary proves in its turn. */
 export const pairingAnswer = z.discriminatedUnion("state", [
   z.object({ state: z.literal("waiting") }),
-  z.object({ state: z.literal("joined"), proof: bytes(32) }),
+  z.object({ state: z.literal("joined"), proof: hexBytes(32) }),
 ]);
 
 export const inviteAnswerFields = z.strictObject({ invite_id: z.string().max(64), accept: z.boolean() });

@@ -1,0 +1,186 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { VirtualClock } from "../../../test/support/ports.ts";
+import { Refusal } from "../../core/errors.ts";
+import type { SiteName } from "../../core/ids.ts";
+import { parseInviteCode } from "../../crypto/invite-code.ts";
+import { newExchangeKey } from "../../crypto/key-agreement.ts";
+import { pairingOutcome } from "../../crypto/pairing.ts";
+import type { PairingProve } from "../../protocol/pairing.ts";
+import { systemRandom } from "../system-ports.ts";
+import { Invitation, type InviteEnd } from "./invitation.ts";
+import type { NewPeer } from "./peer-files.ts";
+
+const zurich = { site: "zurich" as SiteName, url: "https://zurich.example", fingerprint: null };
+
+class Scene {
+  readonly clock = new VirtualClock();
+  readonly told: Readonly<Record<string, unknown>>[] = [];
+  readonly admitted: NewPeer[] = [];
+  readonly caller = new AbortController();
+  readonly invitation: Invitation;
+  readonly end: Promise<InviteEnd | Refusal>;
+  refusal: Refusal | undefined;
+
+  constructor() {
+    this.invitation = new Invitation(
+      {
+        clock: this.clock,
+        random: systemRandom,
+        self: { site: "calgary" as SiteName, url: "https://calgary.example", fingerprint: "ab".repeat(32) },
+        judge: async () => {
+          if (this.refusal !== undefined) throw this.refusal;
+          return { isKnown: false };
+        },
+        admit: async (peer) => void this.admitted.push(peer),
+      },
+      (event) => void this.told.push({ ...event }),
+    );
+    this.end = this.invitation.run(this.caller.signal).catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    });
+  }
+
+  get code(): string {
+    return String(this.told[0]?.["code"]);
+  }
+
+  /** The messages of a site that was given a code. */
+  joiner(code = parseInviteCode(this.code), party = zurich) {
+    const own = newExchangeKey(systemRandom);
+    const joiner = { ...party, nonce: systemRandom.bytes(32), key: own.shown };
+    const primary = { ...this.invitation.self, url: code.url, fingerprint: code.fingerprint };
+    const outcome = pairingOutcome({ secret: code.secret, primary, joiner }, own, primary.key);
+    if (outcome === undefined) throw new Error("the key is none");
+    const request: PairingProve = { protocol: 1, step: "prove", ...joiner, proof: outcome.proofs.joiner };
+    return { request, outcome };
+  }
+
+  stranger() {
+    return this.joiner({ ...parseInviteCode(this.code), secret: new Uint8Array(16) }).request;
+  }
+
+  async codeOf(work: Promise<unknown>): Promise<string> {
+    return await work.then(
+      () => "taken",
+      (error: unknown) => {
+        if (error instanceof Refusal) return error.code;
+        throw error;
+      },
+    );
+  }
+}
+
+let scene: Scene;
+beforeEach(() => {
+  scene = new Scene();
+});
+const prove = (request: PairingProve) => scene.invitation.prove(request, "192.0.2.7");
+
+describe("an invitation", () => {
+  it("asks for the site that has the code, and lets it in when the operator has accepted, with a proof of its own", async () => {
+    const { request, outcome } = scene.joiner();
+    expect(await prove(request)).toEqual({ state: "waiting" });
+    expect(scene.told[1]).toEqual({
+      joiner: { site: "zurich", url: zurich.url, address: "192.0.2.7", is_known: false },
+    });
+    expect(scene.admitted).toEqual([]);
+    await scene.invitation.decide(true);
+    const proof = Buffer.from(outcome.proofs.primary).toString("hex");
+    expect(await prove(request)).toEqual({ state: "joined", proof });
+    expect(await scene.end).toEqual({ site: "zurich", url: zurich.url, address: "192.0.2.7" });
+    expect(scene.admitted).toHaveLength(1);
+  });
+
+  it("asks once, however often the site asks", async () => {
+    const { request } = scene.joiner();
+    for (let times = 0; times < 3; times += 1) await prove(request);
+    expect(scene.told).toHaveLength(2);
+  });
+
+  it("answers the site that joined again for its 15 minutes, without a timer, and nobody else", async () => {
+    const { request } = scene.joiner();
+    const late = scene.joiner().request;
+    await prove(request);
+    await scene.invitation.decide(true);
+    await scene.end;
+    await scene.clock.turn();
+    expect(scene.clock.sleeping).toBe(0);
+    expect((await prove(request)).state).toBe("joined");
+    expect(await scene.codeOf(prove(late))).toBe("invite_unknown");
+    expect(scene.admitted).toHaveLength(1);
+    await scene.clock.advance(15 * 60_000);
+    expect(scene.invitation.isKnown).toBe(false);
+  });
+
+  it("ends after 15 minutes in which nobody came, and leaves no timer", async () => {
+    await scene.clock.advance(15 * 60_000 - 1);
+    expect(scene.invitation.isKnown).toBe(true);
+    await scene.clock.advance(1);
+    expect(await scene.end).toMatchObject({ code: "invite_unknown" });
+    expect(scene.invitation.isKnown).toBe(false);
+    expect(scene.clock.sleeping).toBe(0);
+  });
+
+  it("ends after five wrong proofs, and the right one comes too late", async () => {
+    for (let times = 1; times <= 5; times += 1) {
+      expect(scene.invitation.isOver).toBe(false);
+      expect(await scene.codeOf(prove(scene.stranger()))).toBe("invite_refused");
+      expect(scene.told.at(-1)).toEqual({ failures: times });
+    }
+    expect(await scene.end).toMatchObject({ code: "invite_refused" });
+    expect(scene.invitation.isKnown).toBe(false);
+    expect(await scene.codeOf(prove(scene.joiner().request))).toBe("invite_unknown");
+    expect(scene.clock.sleeping).toBe(0);
+  });
+
+  it("takes no proof of which anything was changed on its way", async () => {
+    const { request } = scene.joiner();
+    const changes: Partial<PairingProve>[] = [
+      { site: "oslo" as SiteName },
+      { url: "https://elsewhere.example" },
+      { fingerprint: "cd".repeat(32) },
+      { nonce: new Uint8Array(32) },
+    ];
+    for (const change of changes) {
+      expect(await scene.codeOf(prove({ ...request, ...change }))).toBe("invite_refused");
+    }
+    expect((await prove(request)).state).toBe("waiting");
+  });
+
+  it("asks for one site at a time: another with the same code is refused meanwhile", async () => {
+    await prove(scene.joiner().request);
+    expect(await scene.codeOf(prove(scene.joiner().request))).toBe("invite_refused");
+    expect(scene.told).toHaveLength(2);
+  });
+
+  it("that was declined lets nobody in, and says so to the site that asks again", async () => {
+    const { request } = scene.joiner();
+    await prove(request);
+    await scene.invitation.decide(false);
+    expect(await scene.end).toMatchObject({ code: "invite_declined" });
+    expect(await scene.codeOf(prove(request))).toBe("invite_declined");
+    expect(await scene.codeOf(scene.invitation.decide(true))).toBe("invite_unknown");
+    expect(scene.admitted).toEqual([]);
+  });
+
+  it("ends with the caller who made it", async () => {
+    const { request } = scene.joiner();
+    await prove(request);
+    scene.caller.abort();
+    expect(await scene.end).toMatchObject({ code: "shutting_down" });
+    expect(await scene.codeOf(prove(request))).toBe("invite_unknown");
+    await scene.clock.turn();
+    expect(scene.clock.sleeping).toBe(0);
+  });
+
+  it("tells a site that cannot be a peer why, and stays open for it", async () => {
+    const { request } = scene.joiner();
+    scene.refusal = new Refusal("config_invalid", "…", [
+      { path: "url", message: "must begin with https://" },
+    ]);
+    expect(await scene.codeOf(prove(request))).toBe("invite_declined");
+    scene.refusal = undefined;
+    expect((await prove(request)).state).toBe("waiting");
+  });
+});

@@ -1,4 +1,4 @@
-import { cell, type Fields, isFields, textOr, textsIn } from "./fields.ts";
+import { cell, type Fields, isFields, textsIn } from "./fields.ts";
 
 /** What a site says before it is promoted, as lines for a person: what is known, and what nobody can know from here. */
 export function preflightLines(preflight: Fields): readonly string[] {
@@ -21,8 +21,7 @@ const kinds: Readonly<Record<string, string>> = {
   nothing: "nothing is to be done",
 };
 
-function headline(preflight: Fields): string {
-  const kind = textOr(preflight, "kind", "");
-  const what = kinds[kind] ?? kind;
-  return `Promotion of ${cell(preflight.site)} to epoch ${cell(preflight.epoch)}: ${what}`;
+function headline({ kind, site, epoch }: Fields): string {
+  const name = cell(kind);
+  return `Promotion of ${cell(site)}, now of epoch ${cell(epoch)}: ${kinds[name] ?? name}`;
 }

@@ -4,6 +4,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Refusal } from "../../src/core/errors.ts";
+import type {
+  PromotionPreflight,
+  PromotionResult,
+  RecoverResult,
+  RejoinResult,
+  StrandedItem,
+  StrandedSettled,
+  StrandedShown,
+  VerifyResult,
+} from "../../src/protocol/admin-requests.ts";
 import { command, openAdminServer } from "../support/admin-socket.ts";
 import { type CommandResult, dormouse, writeConfig } from "../support/processes.ts";
 
@@ -60,15 +70,21 @@ function atTerminal(args: readonly string[], typed: string): Promise<CommandResu
   });
 }
 
-const preflight = {
+const preflight: PromotionPreflight = {
   kind: "forced",
   site: "zurich",
-  epoch: 2,
+  epoch: 1,
   known: { applied: "1:52", "last push": "2026-11-23T08:00:00.000Z" },
   unknown: ["whether calgary has taken writes since\u001b[31m"],
   refused: null,
 };
-const promoted = { site: "zurich", role: "primary", epoch: 2, from: "1:52", result: "promoted" };
+const promoted: PromotionResult = {
+  site: "zurich",
+  role: "primary",
+  epoch: 2,
+  from: "1:52",
+  result: "promoted",
+};
 const promotion: Answers = { promote: ({ dry_run: dry }) => (dry === true ? preflight : promoted) };
 
 describe("dormouse promote", () => {
@@ -149,7 +165,7 @@ describe("dormouse promote", () => {
   });
 
   it("gives a grant back with --decline, which stands alone", async () => {
-    await serve({ decline: () => ({ declined: true }) });
+    await serve({ decline: () => ({ site: "zurich", role: "backup", result: "declined" }) });
     expect((await run("promote", "--decline")).stdout).toMatch(/^The grant was given back/);
     expect((await run("promote", "--decline", "--force")).status).toBe(2);
     expect(asked).toEqual([["decline", {}]]);
@@ -159,8 +175,10 @@ describe("dormouse promote", () => {
 describe("dormouse rejoin and recover", () => {
   const counts = { site: "zurich", put_aside: 3 };
 
+  const rejoined: RejoinResult = { ...counts, role: "backup", winner: "calgary", common: "1:40" };
+
   it("rejoin says whose backup the site is now, and what was put aside", async () => {
-    await serve({ rejoin: () => ({ ...counts, role: "backup", winner: "calgary", common: "1:40" }) });
+    await serve({ rejoin: () => rejoined });
     const { status, stdout } = await run("rejoin");
     expect(stdout).toMatch(/^zurich is a backup of calgary now\.\n.*1:40\.\n3 rows were put aside/);
     expect(status).toBe(0);
@@ -168,7 +186,7 @@ describe("dormouse rejoin and recover", () => {
 
   it("recover shows its steps, asks, and does them", async () => {
     const steps = ["promote calgary, which is furthest", "come home to it"];
-    const result = { ...counts, role: "primary", epoch: 4, put_aside: 0, steps };
+    const result: RecoverResult = { ...counts, role: "primary", epoch: 4, put_aside: 0, steps };
     await serve({ recover: () => result });
     expect((await run("recover")).status).toBe(2);
     const { status, stdout, stderr } = await run("recover", "--force", "--yes", "--json");
@@ -183,12 +201,12 @@ describe("dormouse rejoin and recover", () => {
 });
 
 const differing = [
-  { key: { kind: "entry", vault_id: "v1", entry_id: "e1" }, what: "unknown_here" },
-  { key: { kind: "vault", vault_id: "v2" }, what: "damaged" },
-];
+  { key: "entry/v1/e1", what: "unknown_here" },
+  { key: "vault/v2", what: "damaged" },
+] as const;
 
 describe("dormouse verify", () => {
-  const equal = {
+  const equal: VerifyResult = {
     equal: true,
     position: "1:52",
     local: { rows: 51, damaged: [], database: "ok" },
@@ -204,17 +222,18 @@ describe("dormouse verify", () => {
   });
 
   it("names the rows that differ, and ends with 1", async () => {
-    const local = { ...equal.local, damaged: [{ kind: "vault", vault_id: "v3" }] };
+    const local = { ...equal.local, damaged: ["vault/v3"] };
     const peers = [
       { site: "calgary", equal: false, rows: 50, differing, error: null },
-      { site: "oslo", equal: false, rows: null, differing: [], error: "does not answer" },
+      { site: "oslo", equal: false, rows: 0, differing: [], error: "does not answer" },
     ];
     await serve({ verify: () => ({ ...equal, equal: false, local, peers }) });
     const { status, stdout, stderr } = await run("verify", "--repair");
-    expect(stdout).toMatch(/damaged: vault v3\ncalgary: 50 rows, 2 differ\n/);
-    expect(stdout).toMatch(/^ *entry v1\/e1 +unknown here\n *vault v2 +damaged\n/m);
+    expect(stdout).toMatch(/damaged: vault\/v3\ncalgary: 50 rows, 2 differ\n/);
+    expect(stdout).toMatch(/^entry\/v1\/e1 +unknown here\nvault\/v2 +damaged\n/m);
     expect(stdout).toMatch(/oslo: not compared: does not answer\n$/);
-    expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+    expect(stderr).toMatch(/^Repairs were asked for/);
+    expect(status).toBe(1);
     expect(asked).toEqual([["verify", { repair: true }]]);
     const asJson = await run("verify", "--json");
     expect(JSON.parse(asJson.stdout)).toMatchObject({ equal: false, peers });
@@ -224,10 +243,10 @@ describe("dormouse verify", () => {
 });
 
 describe("dormouse stranded", () => {
-  const row = {
+  const row: StrandedItem = {
     id: "3f0c",
     kind: "entry",
-    key: { vault_id: "v1", entry_id: "e1" },
+    key: "entry/v1/e1",
     position: "1:41",
     from: "zurich",
     at: "2026-11-23T08:00:00.000Z",
@@ -238,18 +257,19 @@ describe("dormouse stranded", () => {
     { label: "password", kind: "concealed", value: "hunter2" },
   ];
   const content = { title: "Mail", fields };
+  const settled: StrandedSettled = { action: "reapply", settled: 1, refused: [], left: 2 };
   const answers: Answers = {
     stranded: ({ action }) => {
       if (action === "list") return { stranded: [row] };
-      if (action === "show") return { stranded: { ...row, content, current: null } };
-      return { settled: ["3f0c"] };
+      if (action === "show") return { ...row, content } satisfies StrandedShown;
+      return settled;
     },
   };
 
   it("lists what there is, or says that there is nothing", async () => {
     await serve(answers);
     expect((await run("stranded")).stdout).toMatch(
-      /^3f0c +entry v1\/e1 +1:41 +zurich +2026-11-23T08:00:00\.000Z +no$/m,
+      /^3f0c +entry\/v1\/e1 +1:41 +zurich +2026-11-23T08:00:00\.000Z +no$/m,
     );
     expect(JSON.parse((await run("stranded", "list", "--json")).stdout)).toEqual({ stranded: [row] });
     await server?.app.close();
@@ -265,7 +285,7 @@ describe("dormouse stranded", () => {
     expect(stdout).toContain("Mail");
     expect(stdout).not.toContain("hunter2");
     const revealed = await run("stranded", "show", "3f0c", "--reveal", "--json");
-    expect(JSON.parse(revealed.stdout)).toEqual({ stranded: { ...row, content, current: null } });
+    expect(JSON.parse(revealed.stdout)).toEqual({ ...row, content });
   });
 
   it("shows what reapply would write before it asks, and writes after yes", async () => {
@@ -274,17 +294,29 @@ describe("dormouse stranded", () => {
     expect(nobody.stderr).toMatch(/holds:\n {2}title: Mail\n/);
     expect(nobody.stderr).not.toContain("hunter2");
     expect(nobody.status).toBe(2);
-    expect((await run("stranded", "reapply", "3f0c", "--yes")).stdout).toBe("Written again: 3f0c.\n");
+    expect((await run("stranded", "reapply", "3f0c", "--yes")).stdout).toBe(
+      "Written again: 1 row; 2 are left.\n",
+    );
     expect(asked.at(-1)).toEqual(["stranded", { action: "reapply", id: "3f0c" }]);
     expect((await run("stranded", "discard", "--all", "--yes", "--json")).stdout).toMatch(/settled/);
     expect(asked.at(-1)).toEqual(["stranded", { action: "discard", all: true }]);
+  });
+
+  it("names the rows of all that were refused, and ends with 7", async () => {
+    const refused = [{ id: "3f0d", code: "reapply_refused" }];
+    await serve({
+      stranded: ({ action }) => (action === "list" ? { stranded: [row, row] } : { ...settled, refused }),
+    });
+    const { status, stdout } = await run("stranded", "reapply", "--all", "--yes");
+    expect(stdout).toBe("Written again: 1 row; 2 are left.\nLeft as it is: 3f0d (reapply_refused)\n");
+    expect(status).toBe(7);
   });
 
   it("wants one row or all, and tells of a row that cannot be written again: status 7", async () => {
     await serve({
       stranded: ({ action }) => {
         if (action === "reapply") throw new Refusal("reapply_refused");
-        return { stranded: row };
+        return { ...row, content };
       },
     });
     expect((await run("stranded", "discard")).status).toBe(2);

@@ -2,10 +2,12 @@ import type { Command } from "commander";
 import { AdminClient } from "../admin-client.ts";
 import { addAdminOptions, type AdminOptions } from "../config-option.ts";
 import { concealEntry } from "../entry-content.ts";
+import { exitStatus } from "../exit-status.ts";
 import { cell, type Fields, isFields, objectsIn } from "../fields.ts";
 import { printJson, printLine, printNote, printTable } from "../output.ts";
+import { callWithProgress } from "../progress.ts";
 import { confirm } from "../prompt.ts";
-import { usageRefusal } from "../report.ts";
+import { CommandExit, usageRefusal } from "../report.ts";
 import { rowName } from "../row-name.ts";
 
 type SettleOptions = AdminOptions & { readonly all?: boolean; readonly yes?: boolean };
@@ -50,20 +52,20 @@ Examples:
 
 const showExamples = `
 Examples:
-  dormouse stranded show 3f0c… --config zurich.yaml
+  dormouse stranded show 3f0c1a52-… --config zurich.yaml
 `;
 
 const reapplyExamples = `
 Refused where the row was purged or revoked since: what is purged never comes back.
 
 Examples:
-  dormouse stranded reapply 3f0c… --config zurich.yaml
+  dormouse stranded reapply 3f0c1a52-… --config zurich.yaml
   dormouse stranded reapply --all --yes --config zurich.yaml
 `;
 
 const discardExamples = `
 Examples:
-  dormouse stranded discard 3f0c… --config zurich.yaml
+  dormouse stranded discard 3f0c1a52-… --config zurich.yaml
 `;
 
 async function listStranded(options: AdminOptions): Promise<void> {
@@ -79,7 +81,7 @@ async function printRows(rows: readonly Fields[]): Promise<void> {
     ["ID", "ROW", "POSITION", "FROM", "AT", "DELETED"],
     rows.map((row) => [
       cell(row.id),
-      rowName(row.key, row.kind),
+      rowName(row.key),
       cell(row.position),
       cell(row.from),
       cell(row.at),
@@ -94,40 +96,27 @@ async function showStranded(
 ): Promise<void> {
   const row = await readStranded(await AdminClient.of(options), id);
   const shown = options.reveal === true ? row : concealRow(row);
-  if (options.json === true) return printJson({ stranded: shown });
+  if (options.json === true) return printJson(shown);
   for (const line of describeRow(shown)) printLine(line);
 }
 
-async function readStranded(admin: AdminClient, id: string): Promise<Fields> {
-  const result = await admin.call({ command: "stranded", body: { action: "show", id } });
-  return isFields(result.stranded) ? result.stranded : result;
+function readStranded(admin: AdminClient, id: string): Promise<Fields> {
+  return admin.call({ command: "stranded", body: { action: "show", id } });
 }
 
-/** An entry in `content` (what was stranded) and in `current` (what stands there now) hides what is concealed. */
+/** Of an entry, what is concealed stays so. */
 function concealRow(row: Fields): Fields {
-  const parts = ["content", "current"].map((name) => [name, row[name]] as const);
-  const concealed = parts.filter(([, part]) => isFields(part) && Array.isArray(part.fields));
-  return {
-    ...row,
-    ...Object.fromEntries(concealed.map(([name, part]) => [name, concealEntry(part as Fields)])),
-  };
+  const { content } = row;
+  const isEntry = isFields(content) && Array.isArray(content.fields);
+  return isEntry ? { ...row, content: concealEntry(content) } : row;
 }
 
-/** The row, and below it member by member what is in it beside what stands in its place now. */
-function describeRow(row: Fields): readonly string[] {
-  const { content, current, key, kind, ...rest } = row;
-  const pairs = Object.entries(rest).map(([name, value]) => `${name}: ${cell(value)}`);
-  return [
-    `row: ${rowName(key, kind)}`,
-    ...pairs,
-    ...membersOf("holds", content),
-    ...membersOf("stands there now", current),
-  ];
-}
-
-function membersOf(heading: string, body: unknown): readonly string[] {
-  if (!isFields(body)) return [`${heading}: nothing`];
-  return [`${heading}:`, ...Object.entries(body).map(([name, value]) => `  ${name}: ${cell(value)}`)];
+/** The row, and member by member what is in it. */
+function describeRow({ content, ...row }: Fields): readonly string[] {
+  const lines = Object.entries(row).map(([name, value]) => `${name}: ${cell(value)}`);
+  if (content === null) return [...lines, "holds: nothing: it is a purge or a revocation"];
+  if (!isFields(content)) return [...lines, `holds: ${cell(content)}`];
+  return [...lines, "holds:", ...Object.entries(content).map(([name, value]) => `  ${name}: ${cell(value)}`)];
 }
 
 async function settle(
@@ -140,13 +129,22 @@ async function settle(
   const admin = await AdminClient.of(options);
   const question = await questionFor(admin, action, id);
   if (question === undefined)
-    return options.json === true ? printJson({ settled: [] }) : printNote("Nothing is stranded.");
+    return options.json === true
+      ? printJson({ action, settled: 0, refused: [], left: 0 })
+      : printNote("Nothing is stranded.");
   await confirm(question, options.yes === true);
   const body = id === undefined ? { action, all: true } : { action, id };
-  const result = await admin.call({ command: "stranded", body });
-  if (options.json === true) return printJson(result);
+  const result = await callWithProgress(admin, { command: "stranded", body });
+  if (options.json === true) printJson(result);
+  else printSettled(result);
+  if (objectsIn(result, "refused").length > 0) throw new CommandExit(exitStatus.conflict);
+}
+
+function printSettled({ action, settled, left, ...result }: Fields): void {
   const done = action === "reapply" ? "Written again" : "Discarded";
-  printLine(id === undefined ? `${done}: everything that was stranded.` : `${done}: ${id}.`);
+  printLine(`${done}: ${settled === 1 ? "1 row" : `${cell(settled)} rows`}; ${cell(left)} are left.`);
+  for (const { id, code } of objectsIn(result, "refused"))
+    printLine(`Left as it is: ${cell(id)} (${cell(code)})`);
 }
 
 /** Shows what is about to happen, out of the way of what a script reads. Undefined where there is nothing to do it to. */
@@ -161,7 +159,7 @@ async function questionFor(
   }
   const result = await admin.call({ command: "stranded", body: { action: "list" } });
   const rows = objectsIn(result, "stranded");
-  for (const row of rows) printNote(`${cell(row.id)}  ${rowName(row.key, row.kind)}`);
+  for (const row of rows) printNote(`${cell(row.id)}  ${rowName(row.key)}`);
   if (rows.length === 0) return undefined;
   const what = rows.length === 1 ? "this row" : `these ${rows.length} rows`;
   return action === "reapply" ? `Write ${what} over what stands there now?` : `Forget ${what} for good?`;

@@ -35,7 +35,11 @@ async function verifySite(options: Options): Promise<void> {
   if (options.json === true) printJson(result);
   else await printResult(admin.location.site, result);
   if (result.equal === true) return;
-  if (options.repair !== true) printNote("dormouse verify --repair has the primary repair what differs.");
+  printNote(
+    body.repair
+      ? "Repairs were asked for: dormouse status shows how far they are, dormouse verify what came of them."
+      : "dormouse verify --repair has the primary repair what differs.",
+  );
   throw new CommandExit(exitStatus.failed);
 }
 
@@ -54,8 +58,8 @@ async function printPeer(peer: Fields): Promise<void> {
   if (peer.equal === true && differing.length === 0) return printLine(`${name}: ${rowsOf(peer)}, equal`);
   printLine(`${name}: ${rowsOf(peer)}, ${differing.length} differ`);
   await printTable(
-    ["  ROW", `AT ${name.toUpperCase()}`],
-    differing.map(({ key, what }) => [`  ${rowName(key)}`, cell(what).replaceAll("_", " ")]),
+    ["ROW", `AT ${name.toUpperCase()}`],
+    differing.map(({ key, what }) => [rowName(key), cell(what).replaceAll("_", " ")]),
   );
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { StrandedId } from "../../src/core/ids.ts";
 import type { Position } from "../../src/core/position.ts";
 import type { StoredRow } from "../../src/core/row.ts";
 import type { Peer, Store } from "../../src/core/store.ts";
@@ -257,6 +258,16 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       expect(rows[0]).toEqual(renamed);
       expect(rows.slice(1).map(({ key }) => key)).toEqual(keys.slice(0, 100));
       expect(through.position.seq).toBe(101);
+    });
+
+    it("puts no vault in front of a stranded row, which is for the operator and not for who opens that vault", async () => {
+      const { store } = await primary(zurich);
+      const { vault } = await fill(store, 1);
+      const { vaultId } = vault;
+      const strandedId = "019b76da-0000-8000-8000-000000000000" as StrandedId;
+      const stranded = await set(store, { kind: "stranded", vaultId, strandedId }, "a row");
+      const { rows } = await store.listAbove({ epoch: 1, seq: 2 }, batch);
+      expect(rows).toEqual([stranded]);
     });
 
     it("names no vault twice, and every vault once", async () => {

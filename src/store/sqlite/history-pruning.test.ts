@@ -11,6 +11,7 @@ import {
   zurich,
 } from "../../../test/contract/store-harness.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
+import { utf8 } from "../../core/bytes.ts";
 import type { RowKey } from "../../core/row.ts";
 import type { Store } from "../../core/store.ts";
 import { type Connection, openImage } from "./connection.ts";
@@ -138,6 +139,44 @@ describe("the history", () => {
     for (let change = 0; change < 11; change += 1) await set(store, key, "later");
     expect(seqs(store).filter((seq) => seq <= 20)).toEqual([0, 1]);
     expect(seqs(store)).toHaveLength(13);
+  });
+});
+
+describe("the history of a backup", () => {
+  it("is pruned as it takes pushes, whatever its peers have acknowledged, and as rows leave their places", async () => {
+    const [store, backup] = [memory("primary"), memory("backup")];
+    await store.configurePeers([zurich]);
+    await backup.configurePeers(["calgary" as typeof zurich]);
+    const key = await churn(store, 20);
+    await drain(store, backup);
+    expect(seqs(backup)).toHaveLength(21);
+    behind(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
+    await set(store, key, "later");
+    await drain(store, backup);
+    // Of the vault, of the point at which this backup stood, and of the last changes.
+    expect(seqs(backup)).toEqual([1, 20, 200_001]);
+    const vault = (await store.vaults())[0]?.row.key ?? newVault();
+    await set(store, vault, "renamed");
+    await drain(store, backup);
+    expect(seqs(backup)).toEqual([20, 200_001, 200_002]);
+  });
+
+  it("is pruned of more points at a time than a push brings", async () => {
+    const [store, backup] = [memory("primary"), memory("backup")];
+    await store.configurePeers([zurich]);
+    const key = await churn(store, 2);
+    const text = utf8("again");
+    const changes = Array.from({ length: 900 }, () => ({ key, body: text }));
+    await store.write({ keys: [key], decide: () => changes });
+    await drain(store, backup);
+    behind(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
+    const left: number[] = [];
+    for (let push = 0; push < 6; push += 1) {
+      await set(store, key, "later");
+      await drain(store, backup);
+      left.push(seqs(backup).filter((seq) => seq <= 902).length);
+    }
+    expect(left).toEqual([704, 504, 304, 104, 2, 2]);
   });
 });
 

@@ -35,7 +35,7 @@ type Step = () => Promise<void>;
 /** What the sites' states ask for; undefined where every site but one primary is its backup. */
 async function nextStep(world: World): Promise<Step | undefined> {
   const sites = await world.running();
-  const granter = sites.find(({ fenced }) => fenced === "promotion_granted");
+  const granter = sites.find(({ role, grant }) => role === "primary" && grant !== null);
   if (granter) return () => endGrant(world, granter);
   const [winner, second] = await world.primaries();
   if (!winner) return () => makePrimary(world, sites);

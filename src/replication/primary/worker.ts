@@ -1,4 +1,3 @@
-import type { AlertDetails } from "../../core/alert-events.ts";
 import { type BackoffPolicy, isExhausted, waitMs } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, Random, Transport } from "../../core/ports.ts";
@@ -16,10 +15,11 @@ import { nextWorkerState, type WorkerEvent, type WorkerState } from "../../core/
 import { collectAside } from "./aside-collection.ts";
 import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
 import { type Failure, localFailure } from "./failure.ts";
-import type { BackupIncident, Incidents } from "./incidents.ts";
+import type { Incidents } from "./incidents.ts";
 import { LagWatch } from "./lag-watch.ts";
 import type { ProofMemory } from "./proof.ts";
-import { addCounts, nothingRepaired, Repair, type RepairCounts } from "./repair.ts";
+import { Repair } from "./repair.ts";
+import { Reports } from "./reports.ts";
 import { Signal } from "./signal.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -85,6 +85,7 @@ export class Worker {
   readonly #stop = new AbortController();
   readonly #abort = new AbortController();
   readonly #waiters = new Waiters();
+  readonly #reports: Reports;
   readonly #lagWatch: LagWatch;
   readonly #proof: ProofMemory = { answeredAt: null, isOwed: false, isRepairOpen: false };
   readonly #counters: WorkerCounters = { signals: 0, wakeups: 0, pushes: 0, rows: 0, bytes: 0, failures: 0 };
@@ -100,18 +101,13 @@ export class Worker {
   #nextAttemptAt: number | null = null;
   #lastContactAt: number | null = null;
   #lastError: string | null = null;
-  /** What is to be told of rows in quarantine, until that has succeeded. */
-  #untold: AlertDetails | null = null;
   #verified: Verified | null = null;
-  /** Whether the last proof was not equal. */
-  #differs = false;
-  /** What repairs have moved since the last equal proof. */
-  #repaired: RepairCounts = nothingRepaired;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
     this.peer = options.peer;
     this.#options = options;
+    this.#reports = new Reports(options);
     this.#lagWatch = new LagWatch(options);
   }
 
@@ -243,7 +239,7 @@ export class Worker {
       const next = outcome.kind === "diverged" ? await this.#repair() : await this.#collect(outcome.aside);
       if (next === "again") continue;
       if (next !== "done") return next;
-      if (await this.#guard(() => this.#settleIncidents())) return { kind: "drained", aside: 0 };
+      if (await this.#guard(() => this.#tellWhatIsOver())) return { kind: "drained", aside: 0 };
       const failure = { kind: "local", error: "the end of an incident could not be told" } as const;
       return { kind: "failed", failure, progressed: true };
     }
@@ -251,10 +247,10 @@ export class Worker {
 
   /** One repair. It is counted before it begins; one that is cut short is begun anew without being counted again. */
   async #repair(): Promise<"again" | Unfinished> {
-    const { peer, store, transport, limit, incidents } = this.#options;
+    const { peer, store, transport, limit } = this.#options;
     this.#become("diverged");
     try {
-      await incidents.open("replication_diverged", "Backup differs from this site", {});
+      await this.#reports.diverged();
       if (!this.#proof.isRepairOpen) await store.beginRepair(peer);
     } catch (error) {
       return { kind: "failed", failure: localFailure(error), progressed: false };
@@ -273,15 +269,13 @@ export class Worker {
       onContact: () => this.#meet(0),
     });
     const outcome = await repair.run();
-    this.#repaired = addCounts(this.#repaired, outcome.counts);
+    this.#reports.repaired(outcome.counts);
     // Whatever was moved: what was proved before says nothing of it.
     this.#proof.answeredAt = null;
     this.#proof.isOwed = true;
     if (outcome.kind === "fenced") return outcome;
     if (outcome.kind === "failed") return this.#unfinished(outcome.failure);
     this.#proof.isRepairOpen = false;
-    const { hopeless } = outcome.counts;
-    if (hopeless > 0) await this.#guard(() => incidents.damaged(hopeless));
     if (!this.#isEnded) this.#become("repaired");
     return "again";
   }
@@ -289,7 +283,7 @@ export class Worker {
   /** Takes what the backup has put aside; what follows from it is shipped to all. */
   async #collect(waiting: number): Promise<"again" | "done" | Unfinished> {
     if (waiting === 0) return "done";
-    const { peer, store, transport, incidents, onWritten } = this.#options;
+    const { peer, store, transport, onWritten } = this.#options;
     const outcome = await collectAside({
       peer,
       store,
@@ -301,7 +295,7 @@ export class Worker {
     if (outcome.kind === "failed") return this.#unfinished(outcome.failure);
     if (!outcome.written) return "done";
     onWritten();
-    await this.#guard(() => incidents.stranded(store));
+    await this.#guard(() => this.#reports.stranded());
     return "again";
   }
 
@@ -354,22 +348,11 @@ export class Worker {
 
   async #acknowledged(ack: Acknowledgement): Promise<void> {
     this.#waiters.acknowledged(ack);
-    if (ack.verified !== null) this.#differs = !ack.verified;
     if (ack.verified) {
       this.#verified = { position: ack.through.position, at: this.#options.clock.now() };
       this.#proof.isRepairOpen = false;
     }
-    const [first] = ack.rejected;
-    if (first) await this.#guard(() => this.#tellQuarantine({ code: first.code }));
-  }
-
-  async #tellQuarantine(details: AlertDetails): Promise<void> {
-    const { store, incidents } = this.#options;
-    this.#untold = details;
-    const { quarantined: count } = await store.backlog(this.peer);
-    const message = "Backup refuses a row; all others go on";
-    if (count > 0) await incidents.open("replication_quarantined", message, { count, ...details });
-    this.#untold = null;
+    await this.#guard(() => this.#reports.acknowledged(ack));
   }
 
   #drained(): void {
@@ -381,28 +364,11 @@ export class Worker {
     this.#become("drained");
   }
 
-  /** Tells what is over, and what could not be told of quarantine before. */
-  async #settleIncidents(): Promise<true> {
-    const { incidents } = this.#options;
+  async #tellWhatIsOver(): Promise<true> {
+    // A lag that is being told just now must be told before its end is.
     await this.#lagWatch.end();
-    if (this.#untold) await this.#tellQuarantine(this.#untold);
-    // What two repairs could not make equal stays open, even where its alert went with a disk that was put back.
-    if (this.#differs) await incidents.open("replication_diverged", "Backup differs from this site", {});
-    await incidents.end((incident) => this.#endOf(incident));
-    if (!this.#differs) this.#repaired = nothingRepaired;
+    await this.#reports.drained();
     return true;
-  }
-
-  /** What is to be told with an incident's end after a drain; null where it goes on. */
-  async #endOf(incident: BackupIncident): Promise<AlertDetails | null> {
-    const { store } = this.#options;
-    if (incident === "replication_quarantined") {
-      return (await store.backlog(this.peer)).quarantined === 0 ? {} : null;
-    }
-    if (incident !== "replication_diverged") return {};
-    const peer = (await store.peers()).find(({ site }) => site === this.peer);
-    const { repaired, removed, healed } = this.#repaired;
-    return peer?.diverged ? null : { repaired, removed, healed };
   }
 
   #fenced(): void {
@@ -417,7 +383,8 @@ export class Worker {
     this.#lastError = failure.error;
     if (failure.kind === "local") this.#meetFault(failure.error);
     const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
-    await this.#guard(() => this.#tell(failure, dirty ?? 0));
+    const isTold = isExhausted(this.#options.backoff, this.#failures);
+    await this.#guard(() => this.#reports.failed(failure, dirty ?? 0, isTold));
     if (this.#isEnded) return false;
     if (dirty === 0 && !this.#owesContact && !this.#signal.isRaised) {
       void this.#lagWatch.end();
@@ -425,9 +392,7 @@ export class Worker {
       this.#become("gave_up");
       return false;
     }
-    this.#become(
-      isExhausted(this.#options.backoff, this.#failures) ? "attempts_exhausted" : "attempt_failed",
-    );
+    this.#become(isTold ? "attempts_exhausted" : "attempt_failed");
     this.#lagWatch.begin(() => this.#lastError);
     return true;
   }
@@ -436,22 +401,6 @@ export class Worker {
   #meetFault(error: string): void {
     this.#options.onFault(error);
     this.#hellos += 1;
-  }
-
-  async #tell(failure: Failure, count: number): Promise<void> {
-    const { incidents, backoff } = this.#options;
-    const details: AlertDetails = { count, last_error: failure.error };
-    if (failure.kind === "unauthorized") {
-      await incidents.open(
-        "replication_unauthorized",
-        "Backup does not take this site's credential",
-        details,
-      );
-    } else if (failure.kind === "refused") {
-      await incidents.open("replication_refused", "Backup refuses pushes of this site", details);
-    } else if (isExhausted(backoff, this.#failures)) {
-      await incidents.open("replication_failed", "Backup unreachable after retries", details);
-    }
   }
 
   /**

@@ -6,7 +6,7 @@ import { fingerprintOf, peerConnector, PeerTlsFault } from "../crypto/peer-tls.t
 import type { ListenTls, PeerConfig } from "../ops/config/config.ts";
 import { certificatesIn, readCertificateFile } from "../ops/config/tls-files.ts";
 
-export const dayMs = 86_400_000;
+const dayMs = 86_400_000;
 /** An operator who is told so long before has time to renew; authorities that renew by themselves do it 30 days before. */
 export const expirySoonMs = 21 * dayMs;
 

@@ -25,7 +25,8 @@ export type HttpExchange = Exchange & { close(): Promise<void> };
 
 /** Below this, compressing costs more than it saves: a single entry stays as it is. */
 const compressedBytesMin = 16 * 1024;
-const answerBytesMax = 1024 * 1024;
+/** A repair's answer may carry a row of the largest body, in base64; no answer carries much more. */
+const answerBytesMax = 4 * 1024 * 1024;
 /** A connection that does not come about is given up after this, or every later attempt would wait for it. */
 const connectMsMax = 10_000;
 const noDemands: PeerTls = { ca: null, fingerprint: null, cert: null, key: null };

@@ -8,11 +8,10 @@ import type { RepairGuard, RepairStore, SiteStore } from "../../core/store.ts";
 import { decodeRepair, encodeRepairReply } from "../../protocol/repair-frames.ts";
 import { identityOf } from "../identity.ts";
 import { admit, readFrame, refusalReply } from "./admission.ts";
+import { answerBytesMax } from "./answer-rows.ts";
 
 /** Rows that one answer lists without their bodies. */
 const listedRowsMax = 2_000;
-/** What the bodies of one answer may weigh together; one row always goes. */
-const fetchedBytesMax = 1024 * 1024;
 
 /**
  * Answers one step of a repair that the primary drives. Every step is refused unless this site stands exactly where the
@@ -95,7 +94,7 @@ async function fetch(store: RepairStore, keys: readonly RowKey[]): Promise<reado
     const [row] = await store.rowsOf([key]);
     if (!row) continue;
     bytes += row.body?.length ?? 0;
-    if (fetched.length > 0 && bytes > fetchedBytesMax) break;
+    if (fetched.length > 0 && bytes > answerBytesMax) break;
     fetched.push(row);
   }
   return fetched;

@@ -7,9 +7,11 @@ import { efficiency } from "./efficiency.ts";
 import { fill } from "./fill.ts";
 import { latency } from "./latency.ts";
 import { overhead } from "./overhead.ts";
+import { promotion } from "./promotion.ts";
 import { scale } from "./scale.ts";
 import { makeDataFolder, printMachine } from "./support/machine.ts";
 import type { Plan } from "./support/plan.ts";
+import { verify } from "./verify.ts";
 
 /** The benchmarks: real processes, real files, real HTTP. Prints tables; never fails for a figure. */
 
@@ -32,6 +34,8 @@ const parts: Readonly<Record<string, Part>> = {
     run: efficiency,
   },
   asleep: { what: "context switches and bytes of a sleeping pair in 60 s", run: asleep },
+  promotion: { what: "planned promotions under load: how long no site takes a write", run: promotion },
+  verify: { what: "dormouse verify of 10,000 and of 100,000 entries", run: verify },
   scale: { what: "10 dirty rows among 1,000 and among 1,000,000 stored; start-up at both sizes", run: scale },
 };
 

@@ -6,6 +6,8 @@ import type { CommercialConfig, CommunityConfig } from "../ops/config/config.ts"
 import type { Logger } from "../ops/logging.ts";
 import type { OpenWay, PeerLinks } from "./peers/peer-links.ts";
 import { readSiteConfig } from "./site-config.ts";
+import { examineBeside } from "../store/sqlite/examine-beside.ts";
+import { databasePath } from "./data-folder.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
 /** The bytes of rows in one push, before base64: the design, section 4, step 5. */
@@ -66,6 +68,7 @@ export async function openCommercial(
     backoff,
     lagAfterMs: config.alerts.lagAfterMs,
     alerts,
+    checkDatabase: () => examineBeside(databasePath(config.dataFolder)),
     onFault: (error) => log.error({ err: error }, "replication met a fault of this site"),
   });
   const reload = (): Promise<string> => takePeers(config, links, edition);

@@ -13,18 +13,24 @@ export type ReplicationStatus = {
   /** The epoch's number. */
   readonly epoch: number;
   readonly head: string;
-  readonly digest: string | null;
+  /** Of all rows, at the head, in hex: equal digests, equal sites. */
+  readonly digest: string;
   /** Rows that some backup has not acknowledged, quarantined ones apart. */
   readonly dirty: number;
   /** Age of the oldest of them; 0 when there is none. */
   readonly lag_ms: number;
   readonly fenced: Fence | null;
+  /** A primary's open promise to hand over: to whom, and from which position on. */
+  readonly grant: { readonly to: SiteName; readonly from: string } | null;
   /** On a primary. */
   readonly peers?: readonly PeerStatus[];
   /** On a backup: up to where everything is durably here. */
   readonly applied?: string;
   readonly primary?: { readonly site: SiteName; readonly url: string; readonly last_push_at: string } | null;
+  /** The last push whose digest was equal. */
   readonly verified?: Verified | null;
+  /** False from a rejoin until a digest was equal: rows may be missing. */
+  readonly complete?: boolean;
 };
 
 export type Verified = { readonly position: string; readonly at: string };
@@ -43,7 +49,10 @@ export type PeerStatus = {
   readonly last_error: string | null;
   readonly attempt: number;
   readonly next_attempt_at: string | null;
+  /** When both sites were last proved equal, and at which position. */
   readonly verified: Verified | null;
+  /** Whether the last digest that was compared differed. */
+  readonly diverged: boolean;
   readonly counters: {
     readonly signals: number;
     readonly wakeups: number;

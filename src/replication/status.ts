@@ -1,8 +1,12 @@
 import type { SiteName } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import { formatPosition } from "../core/position.ts";
-import type { Backlog, Peer, PrimaryStore, Site, SiteStore } from "../core/store.ts";
-import type { PeerStatus, ReplicationStatus } from "../protocol/replication-status.ts";
+import type { Backlog, Peer, PrimaryStore, Site, SiteStore, Verified } from "../core/store.ts";
+import type {
+  PeerStatus,
+  ReplicationStatus,
+  Verified as StatusProof,
+} from "../protocol/replication-status.ts";
 import type { WorkerStatus } from "./primary/worker.ts";
 
 export type StatusPorts = {
@@ -16,7 +20,7 @@ export type StatusPorts = {
 /** What an operator reads of a site's replication. Costs what is dirty. */
 export async function describeReplication(ports: StatusPorts): Promise<ReplicationStatus> {
   const { store, clock } = ports;
-  const site = await store.site();
+  const [site, { head, digest }] = await Promise.all([store.site(), store.digest()]);
   const nowMs = clock.now();
   const all = site.role === "primary" ? await store.backlogOfAll() : nothingDirty;
   const base = {
@@ -25,13 +29,14 @@ export async function describeReplication(ports: StatusPorts): Promise<Replicati
     role: site.role,
     edition: "commercial",
     epoch: site.epoch.number,
-    head: formatPosition(site.head.position),
-    digest: null,
+    head: formatPosition(head.position),
+    digest: Buffer.from(digest).toString("hex"),
     dirty: all.dirty,
     lag_ms: lagMs(all, nowMs),
     fenced: site.fenced,
+    grant: site.grant && { to: site.grant.to, from: formatPosition(site.grant.head.position) },
   } as const;
-  if (site.role === "backup") return { ...base, ...describeBackup(site) };
+  if (site.role === "backup") return { ...base, ...describeBackup({ ...site, head }) };
   const stored = await store.peers();
   const peers = ports.peers.map((peer) => describePeer(ports, peer, stored, nowMs));
   return { ...base, peers: await Promise.all(peers) };
@@ -40,8 +45,9 @@ export async function describeReplication(ports: StatusPorts): Promise<Replicati
 /** A backup owes nobody anything: whatever its rows' positions, it has acknowledged them itself. */
 const nothingDirty: Backlog = { dirty: 0, oldestDirtySince: null, quarantined: 0 };
 
-function describeBackup(site: Site): Pick<ReplicationStatus, "applied" | "primary" | "verified"> {
-  const { primary, head } = site;
+type BackupStatus = Pick<ReplicationStatus, "applied" | "primary" | "verified" | "complete">;
+
+function describeBackup({ primary, head, verified, isComplete }: Site): BackupStatus {
   return {
     applied: formatPosition(head.position),
     primary: primary && {
@@ -49,7 +55,8 @@ function describeBackup(site: Site): Pick<ReplicationStatus, "applied" | "primar
       url: primary.url,
       last_push_at: formatTime(primary.lastPushAt),
     },
-    verified: null,
+    verified: describeProof(verified),
+    complete: isComplete,
   };
 }
 
@@ -75,9 +82,14 @@ async function describePeer(
     last_error: worker?.lastError ?? null,
     attempt: worker?.attempt ?? 0,
     next_attempt_at: formatOptional(worker?.nextAttemptAt),
-    verified: null,
+    verified: describeProof(peer?.verified ?? null),
+    diverged: peer?.diverged ?? false,
     counters: worker?.counters ?? { signals: 0, wakeups: 0, pushes: 0, rows: 0, bytes: 0, failures: 0 },
   };
+}
+
+function describeProof(verified: Verified | null): StatusProof | null {
+  return verified && { position: formatPosition(verified.position), at: formatTime(verified.at) };
 }
 
 /** Never guessed, never negative: a wall clock that was put back shows 0 rather than a time to come. */

@@ -126,7 +126,7 @@ export class RoleKeeper {
   #greet(): void {
     const peers = this.#options.peers();
     for (const [site, { link, abort }] of this.#greeted) {
-      if (peers.includes(link)) continue;
+      if (peers.some(({ transport }) => transport === link.transport)) continue;
       abort.abort();
       this.#greeted.delete(site);
     }

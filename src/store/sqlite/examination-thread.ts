@@ -1,0 +1,16 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { Refusal } from "../../core/errors.ts";
+import { examineDatabase } from "./examination.ts";
+
+/** What it found, as text; null where the database is whole. */
+function examine(path: string): string | null {
+  try {
+    const { damage } = examineDatabase(path);
+    return damage.length === 0 ? null : damage.join("; ");
+  } catch (error) {
+    if (error instanceof Refusal) return error.message;
+    throw error;
+  }
+}
+
+parentPort?.postMessage(examine(String(workerData)));

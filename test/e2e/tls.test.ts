@@ -1,9 +1,9 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import { type AddressInfo, connect as connectPlain } from "node:net";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   fingerprintOf,
   type Identity,
@@ -15,6 +15,9 @@ import { freePort, initCommunitySite, type SiteProcess, Sites } from "../support
 import { backupWhere, initTlsPair, trust, writeIdentity, writeVault } from "../support/tls-pair.ts";
 
 /** Two real sites that speak TLS, and what each refuses. */
+
+// Several processes start in each test, and the machine may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
 
 const authority = await makeAuthority("the pair's authority");
 const calgary = await makeIdentity("calgary", { ca: authority });
@@ -160,7 +163,7 @@ function ask({ socket }: { readonly socket: TLSSocket }): Promise<string> {
 }
 
 async function logs(site: SiteProcess, text: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   while (!site.output.includes(text)) {
     if (performance.now() > deadline) throw new Error(`"${text}" was not logged:\n${site.output}`);
     // Its log is all that the process tells of a signal.
@@ -210,6 +213,37 @@ describe("SIGHUP", () => {
       const after = await open(port);
       expect(after.fingerprint).toBe(fingerprintOf(lonelyCalgary));
       after.socket.destroy();
+    });
+  });
+
+  it("on one site after the other carries a pair over the renewal of a pinned certificate", async () => {
+    await inSites(async (sites) => {
+      const old = fingerprintOf(lonelyZurich);
+      const pair = await initTlsPair(
+        sites,
+        {
+          calgary: { identity: calgary, demands: { fingerprint: old } },
+          zurich: { identity: lonelyZurich, demands: { ca: "ca.crt" } },
+        },
+        fast,
+      );
+      await pair.zurich.start();
+      await writeIdentity(sites, "zurich", zurich);
+      process.kill(pair.zurich.pid, "SIGHUP");
+      await logs(pair.zurich, "reloaded the TLS certificate");
+      // Not before: over a connection that is open already, all would go on.
+      await pair.calgary.start();
+      await writeVault(pair.calgary);
+      const refused = await backupWhere(
+        pair.calgary,
+        ({ last_error: error }) => error?.includes("pinned") === true,
+      );
+      expect(refused.last_error).toBe("the peer's certificate is not the pinned one");
+
+      const config = await readFile(pair.calgary.configPath, "utf8");
+      await writeFile(pair.calgary.configPath, config.replace(old, fingerprintOf(zurich)));
+      process.kill(pair.calgary.pid, "SIGHUP");
+      expect(await backupWhere(pair.calgary, asleep)).toMatchObject({ last_error: null });
     });
   });
 

@@ -78,7 +78,7 @@ export async function backupWhere(
   primary: SiteProcess,
   isThere: (peer: Status["peers"][number], head: string) => boolean,
 ): Promise<Status["peers"][number]> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 40_000;
   while (performance.now() < deadline) {
     const { head, peers } = (await call(primary, { path: "/api/replication" })).body as Status;
     const [peer] = peers;

@@ -60,10 +60,11 @@ test("a backup takes note of a higher epoch in the answer to its hello, and of n
   world.crash(zurich);
   const hellos = () => world.network.sent.filter(({ path }) => path === helloPath).length;
   const before = hellos();
+  const told = { timeline: [], verified_at: null };
   let site = oslo;
   world.network.intercept = (path) =>
     path === helloPath
-      ? { status: 200, body: { site, realm, role: "primary", epoch: higher, applied: "7:1", chain } }
+      ? { status: 200, body: { site, realm, role: "primary", epoch: higher, applied: "7:1", chain, ...told } }
       : undefined;
   await world.start(zurich);
   await world.scheduler.run(10 * secondMs);

@@ -12,6 +12,7 @@ import {
   minuteMs,
   pair,
   type Scene,
+  secondMs,
   strandedAt,
   writeAt,
   writeEntries,
@@ -92,7 +93,7 @@ async function leaveRowOut(): Promise<Scene & { readonly key: RowKey; readonly i
   if (!key) throw new Error("no entry");
   const image = world.image(calgary);
   void world.write(key);
-  await world.scheduler.run(0);
+  await world.scheduler.run(1.5 * secondMs);
   world.network.heal(calgary, zurich);
   cutAfter(world, 1);
   await world.scheduler.run(10 * minuteMs);
@@ -119,7 +120,7 @@ test("a vault that was carried from above a watermark, in a history that is undo
   const image = world.image(calgary);
   await writeEntries(scene, 1);
   void world.write(vault);
-  await world.scheduler.run(0);
+  await world.scheduler.run(1.5 * secondMs);
   world.network.heal(calgary, zurich);
   cutAfter(world, 1);
   await world.scheduler.run(10 * minuteMs);
@@ -199,6 +200,7 @@ test("a row that fails its own hash is never shipped, not even to a backup that 
   const [key] = await writeEntries(scene, 3);
   if (!key) throw new Error("no entry");
   await world.turnBit(calgary, key, "body");
+  await world.scheduler.run(2 * secondMs);
   world.network.heal(calgary, zurich);
   await world.scheduler.run(24 * hourMs);
   expect((await world.rows(zurich)).has(formatKey(key))).toBe(false);

@@ -16,6 +16,7 @@ beforeAll(async () => {
   tokenFile = join(folder, "token");
   await writeFile(tokenFile, `${token}\n`, { mode: 0o600 });
   await writeFile(join(folder, "entry.json"), "{");
+  await writeFile(join(folder, "site.yaml"), "{ edition: commercial, site: calgary, data: ./calgary }");
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -52,6 +53,20 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
     ],
     ["no configuration: serve", () => ["serve"], /no configuration file is named/],
     ["no configuration: doctor", () => ["doctor"], /no configuration file is named/],
+    ["no configuration: promote", () => ["promote"], /no configuration file is named/],
+    ["no configuration: snapshot", () => ["snapshot", "create", "x"], /no configuration file is named/],
+    ["no file for a snapshot", () => ["snapshot", "create"], /missing required argument 'file'/],
+    ["a stranded row without an id", () => ["stranded", "show"], /missing required argument 'id'/],
+    [
+      "a stranded row and all of them",
+      () => ["stranded", "discard", "x", "--all", "--config", "x"],
+      /one row is to be named, or all of them — give an id, or --all/,
+    ],
+    [
+      "a grant given back and more",
+      () => ["promote", "--decline", "--force", "--config", join(folder, "site.yaml")],
+      /--decline stands alone/,
+    ],
     ["no site", () => ["status"], /no site is named — give --url or set DORMOUSE_URL/],
     ["an address that is none", () => ["status", "--url", "calgary"], /--url is not the address of a site/],
     [
@@ -161,7 +176,7 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
   });
 
   it("a group of commands called without one shows its help", async () => {
-    for (const args of [[], ["vault"], ["entry"]]) {
+    for (const args of [[], ["vault"], ["entry"], ["snapshot"]]) {
       const { status, stderr } = await dormouse(args);
       expect(stderr).toMatch(/^Usage: dormouse/);
       expect(status).toBe(2);
@@ -172,13 +187,17 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
 describe("help", () => {
   it("has examples for every command, and ends with status 0", async () => {
     const { stdout } = await dormouse(["--help"]);
-    const names = ["init", "serve", "doctor", "status", "alerts", "vault", "entry", "import"];
+    const groups = ["vault", "entry", "snapshot"];
+    const single = ["init", "serve", "doctor", "status", "alerts", "import", "check", "verify", "promote"];
+    const names = [...groups, ...single, "rejoin", "recover", "stranded"];
     for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     const commands = [
       "",
       "alerts list",
       "alerts test",
-      ...names.filter((name) => name !== "vault" && name !== "entry"),
+      ...names.filter((name) => !groups.includes(name)),
+      ...["list", "show", "reapply", "discard"].map((name) => `stranded ${name}`),
+      ...["create", "restore"].map((name) => `snapshot ${name}`),
       ...["create", "list", "rename", "delete"].map((name) => `vault ${name}`),
       ...["add", "get", "list", "edit", "rm", "restore"].map((name) => `entry ${name}`),
     ];

@@ -93,6 +93,16 @@ describe("what is wrong is told, the worst first", () => {
       "WARNING: calgary: zurich: cannot be reached",
     ],
     ["one that is repaired", withPeer({ state: "repairing" }), "WARNING: calgary: zurich differs"],
+    [
+      "one that differs for good",
+      withPeer({ diverged: true }),
+      "CRITICAL: calgary: zurich differs: see dormouse verify",
+    ],
+    [
+      "a site that came home",
+      { status: { ...asBackup, primary, verified: peer.verified, complete: false } },
+      "WARNING: calgary: it came home and is not proved equal since",
+    ],
     ["a worker that has stopped", withPeer({ state: "stopped" }), "CRITICAL: calgary: zurich: its worker"],
     ["a lag", withPeer({ dirty: 3, lag_ms: 180_000 }), "WARNING: calgary: zurich lacks 3 rows for 3 min"],
     ["quarantine", withPeer({ quarantined: 2 }), "WARNING: calgary: zurich refuses 2 rows"],

@@ -108,6 +108,7 @@ function judgeBackup(peer: Fields, status: Fields, frame: Frame): Part {
   else if (peer.state === "backing_off")
     findings.push(warning(`${name}: ${errorOf(peer)}, and is tried again`));
   else if (peer.state === "repairing") findings.push(warning(`${name} differs and is being repaired`));
+  else if (peer.diverged === true) findings.push(critical(`${name} differs: see dormouse verify`));
   else if (peer.state === "stopped") findings.push(critical(`${name}: its worker has stopped`));
   if (lagMs > lagMsMax)
     findings.push(warning(`${name} lacks ${cell(peer.dirty)} rows for ${seconds(lagMs)}`));
@@ -124,6 +125,9 @@ function judgeBackup(peer: Fields, status: Fields, frame: Frame): Part {
 
 function judgeSelfAsBackup(status: Fields, role: CheckFinding, frame: Frame): Part {
   if (!isFields(status.primary)) return { findings: [role, warning("no primary has pushed to it yet")] };
+  if (status.complete === false) {
+    return { findings: [role, warning("it came home and is not proved equal since: rows may be missing")] };
+  }
   const proof = judgeProof("it", status.verified, status.applied, frame);
   return { findings: [role, ...proof.findings], measures: proof.measures ?? [] };
 }

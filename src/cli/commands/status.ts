@@ -29,7 +29,7 @@ async function showStatus(options: Options): Promise<void> {
   if (!Array.isArray(status.peers) || status.peers.length === 0) return;
   printLine("");
   await printTable(
-    ["BACKUP", "STATE", "ACKED", "DIRTY", "LAG MS", "QUARANTINED", "LAST ACK", "LAST ERROR"],
+    ["BACKUP", "STATE", "ACKED", "PROVED", "DIRTY", "LAG MS", "QUARANTINED", "LAST ACK", "LAST ERROR"],
     objectsIn(status, "peers").map(peerRow),
   );
 }
@@ -69,7 +69,13 @@ function summaryOf(status: Fields): readonly (readonly [string, string])[] {
 }
 
 function peerRow(peer: Fields): readonly string[] {
-  return ["site", "state", "acked", "dirty", "lag_ms", "quarantined", "last_ack_at", "last_error"].map(
-    (name) => cell(peer[name]),
-  );
+  const cells = (...names: readonly string[]) => names.map((name) => cell(peer[name]));
+  const rest = cells("dirty", "lag_ms", "quarantined", "last_ack_at", "last_error");
+  return [...cells("site", "state", "acked"), proofOf(peer), ...rest];
+}
+
+/** Where both sites were last found equal. */
+function proofOf({ verified, diverged }: Fields): string {
+  if (diverged === true) return "differs";
+  return isFields(verified) ? cell(verified.position) : "-";
 }

@@ -8,6 +8,7 @@ import type { SiteStore } from "../../core/store.ts";
 import { exchangeKeyOf, newExchangeKey } from "../../crypto/key-agreement.ts";
 import { type InviteCode, parseInviteCode } from "../../crypto/invite-code.ts";
 import { isSameProof, type PairingParty, pairingOutcome, type PairingOutcome } from "../../crypto/pairing.ts";
+import { PeerTlsFault } from "../../crypto/peer-tls.ts";
 import { formatToken } from "../../crypto/token.ts";
 import type { CommercialConfig } from "../../ops/config/config.ts";
 import { writeSecretFile } from "../../ops/config/replace-file.ts";
@@ -95,7 +96,7 @@ async function begin(
   exchange: PeerExchange,
   { url, fingerprint }: InviteCode,
 ): Promise<PairingParty> {
-  const body = await ask(parts, exchange, { protocol: pairingProtocol, step: "begin" });
+  const body = await ask(parts, exchange, { protocol: pairingProtocol, step: "begin" }, 1);
   const begun = pairingBegun.safeParse(body);
   if (!begun.success) throw new Refusal("unreachable", `what answers at ${url} is no Dormouse that invites`);
   const { site, nonce, key } = begun.data;
@@ -118,7 +119,7 @@ async function untilJoined(
   const party = { site, url, fingerprint, nonce: hex(joiner.nonce), key: hex(joiner.key) };
   const request = { protocol: pairingProtocol, step: "prove", ...party, proof: hex(proofs.joiner) };
   for (let isTold = false; ; isTold = true) {
-    const answer = pairingAnswer.safeParse(await ask(parts, exchange, request));
+    const answer = pairingAnswer.safeParse(await ask(parts, exchange, request, attemptsMax));
     if (!answer.success) throw changed();
     if (answer.data.state === "joined") {
       if (!isSameProof(proofs.primary, answer.data.proof)) throw changed();
@@ -131,19 +132,29 @@ async function untilJoined(
 }
 
 /** One answer that is whole, asked for again while there is none. @throws Refusal the primary's, or `unreachable` */
-async function ask(parts: JoinParts, exchange: PeerExchange, request: object): Promise<unknown> {
+async function ask(
+  parts: JoinParts,
+  exchange: PeerExchange,
+  request: object,
+  attempts: number,
+): Promise<unknown> {
   const { clock, signal } = parts;
   for (let attempt = 1; ; attempt += 1) {
     const reply = await exchange.post(pairingPath, JSON.stringify(request), signal).then(
       (answer) => answer.reply,
-      (error: unknown) => new Refusal("unreachable", `the primary did not answer: ${reasonOf(error)}`),
+      (error: unknown) => {
+        const refusal = new Refusal("unreachable", `the primary did not answer: ${reasonOf(error)}`);
+        // Somebody else's certificate does not change by asking again.
+        if (error instanceof PeerTlsFault) throw refusal;
+        return refusal;
+      },
     );
     signal.throwIfAborted();
     if (!(reply instanceof Refusal)) {
       if (reply.status < 300) return reply.body;
       throw refusalIn(reply.status, reply.body);
     }
-    if (attempt >= attemptsMax) throw reply;
+    if (attempt >= attempts) throw reply;
     await clock.sleep(askAgainMs, signal);
   }
 }

@@ -47,6 +47,7 @@ export function pairing(parts: PairingParts): {
     },
     admit: async (peer) => {
       await savePeer(configPath, peer);
+      links.expectJoining(peer.site);
       await reload();
     },
   });

@@ -49,6 +49,7 @@ export class PeerLinks implements AsyncDisposable {
   readonly #site: SiteName;
   readonly #open: OpenWay;
   #links: readonly Link[] = [];
+  readonly #joining = new Set<SiteName>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(site: SiteName, open: OpenWay, peers: readonly PeerConfig[]) {
@@ -71,7 +72,17 @@ export class PeerLinks implements AsyncDisposable {
     const found = this.#links.filter(
       ({ digests }) => digests.filter((expected) => timingSafeEqual(expected, digest)).length > 0,
     );
-    return found[0]?.site;
+    const site = found[0]?.site;
+    if (site !== undefined) this.#joining.delete(site);
+    return site;
+  }
+
+  /**
+   * This site has a secret with another that may not have written it down yet. Until it is heard of, its not taking the secret
+   * is no more than a failed attempt: the operator who is pairing the two need not be told.
+   */
+  expectJoining(site: SiteName): void {
+    this.#joining.add(site);
   }
 
   exchangeWith(site: SiteName): PeerExchange | undefined {
@@ -135,9 +146,23 @@ export class PeerLinks implements AsyncDisposable {
     const credential = (): readonly string[] =>
       link.tokens.map((token) => peerCredential(token, this.#site, site));
     const way = this.#open({ url, tls, credential });
-    const link: Link = { site, url, transport: way.transport, way, config, tokens: [], digests: [] };
+    const transport = this.#patient(site, way.transport);
+    const link: Link = { site, url, transport, way, config, tokens: [], digests: [] };
     this.#keep(link, tokensIn(config));
     return link;
+  }
+
+  #patient(site: SiteName, transport: Transport): Transport {
+    return {
+      ...transport,
+      push: async (push, signal) => {
+        const sent = await transport.push(push, signal);
+        if (sent.answer.kind === "failed" || !this.#joining.has(site)) return sent;
+        if (sent.answer.kind !== "unauthorized") this.#joining.delete(site);
+        else return { ...sent, answer: { kind: "failed", error: "it has not finished joining" } };
+        return sent;
+      },
+    };
   }
 
   #keep(link: Link, tokens: readonly Token[]): void {

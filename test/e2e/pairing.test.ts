@@ -1,0 +1,309 @@
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { formatInviteCode, parseInviteCode } from "../../src/crypto/invite-code.ts";
+import { fingerprintOf, makeIdentity } from "../support/certificates.ts";
+import { type Meddling, Middleman } from "../support/middleman.ts";
+import { initLoneSite, Inviting, startJoin } from "../support/pairing.ts";
+import {
+  call,
+  type CommandResult,
+  dormouse,
+  freePort,
+  type SiteProcess,
+  Sites,
+} from "../support/processes.ts";
+import { backupWhere, trust, writeIdentity, writeVault } from "../support/tls-pair.ts";
+
+/** Two real sites become a pair by the commands that an operator types, or do not. */
+
+let sites: Sites;
+beforeEach(async () => {
+  sites = await Sites.inTemporaryFolder();
+});
+afterEach(() => sites[Symbol.asyncDispose]());
+
+const asleep = (peer: { state: string; acked: string | null }, head: string) =>
+  peer.state === "asleep" && peer.acked === head;
+
+function joinWith(backup: SiteProcess, code: string): Promise<CommandResult> {
+  // The code comes from standard input: an argument could be read by other users of the machine.
+  return dormouse(["peer", "join", "--config", backup.configPath, "--json"], { stdin: `${code}\n` });
+}
+
+function refused(result: CommandResult, status: number, text: RegExp): void {
+  expect(result.stderr).toMatch(text);
+  expect(result.stdout).toBe("");
+  expect(result.status).toBe(status);
+}
+
+/** Every secret that lies in a token file of the folder. */
+async function secretsIn(folder: string): Promise<readonly string[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".token"));
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8")));
+  return texts.flatMap((text) => text.trim().split("\n"));
+}
+
+/** Whether any part of a secret that matters stands in a text. */
+function expectNoSecretIn(text: string, secrets: readonly string[]): void {
+  for (const secret of secrets) expect(text.includes(secret.slice(40, 75))).toBe(false);
+}
+
+async function configOf(site: SiteProcess): Promise<string> {
+  return await readFile(site.configPath, "utf8");
+}
+
+async function writeEntry(primary: SiteProcess): Promise<{ readonly path: string; readonly token: string }> {
+  const made = await call(primary, { method: "POST", path: "/api/vaults", body: { name: "Workshop" } });
+  const { vault_id: vaultId, token } = made.body as { vault_id: string; token: string };
+  const body = { type: "note", title: "Where the spare key is" };
+  const entry = await call(primary, { method: "POST", path: `/api/vaults/${vaultId}/entries`, token, body });
+  const { entry_id: entryId } = entry.body as { entry_id: string };
+  return { path: `/api/vaults/${vaultId}/entries/${entryId}`, token };
+}
+
+describe("from two empty folders", () => {
+  it("an invitation and a join lead to an entry that is readable on the backup, and no secret is anywhere but in its file", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await using inviting = await Inviting.begin(calgary);
+    const joined = await joinWith(zurich, inviting.code);
+    expect(joined.status).toBe(0);
+    expect(JSON.parse(joined.stdout)).toEqual({
+      site: "calgary",
+      url: calgary.url,
+      token_file: join(sites.folder, "calgary.token"),
+      running: false,
+    });
+    const invited = await inviting.result();
+    expect(invited).toMatchObject({
+      status: 0,
+      joined: { site: "zurich", url: zurich.url, address: "127.0.0.1" },
+    });
+    await zurich.start();
+    const { path, token } = await writeEntry(calgary);
+    await backupWhere(calgary, asleep);
+    expect((await call(zurich, { path, token })).body).toMatchObject({ title: "Where the spare key is" });
+
+    const secrets = await secretsIn(sites.folder);
+    expect(secrets).toHaveLength(2);
+    expect(secrets[0]).toBe(secrets[1]);
+    for (const name of ["zurich.token", "calgary.token"]) {
+      expect((await stat(join(sites.folder, name))).mode & 0o777).toBe(0o600);
+    }
+    const written = [calgary.output, zurich.output, joined.stderr, joined.stdout, invited.stderr];
+    const texts = [...written, await configOf(calgary), await configOf(zurich)];
+    for (const text of texts) expectNoSecretIn(text, [...secrets, inviting.code.padEnd(80)]);
+    expect(await readdir(zurich.dataPath)).not.toContain("join.partial");
+  });
+
+  it("a backup that runs joins too, and is filled at once", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await zurich.start();
+    const { path, token } = await writeEntry(calgary);
+    await using inviting = await Inviting.begin(calgary);
+    expect(JSON.parse((await joinWith(zurich, inviting.code)).stdout)).toMatchObject({ running: true });
+    await backupWhere(calgary, asleep);
+    expect((await call(zurich, { path, token })).status).toBe(200);
+  });
+
+  it("over TLS, each pins the certificate that it was told of, and no authority is needed", async () => {
+    const [port, zurichPort] = [await freePort(), await freePort()];
+    const identities = { calgary: await makeIdentity("calgary"), zurich: await makeIdentity("zurich") };
+    for (const [name, identity] of Object.entries(identities)) await writeIdentity(sites, name, identity);
+    trust(identities.calgary, identities.zurich);
+    const tls = (name: string, at: number) => ({
+      edition: "commercial",
+      site: name,
+      replication: { peers: [] },
+      listen: { host: "127.0.0.1", port: at, tls: { cert: `${name}.crt`, key: `${name}.key` } },
+    });
+    const options = { scheme: "https" } as const;
+    const calgary = await sites.init(tls("calgary", port), { ...options, port, role: "primary" });
+    const zurich = await sites.init(tls("zurich", zurichPort), {
+      ...options,
+      port: zurichPort,
+      role: "backup",
+    });
+    await calgary.start();
+    await zurich.start();
+    await using inviting = await Inviting.begin(calgary);
+    const code = parseInviteCode(inviting.code);
+    expect(code.fingerprint).toBe(fingerprintOf(identities.calgary));
+
+    const before = await configOf(zurich);
+    const wrong = formatInviteCode({ ...code, fingerprint: fingerprintOf(identities.zurich) });
+    const result = await joinWith(zurich, wrong);
+    refused(result, 4, /the peer's certificate is not the pinned one/);
+    expect(await configOf(zurich)).toBe(before);
+
+    expect((await joinWith(zurich, inviting.code)).status).toBe(0);
+    expect(await configOf(zurich)).toContain(fingerprintOf(identities.calgary));
+    expect(await configOf(calgary)).toContain(fingerprintOf(identities.zurich));
+    await writeVault(calgary);
+    await backupWhere(calgary, asleep);
+  });
+});
+
+describe("a site that may not join", () => {
+  it("is one that holds data: a primary, and a backup that was filled", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    const oslo = await initLoneSite(sites, "oslo", "primary");
+    await calgary.start();
+    await zurich.start();
+    await using first = await Inviting.begin(calgary);
+    await joinWith(zurich, first.code);
+    await backupWhere(calgary, asleep);
+    await using second = await Inviting.begin(calgary);
+    refused(await joinWith(zurich, second.code), 7, /this backup holds another primary's data already/);
+    refused(await joinWith(oslo, second.code), 7, /this site is a primary/);
+    await zurich.stop();
+    refused(await joinWith(zurich, second.code), 7, /this backup holds another primary's data already/);
+    expect(await secretsIn(sites.folder)).toHaveLength(2);
+  });
+
+  it("is one that was not made, which is told what to run first; and a code is never taken for another", async () => {
+    const configPath = join(sites.folder, "zurich.yaml");
+    const config = "edition: commercial\nsite: zurich\ndata: ./none\nreplication: { peers: [] }\n";
+    await writeFile(configPath, config);
+    const code = formatInviteCode({
+      url: "http://127.0.0.1:1",
+      secret: new Uint8Array(16),
+      fingerprint: null,
+    });
+    const join2 = (text: string) => dormouse(["peer", "join", "--config", configPath], { stdin: text });
+    refused(await join2(code), 3, /run dormouse init --config .* --role backup first/);
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    refused(await joinWith(zurich, code.slice(0, -1)), 2, /checksum does not fit/);
+    refused(await joinWith(zurich, "hello"), 2, /begins with dmi_/);
+  });
+
+  it("is one that has no invitation, or whose operator is at a backup", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await zurich.start();
+    const code = formatInviteCode({ url: calgary.url, secret: new Uint8Array(16), fingerprint: null });
+    refused(await joinWith(zurich, code), 6, /No invitation is open here/);
+    const invite = ["peer", "invite", "--yes", "--config", zurich.configPath];
+    refused(await dormouse(invite), 8, /only a primary invites/);
+    refused(await dormouse(["peer", "invite", "--config", calgary.configPath]), 2, /nobody can be asked/);
+  });
+});
+
+describe("an invitation", () => {
+  it("ends after five wrong codes, which the operator sees, and the right one comes too late", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await zurich.start();
+    await using inviting = await Inviting.begin(calgary);
+    const code = parseInviteCode(inviting.code);
+    const wrong = formatInviteCode({ ...code, secret: new Uint8Array(16) });
+    for (let times = 0; times < 5; times += 1) {
+      refused(await joinWith(zurich, wrong), 5, /The code is not the one of the open invitation/);
+    }
+    const { status, stderr } = await inviting.result();
+    expect(status).toBe(5);
+    expect(stderr).toMatch(/A proof was wrong \(5 of 5\)[^]*five proofs were wrong/);
+    refused(await joinWith(zurich, inviting.code), 6, /No invitation is open here/);
+    expect(await configOf(calgary)).toContain('"peers": []');
+    expect(await secretsIn(sites.folder)).toEqual([]);
+  });
+});
+
+describe("somebody in the middle", () => {
+  /** A primary whose public URL is the middleman's. */
+  async function pairThrough(middleman: Middleman) {
+    const calgary = await initLoneSite(sites, "calgary", "primary", { public_url: middleman.url });
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    middleman.target = calgary.url;
+    await calgary.start();
+    return { calgary, zurich, inviting: await Inviting.begin(calgary) };
+  }
+
+  it("who only passes on learns neither the code nor the pair's secret; and what was recorded does nothing a second time", async () => {
+    await using middleman = await Middleman.listen();
+    const { calgary, zurich, inviting } = await pairThrough(middleman);
+    await using _ = inviting;
+    expect((await joinWith(zurich, inviting.code)).status).toBe(0);
+    await inviting.result();
+    const { secret } = parseInviteCode(inviting.code);
+    const seen = middleman.seen.join("\n");
+    expect(seen).toContain('"step":"prove"');
+    for (const form of ["hex", "base64url", "base64"] as const) {
+      expect(seen).not.toContain(Buffer.from(secret).toString(form));
+    }
+    expectNoSecretIn(seen, await secretsIn(sites.folder));
+
+    const before = await configOf(calgary);
+    const recorded = middleman.seen.findLast((text) => text.includes('"step":"prove"')) ?? "";
+    const replayed = await fetch(`${calgary.url}/api/pairing`, {
+      method: "POST",
+      headers: { "content-type": "application/json", connection: "close" },
+      body: recorded,
+    });
+    expect(await replayed.json()).toMatchObject({ state: "joined" });
+    expect(await configOf(calgary)).toBe(before);
+    const oslo = await initLoneSite(sites, "oslo", "backup");
+    refused(await joinWith(oslo, inviting.code), 6, /No invitation is open here/);
+    expect(await configOf(calgary)).toBe(before);
+  });
+
+  const flip = (text: string, name: string) =>
+    text.replace(new RegExp(`"${name}":"(.)`), (_, digit) => `"${name}":"${digit === "0" ? "1" : "0"}`);
+  it("who changes one byte of anything is found out, and nothing is written until somebody asks again without him", async () => {
+    await using middleman = await Middleman.listen();
+    const { calgary, zurich, inviting } = await pairThrough(middleman);
+    await using _ = inviting;
+    const before = [await configOf(calgary), await configOf(zurich)];
+    const meddlings: readonly Meddling[] = [
+      { answer: ({ body }) => flip(body, "key") },
+      { request: ({ body }) => flip(body, "key") },
+      { request: ({ body }) => body.replace('"url":"http://127.0.0.1', '"url":"http://127.0.0.2') },
+      { request: ({ body }) => flip(body, "proof") },
+    ];
+    for (const meddling of meddlings) {
+      middleman.meddling = meddling;
+      refused(await joinWith(zurich, inviting.code), 5, /was changed on (the|its) way/);
+      expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
+    }
+    middleman.meddling = { answer: ({ body }) => flip(body, "proof") };
+    refused(await joinWith(zurich, inviting.code), 5, /not the primary's/);
+    expect(await configOf(zurich)).toBe(before[1]);
+    middleman.meddling = {};
+    expect((await joinWith(zurich, inviting.code)).status).toBe(0);
+    expect(new Set(await secretsIn(sites.folder)).size).toBe(1);
+  });
+
+  it("who loses the answer changes nothing: the same command, run again, has the same result", async () => {
+    await using middleman = await Middleman.listen();
+    const { calgary, zurich, inviting } = await pairThrough(middleman);
+    await using _ = inviting;
+    let cuts = 0;
+    middleman.meddling = {
+      answer: ({ body }) => {
+        if (!body.includes('"joined"')) return body;
+        cuts += 1;
+        return undefined;
+      },
+    };
+    // Killed in the middle: what it needs for asking again is in the data folder.
+    await using lost = startJoin(zurich, inviting.code);
+    expect((await inviting.result()).status).toBe(0);
+    while (cuts === 0) await new Promise((done) => setTimeout(done, 20));
+    await lost.kill();
+    expect(await configOf(zurich)).toContain('"peers": []');
+
+    middleman.meddling = {};
+    expect((await joinWith(zurich, inviting.code)).status).toBe(0);
+    expect(new Set(await secretsIn(sites.folder)).size).toBe(1);
+    await zurich.start();
+    await writeVault(calgary);
+    await backupWhere(calgary, asleep);
+  });
+});

@@ -1,0 +1,242 @@
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { initLoneSite, Inviting } from "../support/pairing.ts";
+import { call, type CommandResult, dormouse, type SiteProcess, Sites } from "../support/processes.ts";
+
+/** Adding and removing real sites as peers, and changing the secret of a pair that is at work. */
+
+let sites: Sites;
+beforeEach(async () => {
+  sites = await Sites.inTemporaryFolder();
+});
+afterEach(() => sites[Symbol.asyncDispose]());
+
+type PeerStatus = {
+  readonly site: string;
+  readonly state: string;
+  readonly acked: string | null;
+  readonly dirty: number;
+  readonly last_error: string | null;
+};
+type Status = { readonly head: string; readonly dirty: number; readonly peers: readonly PeerStatus[] };
+
+async function statusOf(site: SiteProcess): Promise<Status> {
+  return (await call(site, { path: "/api/replication" })).body as Status;
+}
+
+async function statusWhere(site: SiteProcess, isThere: (status: Status) => boolean): Promise<Status> {
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    const status = await statusOf(site);
+    if (isThere(status)) return status;
+    if (performance.now() > deadline) throw new Error(`it came to ${JSON.stringify(status)}\n${site.output}`);
+    // Another process is at work: there is no event to wait for.
+    await new Promise((done) => setTimeout(done, 30));
+  }
+}
+
+const peerOf = (status: Status, site: string) => status.peers.find((peer) => peer.site === site);
+const isCurrent = (site: string) => (status: Status) => peerOf(status, site)?.acked === status.head;
+
+function peerCommand(site: SiteProcess, ...args: readonly string[]): Promise<CommandResult> {
+  return dormouse(["peer", ...args, "--config", site.configPath]);
+}
+
+async function pair(primary: SiteProcess, backup: SiteProcess): Promise<void> {
+  await using inviting = await Inviting.begin(primary);
+  const joined = await dormouse(["peer", "join", "--config", backup.configPath], { stdin: inviting.code });
+  if (joined.status !== 0) throw new Error(joined.stderr);
+  await inviting.result();
+}
+
+async function makeVault(primary: SiteProcess) {
+  const made = await call(primary, { method: "POST", path: "/api/vaults", body: { name: "Workshop" } });
+  const { vault_id: vaultId, token } = made.body as { vault_id: string; token: string };
+  let count = 0;
+  const write = async (prefer?: string) => {
+    count += 1;
+    const path = `${primary.url}/api/vaults/${vaultId}/entries`;
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: {
+        connection: "close",
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+        ...(prefer !== undefined && { prefer }),
+      },
+      body: JSON.stringify({ type: "note", title: `Note ${count}` }),
+    });
+    expect(answer.status).toBe(201);
+    return (await answer.json()) as { readonly replication: { readonly backups?: Record<string, boolean> } };
+  };
+  const titlesAt = async (site: SiteProcess): Promise<readonly string[]> => {
+    const answer = await call(site, { path: `/api/vaults/${vaultId}/entries?limit=500`, token });
+    return (answer.body as { entries: { title: string }[] }).entries.map(({ title }) => title);
+  };
+  return { write, titlesAt, written: () => count };
+}
+
+/** Listens, takes every connection and never says a word. */
+async function openSilence() {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => void sockets.add(socket.on("error", () => undefined)));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => sockets.size,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+describe("peers of a running primary", () => {
+  it("are added and filled, are apart from each other when one hangs, and count no longer when removed", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await zurich.start();
+    const vault = await makeVault(calgary);
+    await vault.write();
+    await pair(calgary, zurich);
+    await statusWhere(calgary, isCurrent("zurich"));
+
+    await using silence = await openSilence();
+    const tokenFile = join(sites.folder, "oslo.token");
+    const added = await peerCommand(calgary, "add", "oslo", silence.url, "--token-file", tokenFile, "--json");
+    expect(JSON.parse(added.stdout)).toMatchObject({ site: "oslo", token_made: true, running: true });
+    const waiting = await statusWhere(calgary, (status) => (peerOf(status, "oslo")?.dirty ?? 0) > 0);
+    expect(waiting.peers.map(({ site }) => site)).toEqual(["zurich", "oslo"]);
+
+    for (let times = 0; times < 3; times += 1) await vault.write();
+    const apart = await statusWhere(calgary, isCurrent("zurich"));
+    expect(silence.connections()).toBeGreaterThan(0);
+    expect(apart.dirty).toBeGreaterThan(0);
+    expect(peerOf(apart, "zurich")).toMatchObject({ dirty: 0, last_error: null });
+    expect(peerOf(apart, "oslo")?.acked).toBeNull();
+    expect(await vault.titlesAt(zurich)).toEqual(["Note 4", "Note 3", "Note 2", "Note 1"]);
+
+    const again = await peerCommand(calgary, "add", "oslo", silence.url, "--token-file", tokenFile);
+    expect(again).toMatchObject({ status: 7 });
+    expect((await peerCommand(calgary, "remove", "oslo", "--yes")).status).toBe(0);
+    const left = await statusOf(calgary);
+    expect(left).toMatchObject({ dirty: 0, peers: [{ site: "zurich", dirty: 0 }] });
+    const listed = await peerCommand(calgary, "list", "--json");
+    expect(JSON.parse(listed.stdout)).toMatchObject({
+      peers: [{ site: "zurich", state: "asleep", secrets: 1 }],
+    });
+    expect((await peerCommand(calgary, "remove", "oslo", "--yes")).status).toBe(6);
+  });
+
+  it("a second backup is invited beside the first, and both are current after the next write", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const backups = [
+      await initLoneSite(sites, "zurich", "backup"),
+      await initLoneSite(sites, "oslo", "backup"),
+    ];
+    await calgary.start();
+    const vault = await makeVault(calgary);
+    await vault.write();
+    for (const backup of backups) {
+      await backup.start();
+      await pair(calgary, backup);
+    }
+    await vault.write();
+    await statusWhere(calgary, (status) => isCurrent("zurich")(status) && isCurrent("oslo")(status));
+    for (const backup of backups) expect(await vault.titlesAt(backup)).toEqual(["Note 2", "Note 1"]);
+  });
+
+  it("that a configuration cannot have are refused, and nothing of it or of the running site changes", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    await calgary.start();
+    const before = await readFile(calgary.configPath, "utf8");
+    const tokenFile = join(sites.folder, "oslo.token");
+    const beyond = await peerCommand(
+      calgary,
+      "add",
+      "oslo",
+      "http://oslo.example",
+      "--token-file",
+      tokenFile,
+    );
+    expect(beyond.stderr).toMatch(/must begin with https:/);
+    const self = await peerCommand(calgary, "add", "calgary", "https://a.example", "--token-file", tokenFile);
+    expect(self.stderr).toMatch(/is this very site/);
+    expect([beyond.status, self.status]).toEqual([3, 3]);
+    expect(await readFile(calgary.configPath, "utf8")).toBe(before);
+    await expect(readFile(tokenFile)).rejects.toThrow(/ENOENT/);
+    expect((await statusOf(calgary)).peers).toEqual([]);
+  });
+});
+
+describe("the secret of a pair at work", () => {
+  it("is changed three times, from either side, without a push that is lost or an alert", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await zurich.start();
+    await pair(calgary, zurich);
+    const vault = await makeVault(calgary);
+    const secret = () => readFile(join(sites.folder, "zurich.token"), "utf8");
+    const seen = [await secret()];
+
+    let isOver = false;
+    const writing = (async () => {
+      while (!isOver) await vault.write();
+    })();
+    for (const [site, peer] of [
+      [calgary, "zurich"],
+      [zurich, "calgary"],
+      [calgary, "zurich"],
+    ] as const) {
+      const rotated = await peerCommand(site, "rotate", peer);
+      expect(rotated).toMatchObject({ status: 0, stderr: "" });
+      expect(await secret()).toBe(await readFile(join(sites.folder, "calgary.token"), "utf8"));
+      seen.push(await secret());
+    }
+    isOver = true;
+    await writing;
+    expect(new Set(seen).size).toBe(4);
+    for (const text of seen) expect(text.trim().split("\n")).toHaveLength(1);
+
+    const status = await statusWhere(calgary, isCurrent("zurich"));
+    expect(peerOf(status, "zurich")).toMatchObject({ dirty: 0, last_error: null });
+    expect((await call(calgary, { path: "/api/alerts" })).body).toMatchObject({ alerts: [] });
+    expect(await vault.titlesAt(zurich)).toEqual(await vault.titlesAt(calgary));
+    expect(vault.written()).toBeGreaterThan(3);
+    for (const text of seen) {
+      expect(calgary.output + zurich.output).not.toContain(text.slice(40, 75));
+    }
+    // What the old one was is nothing any more, also after both have read their files anew.
+    await zurich.stop();
+    await zurich.start();
+    await vault.write();
+    await statusWhere(calgary, isCurrent("zurich"));
+  });
+
+  it("can be half changed by a crash, works on, and is finished by the same command", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await zurich.start();
+    await pair(calgary, zurich);
+    const vault = await makeVault(calgary);
+    const rotating = peerCommand(calgary, "rotate", "zurich");
+    // Wherever it is then, each file holds a secret that the other site takes.
+    await statusWhere(zurich, () => zurich.output.includes("/api/replication/rotate"));
+    await calgary.kill();
+    await rotating;
+    await calgary.start();
+    await vault.write();
+    await statusWhere(calgary, isCurrent("zurich"));
+    expect((await peerCommand(calgary, "rotate", "zurich")).status).toBe(0);
+    await vault.write();
+    await statusWhere(calgary, isCurrent("zurich"));
+  });
+});

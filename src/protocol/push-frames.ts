@@ -5,7 +5,6 @@ import { decodeIdentity, encodeIdentity, identityFrame } from "./identity-frames
 import {
   type Decoded,
   decodePoint,
-  decodePoints,
   decodePosition,
   decodeTimeline,
   encodePoints,
@@ -88,7 +87,7 @@ export function decodePush(body: unknown): Decoded<Push> {
       timeline: decodeTimeline(value.timeline),
       after: decodePoint(value.after, value.after_chain),
       through: decodePoint(value.through, value.chain),
-      points: decodePoints(value.points),
+      points: value.points,
       digest: value.digest === null ? null : fromHex(value.digest),
       // A row of an unknown kind is none that this site holds: leaving it out changes no digest here.
       except: value.except.filter((key) => key !== null),

@@ -9,11 +9,10 @@ import {
   type Decoded,
   decodePoint,
   decodePosition,
-  fromBase64,
   fromHex,
   hashField,
-  isBase64,
   positionField,
+  readBase64,
   readEnvelope,
   toBase64,
   toHex,
@@ -83,11 +82,17 @@ function stepOf(value: z.output<typeof stepFields>): RepairStep {
 }
 
 const bucketsBytes = 8_192;
+const bucketsText = z.string().transform((text, context): Uint8Array => {
+  const buckets = readBase64(text);
+  if (buckets?.length === bucketsBytes) return buckets;
+  context.addIssue({ code: "custom", message: "the digests of 256 buckets" });
+  return z.NEVER;
+});
 
 const replyFields = z.discriminatedUnion("step", [
   z.object({
     step: z.literal("recount"),
-    buckets: z.string().refine(isBase64, "base64"),
+    buckets: bucketsText,
     damaged: bucketsField,
     rows: z.int().min(0),
   }),
@@ -127,12 +132,9 @@ export function readRepairReply(body: unknown): RepairReply | undefined {
   if (!frame.success) return undefined;
   const reply = frame.data;
   switch (reply.step) {
-    case "recount": {
-      const buckets = fromBase64(reply.buckets);
-      return buckets.length === bucketsBytes ? { ...reply, buckets } : undefined;
-    }
     case "list":
       return { step: reply.step, rows: reply.rows.map(decodeSummary), next: reply.next };
+    case "recount":
     case "fetch":
     case "apply":
       return reply;

@@ -26,7 +26,7 @@ import {
   readGrantReply,
   readLocateReply,
 } from "./role-frames.ts";
-import { parseKey } from "./wire-rows.ts";
+import { parseKey, readPushedRow } from "./wire-rows.ts";
 
 const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-000000000000`;
 const vaultId = uuid(1) as VaultId;
@@ -190,7 +190,7 @@ describe("a frame", () => {
     };
     const body = fieldsOf(encodePush(push));
     expect(paths(body, { points: undefined })).toEqual(["points"]);
-    expect(paths(body, { points: [["1:5", "ff"]] })).toEqual(["points.0.1"]);
+    expect(paths(body, { points: [["1:5", "ff"]] })).toEqual(["points.0"]);
     expect(paths(body, { except: ["entry/x/y"] })).toEqual(["except.0"]);
     expect(paths(body, { digest: undefined, through: "1" })).toEqual(["through", "digest"]);
     expect(paths(body, { rows: [{}] })).toEqual(["rows.0"]);
@@ -242,4 +242,19 @@ it("a key's text is read as what it was written of, and nothing else", () => {
   }
   expect(parseKey(`colour/${uuid(1)}/${uuid(2)}`)).toBeUndefined();
   expect(parseKey("")).toBeUndefined();
+});
+
+it("a body is base64 with its padding, or the row is refused alone", () => {
+  const raw = fieldsOf(encodePush(push))["rows"] as [Fields, Fields];
+  const rowOf = (change: Fields) => readPushedRow({ ...raw[0], ...change });
+  expect(rowOf({ body: "" })).toMatchObject({ row: { body: new Uint8Array() } });
+  expect(rowOf({ body: "AQID" })).toMatchObject({ row: { body: Uint8Array.of(1, 2, 3) } });
+  for (const body of ["AQI", "AQ==AQ==", "A?ID", "AQ D", "A===", "====", 3, null]) {
+    expect(rowOf({ body })).toMatchObject({ kind: "unreadable", code: "row_malformed" });
+  }
+  for (const change of [{ deleted: true }, { deleted: 0 }, { hash: "ff" }]) {
+    expect(rowOf(change)).toMatchObject({ kind: "unreadable", code: "row_malformed" });
+  }
+  const large = Buffer.alloc(1024 * 1024 + 1).toString("base64");
+  expect(rowOf({ body: large })).toMatchObject({ kind: "unreadable", code: "row_too_large" });
 });

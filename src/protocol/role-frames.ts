@@ -8,7 +8,6 @@ import { decodeIdentity, encodeIdentity, encodeRequest, requestFrame } from "./i
 import {
   type Decoded,
   decodePoint,
-  decodePoints,
   decodeTimeline,
   encodePoints,
   encodeTimeline,
@@ -39,7 +38,7 @@ export function decodeLocate(body: unknown): Decoded<Locate> {
   const { value } = frame;
   return {
     kind: "decoded",
-    value: { identity: decodeIdentity(value), points: decodePoints(value.points) },
+    value: { identity: decodeIdentity(value), points: value.points },
   };
 }
 

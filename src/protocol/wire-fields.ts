@@ -10,7 +10,7 @@ import { protocolVersion } from "../core/push.ts";
  */
 
 export const siteNameField = z.string().refine(isSiteName, "a site's name");
-export const hashField = z.string().regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits");
+export const hashField = z.string().refine(isHash, "64 hexadecimal digits");
 export const positionField = z
   .string()
   .refine((text) => parsePosition(text) !== undefined, "a position such as 1:52");
@@ -26,8 +26,28 @@ export const timeField = z.iso.datetime();
 export const timelineField = z
   .array(z.object({ epoch: epochField, site: siteNameField, from: positionField, from_chain: hashField }))
   .max(10_000);
-/** Points as pairs of position and chain: thousands of them may stand in one frame. */
-export const pointsField = z.array(z.tuple([positionField, hashField])).max(4_000);
+/**
+ * Points as pairs of position and chain. Read by hand: thousands of them may stand in one frame, and a push waits for them.
+ */
+export const pointsField = z
+  .array(z.unknown())
+  .max(4_000)
+  .transform((pairs, context): readonly Point[] => {
+    const points: Point[] = [];
+    for (const [index, pair] of pairs.entries()) {
+      const point = readPoint(pair);
+      if (point) points.push(point);
+      else context.addIssue({ code: "custom", message: "a position and its chain", path: [index] });
+    }
+    return points;
+  });
+
+function readPoint(pair: unknown): Point | undefined {
+  if (!Array.isArray(pair) || pair.length !== 2) return undefined;
+  const [text, chain]: unknown[] = pair;
+  const position = typeof text === "string" ? parsePosition(text) : undefined;
+  return position && isHash(chain) ? { position, chain: fromHex(chain) } : undefined;
+}
 
 /** What a frame turned out to be: readable, of a protocol that this program does not speak, or malformed. */
 export type Decoded<T> =
@@ -65,12 +85,8 @@ export function decodeTimeline(lines: z.output<typeof timelineField>): readonly 
   }));
 }
 
-export function encodePoints(points: readonly Point[]): z.input<typeof pointsField> {
+export function encodePoints(points: readonly Point[]): readonly (readonly [string, string])[] {
   return points.map(({ position, chain }) => [formatPosition(position), toHex(chain)]);
-}
-
-export function decodePoints(points: z.output<typeof pointsField>): readonly Point[] {
-  return points.map(([position, chain]) => decodePoint(position, chain));
 }
 
 /** Of texts that their schema has checked. */
@@ -101,14 +117,22 @@ export function toBase64(bytes: Uint8Array): string {
   return bufferOf(bytes).toString("base64");
 }
 
-export function fromBase64(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text, "base64"));
+/**
+ * The bytes of a base64 text with its padding; undefined where it is none. The decoder passes over what is no base64, so that
+ * as many bytes as the length promises are the proof: a pattern would cost more than everything else about a row.
+ */
+export function readBase64(text: string): Uint8Array | undefined {
+  if (text.length % 4 !== 0) return undefined;
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const bytes = Buffer.from(text, "base64");
+  return bytes.length === (text.length / 4) * 3 - padding ? new Uint8Array(bytes) : undefined;
 }
 
-const base64Pattern = /^[A-Za-z0-9+/]*={0,2}$/;
+const hashPattern = /^[0-9a-f]{64}$/;
 
-export function isBase64(value: unknown): value is string {
-  return typeof value === "string" && value.length % 4 === 0 && base64Pattern.test(value);
+/** The text of 32 bytes. */
+export function isHash(value: unknown): value is string {
+  return typeof value === "string" && hashPattern.test(value);
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

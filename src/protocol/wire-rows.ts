@@ -3,15 +3,30 @@ import { type AccessId, type EntryId, isUuid, type StrandedId, type VaultId } fr
 import { formatPosition, parsePosition } from "../core/position.ts";
 import { type PushedRow, type Rejection, type WireKey, wireKeyOf } from "../core/push.ts";
 import { formatKey, type Row, type RowKey, rowBodyBytesMax } from "../core/row.ts";
-import { fromBase64, fromHex, isBase64, isRecord, toBase64, toHex } from "./wire-fields.ts";
+import { fromHex, isHash, isRecord, readBase64, toBase64, toHex } from "./wire-fields.ts";
+
+const idsMax = 4;
+const nameLengthMax = 64;
 
 /** A kind and at most four short ids, whatever they are called: a row may be of a kind that this program does not know. */
 export const wireKeyFrame = z.object({
-  kind: z.string().min(1).max(64),
-  key: z
-    .record(z.string().max(64), z.string().max(64))
-    .refine((ids) => Object.keys(ids).length <= 4, "at most four ids"),
+  kind: z.string().refine(isKind, "a row's kind"),
+  key: z.custom<WireKey["key"]>(isIds, "at most four short ids"),
 });
+
+function isKind(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= nameLengthMax;
+}
+
+function isIds(value: unknown): value is WireKey["key"] {
+  if (!isRecord(value)) return false;
+  const ids = Object.entries(value);
+  return ids.length <= idsMax && ids.every(([name, id]) => name.length <= nameLengthMax && isShort(id));
+}
+
+function isShort(value: unknown): value is string {
+  return typeof value === "string" && value.length <= nameLengthMax;
+}
 
 /** The key that a wire form names; null where its ids are none, undefined where its kind is unknown. */
 export function decodeKey({ kind, key }: WireKey): RowKey | null | undefined {
@@ -109,19 +124,20 @@ export function readPushedRow(raw: unknown): PushedRow | undefined {
   });
   if (key === undefined) return unreadable("row_kind_unknown");
   const { deleted, hash: hashText, body: bodyText } = raw;
-  const isBody = deleted === true ? bodyText === null : deleted === false && isBase64(bodyText);
-  if (!isBody || typeof hashText !== "string" || !hexPattern.test(hashText))
-    return unreadable("row_malformed");
-  const body = typeof bodyText === "string" ? fromBase64(bodyText) : null;
+  const body = readBody(deleted, bodyText);
+  if (body === undefined || !isHash(hashText)) return unreadable("row_malformed");
   if (body !== null && body.length > rowBodyBytesMax) return unreadable("row_too_large");
   return { kind: "row", row: { key, position: at, hash: fromHex(hashText), body } };
 }
 
-const hexPattern = /^[0-9a-f]{64}$/;
+/** null of a tombstone; undefined where the two do not fit. */
+function readBody(deleted: unknown, text: unknown): Uint8Array | null | undefined {
+  if (deleted === true) return text === null ? null : undefined;
+  return deleted === false && typeof text === "string" ? readBase64(text) : undefined;
+}
 
-function readWireKey(fields: Record<string, unknown>): WireKey | undefined {
-  const key = wireKeyFrame.safeParse(fields);
-  return key.success ? key.data : undefined;
+function readWireKey({ kind, key }: Record<string, unknown>): WireKey | undefined {
+  return isKind(kind) && isIds(key) ? { kind, key } : undefined;
 }
 
 /** A whole row where none may be refused alone. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Refusal } from "../../src/core/errors.ts";
+import type { Refusal } from "../../src/core/errors.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { formatPosition } from "../../src/core/position.ts";
 import { formatKey } from "../../src/core/row.ts";

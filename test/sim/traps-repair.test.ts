@@ -220,3 +220,20 @@ test("a damaged backup is healed with the digests of both sides as they were", a
   await atRest(world);
   expect(bytesEqual((await world.process(zurich).store.digest()).digest, digest)).toBe(true);
 });
+
+test("a proof whose answer is lost is asked for again, with nothing dirty and no write ever again", async () => {
+  const scene = await pair();
+  const { world, vault } = scene;
+  const key = world.newEntryKey(vault.vaultId);
+  world.network.poisoned.add(key.entryId);
+  let asked = 0;
+  world.network.intercept = (path, json) => {
+    const { rows, digest } = JSON.parse(json) as { rows: object[]; digest: string | null };
+    // The push with the row is taken and the row refused; the one after it asks whether all others are equal.
+    const isQuestion = path === applyPath && digest !== null && rows.length === 0;
+    return isQuestion && ++asked === 1 ? { status: 500, body: undefined } : undefined;
+  };
+  void world.write(key);
+  await atRest(world, true);
+  expect(asked).toBe(2);
+});

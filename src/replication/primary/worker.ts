@@ -2,6 +2,7 @@ import { type BackoffPolicy, isExhausted, waitMs } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, Random, Transport } from "../../core/ports.ts";
 import type { Position } from "../../core/position.ts";
+import { samePoint } from "../../core/push.ts";
 import type {
   Acknowledgement,
   AsideStore,
@@ -17,7 +18,7 @@ import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
 import { type Failure, localFailure } from "./failure.ts";
 import type { Incidents } from "./incidents.ts";
 import { LagWatch } from "./lag-watch.ts";
-import type { ProofMemory } from "./proof.ts";
+import { isProofWanted, isRepairLeft, type ProofMemory } from "./proof.ts";
 import { Repair } from "./repair.ts";
 import { Reports } from "./reports.ts";
 import { Signal } from "./signal.ts";
@@ -383,6 +384,7 @@ export class Worker {
     this.#lastError = failure.error;
     if (failure.kind === "local") this.#meetFault(failure.error);
     const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
+    if (dirty === 0 && (await this.#guard(() => this.#owesProof()))) this.#hellos += 1;
     const isTold = isExhausted(this.#options.backoff, this.#failures);
     await this.#guard(() => this.#reports.failed(failure, dirty ?? 0, isTold));
     if (this.#isEnded) return false;
@@ -395,6 +397,15 @@ export class Worker {
     this.#become(isTold ? "attempts_exhausted" : "attempt_failed");
     this.#lagWatch.begin(() => this.#lastError);
     return true;
+  }
+
+  /** Whether it is unanswered that both sites are equal at the head, with nothing dirty: no write may ever ask again. */
+  async #owesProof(): Promise<boolean> {
+    const { store, peer } = this.#options;
+    const { head } = await store.site();
+    const known = (await store.peers()).find(({ site }) => site === peer);
+    if (!known?.acked || !samePoint(known.acked, head)) return false;
+    return isProofWanted(this.#proof, known, head) || isRepairLeft(this.#proof, known);
   }
 
   /** What this site's disk has kept it from doing, marking or telling, is made up for by one more contact: no write may ever come. */

@@ -119,5 +119,5 @@ export function forgetTaken(connection: Connection, id: StrandedId): void {
 
 /** At a change of epoch: the primary that took them may have been lost before anybody had its stranded rows. */
 export function waitAgain(connection: Connection): void {
-  connection.run("UPDATE aside SET taken = 0 WHERE taken = 1");
+  connection.run("UPDATE aside INDEXED BY aside_taken SET taken = 0 WHERE taken = 1");
 }

@@ -151,6 +151,7 @@ const peerTables = `
     taken INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX aside_waiting ON aside (at, id) WHERE taken = 0;
+  CREATE INDEX aside_taken ON aside (id) WHERE taken = 1;
 
   CREATE TABLE quarantine (
     kind TEXT NOT NULL,

@@ -89,9 +89,15 @@ function countHere(connection: Connection, hash: Hash, onProgress: OnProgress): 
   }
 }
 
+/** A row is garbage as soon as it is counted: with room for more of it the thread would only grow by that much. */
+const youngMb = 4;
+
 /** @throws Refusal `shutting_down` where the signal aborts; what the disk fails with */
 async function countInThread(path: string, onProgress: OnProgress, signal: AbortSignal): Promise<Counted> {
-  const thread = new Worker(new URL("./count-thread.ts", import.meta.url), { workerData: path });
+  const thread = new Worker(new URL("./count-thread.ts", import.meta.url), {
+    workerData: path,
+    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+  });
   const stop = (): void => void thread.terminate();
   signal.addEventListener("abort", stop, { once: true });
   let end: CountMessage | undefined;

@@ -6,6 +6,7 @@ import {
   fill,
   newEntry,
   newVault,
+  pushOf,
   set,
   shared,
   zurich,
@@ -159,6 +160,27 @@ describe("the history of a backup", () => {
     await set(store, vault, "renamed");
     await drain(store, backup);
     expect(seqs(backup)).toEqual([20, 200_001, 200_002]);
+  });
+
+  it("keeps for good the point at which it handed over as a primary: the other went on from there", async () => {
+    const [store, other] = [memory("primary"), memory("backup")];
+    await store.configurePeers([zurich]);
+    const key = await churn(store, 3);
+    await drain(store, other);
+    behind(store, (connection) => connection.run("UPDATE history SET acknowledged = 0"));
+    const { head } = await store.grant(zurich);
+    await other.promoteBy(await store.grant(zurich), true);
+    await set(other, key, "after");
+    expect(
+      await store.applyPush(await pushOf(other, await other.listAbove(head.position, batch))),
+    ).toMatchObject({
+      kind: "applied",
+    });
+    const changes = Array.from({ length: 5 }, () => ({ key, body: utf8("later") }));
+    await other.write({ keys: [key], decide: () => changes });
+    await store.applyPush(await pushOf(other, await other.listAbove({ epoch: 2, seq: 4 }, batch)));
+    prune(store, 1);
+    expect(seqs(store)).toEqual([1, 3, 4, 9]);
   });
 
   it("is pruned of more points at a time than a push brings", async () => {

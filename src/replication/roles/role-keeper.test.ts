@@ -1,0 +1,174 @@
+import { expect, test } from "vitest";
+import { Refusal } from "../../core/errors.ts";
+import type { SiteName } from "../../core/ids.ts";
+import type { PeerLink } from "../peer-link.ts";
+import { applyPath, helloPath, makeTransport } from "../transport.ts";
+import {
+  atRest,
+  hourMs,
+  minuteMs,
+  pair,
+  type Scene,
+  secondMs,
+  writeAt,
+  writeEntries,
+} from "../../../test/sim/scene.ts";
+import { calgary, oslo, type World, zurich } from "../../../test/sim/world.ts";
+
+async function run(world: World, site: SiteName, name: string, body: object = {}): Promise<object> {
+  let answer: object = new Refusal("busy");
+  void world.command(site, name, body).then((result) => {
+    answer = result;
+  });
+  await world.scheduler.run(minuteMs);
+  return answer;
+}
+
+async function told(world: World, site: SiteName): Promise<string[]> {
+  const alerts = await world.process(site).store.alerts(100);
+  return alerts
+    .map(({ event, details }) => `${event} ${String(details["backup"] ?? "")}`.trim())
+    .toReversed();
+}
+
+function pushesOf(world: World, from: SiteName): number {
+  return world.network.sent.filter((request) => request.from === from && request.path === applyPath).length;
+}
+
+/** Zurich was promoted while calgary could not be reached, and calgary has met it since. */
+async function superseded(): Promise<Scene> {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.cut(calgary, zurich);
+  await writeAt(scene, calgary, 1);
+  await run(world, zurich, "promote", { force: true });
+  world.network.heal(calgary, zurich);
+  await world.scheduler.run(hourMs);
+  return scene;
+}
+
+test("a fence is told once, and its end and that of what was open about a backup when the site comes home", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.cut(calgary, zurich);
+  await writeAt(scene, calgary, 1);
+  await world.scheduler.run(hourMs);
+  await run(world, zurich, "promote", { force: true });
+  world.network.heal(calgary, zurich);
+  await world.scheduler.run(hourMs);
+  const before = ["replication_lagging zurich", "replication_failed zurich", "primary_superseded"];
+  expect(await told(world, calgary)).toEqual(before);
+  world.crash(calgary);
+  await world.start(calgary);
+  await world.scheduler.run(minuteMs);
+  expect(await told(world, calgary)).toEqual(before);
+  await run(world, calgary, "rejoin");
+  const after = await told(world, calgary);
+  expect(after.slice(0, 3)).toEqual(before);
+  expect(after.slice(3).toSorted()).toEqual([
+    "primary_rejoined",
+    "replication_caught_up zurich",
+    "replication_recovered zurich",
+  ]);
+  expect(await world.primary.store.openIncidents()).toEqual([]);
+  await atRest(world);
+});
+
+test("what is open when a site becomes a backup is ended at its next start, where it died before", async () => {
+  const { world } = await superseded();
+  let dies = false;
+  world.crashesHere = (site) => site === calgary && dies;
+  void world.command(calgary, "rejoin");
+  while ((await world.primary.store.site()).role === "primary") await world.scheduler.run(1);
+  dies = true;
+  await world.scheduler.run(minuteMs);
+  dies = false;
+  await world.start(calgary);
+  await world.scheduler.run(minuteMs);
+  expect(await world.primary.store.openIncidents()).toEqual([]);
+  await atRest(world);
+});
+
+test("a promoted site pushes to every peer at once, and tells of rows that its last primary left stranded", async () => {
+  const scene = await superseded();
+  const { world } = scene;
+  await run(world, calgary, "rejoin");
+  await world.scheduler.run(minuteMs);
+  expect(await told(world, zurich)).toContain("rows_stranded");
+  const before = pushesOf(world, calgary);
+  await run(world, calgary, "promote");
+  expect(pushesOf(world, calgary)).toBeGreaterThan(before);
+  expect(await told(world, zurich)).toContain("stranded_settled");
+  expect((await told(world, calgary)).at(-1)).toBe("rows_stranded");
+  await atRest(world);
+});
+
+test("a disk of the time before its promotion ends a primary's workers, and not one push leaves in its name", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(zurich);
+  await run(world, zurich, "promote");
+  await writeAt(scene, zurich, 1);
+  await world.putBack(zurich, image);
+  const before = pushesOf(world, zurich);
+  world.process(zurich).edition.signalReplication();
+  await world.scheduler.run(minuteMs);
+  expect(pushesOf(world, zurich)).toBe(before);
+  const { body } = await world.process(zurich).receive("/api/replication", zurich, undefined);
+  expect(body).toMatchObject({ role: "backup" });
+});
+
+test("a backup says hello to each peer once, also to one that is added while it runs", async () => {
+  const { world } = await pair();
+  const hellos = (to: SiteName) =>
+    world.network.sent.filter((sent) => sent.from === zurich && sent.to === to && sent.path === helloPath)
+      .length;
+  const before = hellos(calgary);
+  const { edition } = world.process(zurich);
+  const link = (site: SiteName): PeerLink => ({
+    site,
+    url: `https://${site}.example`,
+    transport: makeTransport(world.network.exchange(zurich, site, () => true)),
+  });
+  const [first, second] = [link(calgary), link(oslo)];
+  void edition.setPeers([first, second]);
+  await world.scheduler.run(500);
+  expect(hellos(calgary)).toBe(before + 1);
+  expect(hellos(oslo)).toBe(1);
+  void edition.setPeers([{ ...first }]);
+  await world.scheduler.run(hourMs);
+  expect(hellos(calgary)).toBe(before + 1);
+  expect(hellos(oslo)).toBe(1);
+});
+
+test("a peer that is removed stops its rows from counting as dirty; one that is added is filled, and none waits for another", async () => {
+  const scene = await pair({ backups: [zurich, oslo] });
+  const { world } = scene;
+  world.network.cut(calgary, oslo);
+  await writeEntries(scene, 3);
+  await world.scheduler.run(secondMs);
+  const dirty = async () => (await world.primary.store.backlogOfAll()).dirty;
+  expect(await dirty()).toBe(3);
+  const link = (site: SiteName): PeerLink => ({
+    site,
+    url: `https://${site}.example`,
+    transport: makeTransport(world.network.exchange(calgary, site, () => true)),
+  });
+  const [toZurich, toOslo] = [link(zurich), link(oslo)];
+  void world.primary.edition.setPeers([toZurich]);
+  await world.scheduler.run(secondMs);
+  expect(await dirty()).toBe(0);
+  void world.primary.edition.setPeers([toZurich, toOslo]);
+  await writeEntries(scene, 1);
+  await world.scheduler.run(secondMs);
+  const status = await world.primary.receive("/api/replication", calgary, undefined);
+  const { peers } = status.body as { peers: { site: string; dirty: number; state: string }[] };
+  expect(peers.map(({ site, dirty: left }) => [site, left > 0])).toEqual([
+    ["zurich", false],
+    ["oslo", true],
+  ]);
+  world.network.heal(calgary, oslo);
+  await world.scheduler.run(hourMs);
+  expect(await dirty()).toBe(0);
+  expect([...(await world.rows(oslo)).keys()].length).toBe(5);
+});

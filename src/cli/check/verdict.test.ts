@@ -80,7 +80,12 @@ describe("what is wrong is told, the worst first", () => {
     [
       "a fence",
       { status: { ...status, fenced: "primary_behind" } },
-      "CRITICAL: calgary: fenced (primary_behind)",
+      "CRITICAL: calgary: fenced (primary_behind): it takes no writes; run dormouse recover here |",
+    ],
+    [
+      "a fence beside the new primary",
+      { status: { ...status, fenced: "primary_superseded" }, ...answered({ role: "primary" }) },
+      "CRITICAL: calgary: fenced (primary_superseded): it takes no writes; run dormouse rejoin here |",
     ],
     [
       "a backup that is only probed",

@@ -85,7 +85,8 @@ function judgeStatus(status: Fields, frame: Frame): Part {
   const epoch = status.epoch === undefined ? "" : ` of epoch ${cell(status.epoch)}`;
   const role = ok(`${cell(status.role)}${epoch}`);
   if (typeof status.fenced === "string") {
-    return { findings: [critical(`fenced (${status.fenced}): it takes no writes; see dormouse status`)] };
+    const remedy = fenceRemedies[status.fenced] ?? "see dormouse status";
+    return { findings: [critical(`fenced (${status.fenced}): it takes no writes; ${remedy}`)] };
   }
   if (Array.isArray(status.peers)) {
     const parts = objectsIn(status, "peers").map((peer) => judgeBackup(peer, status, frame));
@@ -96,6 +97,12 @@ function judgeStatus(status: Fields, frame: Frame): Part {
   }
   return status.role === "backup" ? judgeSelfAsBackup(status, role, frame) : { findings: [role] };
 }
+
+const fenceRemedies: Readonly<Record<string, string>> = {
+  primary_behind: "run dormouse recover here",
+  primary_superseded: "run dormouse rejoin here",
+  promotion_granted: "finish that promotion, or take it back with dormouse promote here",
+};
 
 /** A backup as its primary knows it. */
 function judgeBackup(peer: Fields, status: Fields, frame: Frame): Part {
@@ -176,8 +183,9 @@ function judgePeer({ site, health, sentMs, receivedMs }: PeerFacts, frame: Frame
 }
 
 function judgeRole(site: string, role: string, { status }: CheckFacts): readonly CheckFinding[] {
-  const isBothPrimary = typeof status !== "string" && status.role === "primary" && role === "primary";
-  return isBothPrimary ? [critical(`${site} says that it is primary too`)] : [];
+  const isActing =
+    typeof status !== "string" && status.role === "primary" && typeof status.fenced !== "string";
+  return isActing && role === "primary" ? [critical(`${site} says that it is primary too`)] : [];
 }
 
 /** The date of an answer has whole seconds and was written somewhere between the asking and the answer. */

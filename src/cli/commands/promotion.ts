@@ -156,7 +156,6 @@ function recoverQuestion(site: string, force: boolean): string {
 
 function printPutAside({ put_aside: count }: Fields, where: string): void {
   if (count === 0 || count === undefined) return printLine("Nothing had to be put aside.");
-  printLine(
-    `${cell(count)} rows were put aside; what the primary never had is in dormouse stranded list on ${where}.`,
-  );
+  const rows = count === 1 ? "1 row was" : `${cell(count)} rows were`;
+  printLine(`${rows} put aside; what the primary never had is in dormouse stranded list on ${where}.`);
 }

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Refusal } from "../core/errors.ts";
 import { examineMachine, thisMachine } from "./doctor/machine.ts";
-import { createLogger, type Logger } from "../ops/logging.ts";
+import { createLogger } from "../ops/logging.ts";
 import { listenForHangup } from "./hangup.ts";
 import { listenForShutdown } from "./shutdown.ts";
 import { openSite } from "./site.ts";
@@ -25,14 +25,19 @@ export async function serve({ configPath, log: form }: ServeOptions): Promise<vo
     throw new Refusal("runtime_unsupported", `this is Node ${process.versions.node}`);
   }
   using shutdown = listenForShutdown();
-  let log: Logger | undefined;
+  let isTerminalClosed = false;
   using hangup = listenForHangup(() => {
-    // Nobody is left to read it, and to write where a terminal was fails.
-    if (log) log.level = "silent";
+    isTerminalClosed = true;
     shutdown.request();
   });
   const config = await readSiteConfig(configPath);
-  log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
+  const log = await createLogger({ site: config.site, format: form === "auto" ? undefined : form });
+  // Nobody is left to read it, and to write where a terminal was fails.
+  const fallSilent = (): void => {
+    if (isTerminalClosed) log.level = "silent";
+  };
+  shutdown.signal.addEventListener("abort", fallSilent);
+  fallSilent();
   for (const { ok, detail, remedy } of examineMachine(thisMachine())) if (!ok) log.warn({ remedy }, detail);
   await using site = await openSite({ config, log });
   hangup.onReload(() => {

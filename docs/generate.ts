@@ -58,6 +58,8 @@ ${table(["code", "meaning", "what to do", "again", "HTTP", "exit"], rows)}
 | 6 | there is no such thing |
 | 7 | it conflicts with what is there |
 | 8 | this site takes no writes |
+
+\`dormouse check\` has statuses of its own, those of Nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 `;
 }
 

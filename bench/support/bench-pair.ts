@@ -60,8 +60,15 @@ export class BenchSite implements AsyncDisposable {
 
 export type BenchPair = { readonly calgary: BenchSite; readonly zurich: BenchSite };
 
-/** A primary and its backup, initialised and not started, in a folder of their own below `folder`. */
-export async function makePair(folder: string, name: string): Promise<BenchPair> {
+/**
+ * A primary and its backup, initialised and not started, in a folder of their own below `folder`.
+ * @param way what stands between: given the backup's port, it returns the one at which the primary finds it
+ */
+export async function makePair(
+  folder: string,
+  name: string,
+  way: (port: number) => Promise<number> = async (port) => port,
+): Promise<BenchPair> {
   const place = join(folder, name);
   await mkdir(place);
   const [calgaryPort, zurichPort] = [await freePort(), await freePort()];
@@ -69,7 +76,7 @@ export async function makePair(folder: string, name: string): Promise<BenchPair>
     replication: { peers: [{ site, url: `http://127.0.0.1:${port}`, token_file: "./pair.token" }] },
   });
   // The primary's init makes the pair's token file, the backup's reads it.
-  const calgary = await makeSite(place, "calgary", calgaryPort, peer("zurich", zurichPort));
+  const calgary = await makeSite(place, "calgary", calgaryPort, peer("zurich", await way(zurichPort)));
   const zurich = await makeSite(place, "zurich", zurichPort, peer("calgary", calgaryPort));
   return { calgary, zurich };
 }

@@ -83,6 +83,8 @@ export class Drain {
   #grows = true;
   #progressed = false;
   #aside = 0;
+  /** The batch behind the one in flight, listed meanwhile. */
+  #ahead: Promise<Listing | null> = Promise.resolve(null);
   /** The point of the last `resume` since an acknowledgement: named twice, going on would go round in circles. */
   #resumedAt: Point | null = null;
 
@@ -113,7 +115,7 @@ export class Drain {
     onLook();
     const owed = owedContact();
     const peer = await this.#peer();
-    const listing = await this.#list(peer.acked);
+    const listing = (await this.#takeAhead(peer.acked)) ?? (await this.#list(peer.acked));
     const isAtHead =
       peer.acked !== null && listing.rows.length === 0 && samePoint(peer.acked, listing.through);
     if (isAtHead && owed === undefined && !isProofWanted(proof, peer, listing.through)) {
@@ -129,9 +131,33 @@ export class Drain {
 
   async #send(sent: Sent): Promise<Step> {
     const { transport, abort, onPushed } = this.#ports;
-    const { answer, bytes } = await transport.push(sent.push, abort);
+    const answered = transport.push(sent.push, abort);
+    if (!sent.listing.isLast) this.#lookAhead(sent);
+    const { answer, bytes } = await answered;
     onPushed(sent.push.rows.length, bytes);
     return this.#read(answer, sent);
+  }
+
+  /**
+   * In a backlog, lists the next batch while this one is on its way. Not for the first batches, and not where it would be the
+   * last: a burst's writes are still being committed, and what is listed later has more of them in one push.
+   */
+  #lookAhead({ push }: Sent): void {
+    const { store, limit, peer } = this.#ports;
+    const rows = this.#grownRows();
+    if (this.#rowsMax <= limit.rows) return;
+    const listed = store.listAbove(push.through.position, { rows, bytes: limit.bytes }, peer);
+    this.#ahead = listed.then(
+      (listing) => (listing.isLast ? null : listing),
+      () => null,
+    );
+  }
+
+  /** What was listed ahead, if it continues from where the backup now is acknowledged to stand. */
+  async #takeAhead(acked: Point | null): Promise<Listing | null> {
+    const ahead = await this.#ahead;
+    this.#ahead = Promise.resolve(null);
+    return ahead && acked && samePoint(ahead.after, acked) ? ahead : null;
   }
 
   async #peer(): Promise<Peer> {
@@ -207,7 +233,7 @@ export class Drain {
     }
     await onAcknowledged(ack);
     if (!listing.isLast) {
-      this.#grow();
+      this.#rowsMax = this.#grownRows();
       return "continue";
     }
     return this.#settle(push.through);
@@ -221,8 +247,10 @@ export class Drain {
     return isRepairLeft(proof, peer) ? "diverged" : "drained";
   }
 
-  #grow(): void {
-    if (this.#grows) this.#rowsMax = Math.max(this.#rowsMax, Math.min(this.#rowsMax * growth, batchRowsMax));
+  #grownRows(): number {
+    return this.#grows
+      ? Math.max(this.#rowsMax, Math.min(this.#rowsMax * growth, batchRowsMax))
+      : this.#rowsMax;
   }
 
   async #resume(applied: Point, rejected: readonly Rejection[]): Promise<Step> {
@@ -279,6 +307,7 @@ export class Drain {
     const only = own[0];
     if (!only) return { kind: "unreachable", error: "the backup finds an empty push too large" };
     this.#grows = false;
+    this.#ahead = Promise.resolve(null);
     if (own.length > 1) {
       this.#rowsMax = Math.floor(own.length / 2);
       return "continue";

@@ -11,7 +11,7 @@ import { bad, type Finding, good } from "./finding.ts";
 const timeoutMs = 5_000;
 const answerBytesMax = 64 * 1024;
 /** The date of an HTTP answer has whole seconds, and the answer was under way. */
-export const clockDifferenceMsMax = 5_000;
+const clockDifferenceMsMax = 5_000;
 
 /** The configured port, and the way to every peer. Sends no credential. */
 export async function examineNetwork(config: Config, nowMs: () => number): Promise<Finding[]> {

@@ -53,6 +53,7 @@ export async function openCommercial(
   const { CommercialEdition, httpTransport } = await import("../editions/commercial.ts");
   const { PeerLinks } = await import("./peers/peer-links.ts");
   const { pairing } = await import("./peers/pairing-parts.ts");
+  const { endIncidentsBut } = await import("./peers/peer-incidents.ts");
   const { peers, batchRows, requestTimeoutMs, backoff } = config.replication;
   const limit: BatchLimit = { rows: batchRows, bytes: batchBytesMax };
   const open: OpenWay = (way) => httpTransport({ ...way, timeoutMs: requestTimeoutMs, clock: systemClock });
@@ -71,11 +72,20 @@ export async function openCommercial(
     checkDatabase: () => examineBeside(databasePath(config.dataFolder)),
     onFault: (error) => log.error({ err: error }, "replication met a fault of this site"),
   });
-  const reload = (): Promise<string> => takePeers(config, links, edition);
+  const endOthers = (): Promise<void> =>
+    endIncidentsBut(
+      alerts,
+      links.current.map((link) => link.site),
+    );
+  const reload = async (): Promise<string> => {
+    const text = await takePeers(config, links, edition);
+    await endOthers();
+    return text;
+  };
   const openUnknown = (way: Omit<Parameters<OpenWay>[0], "credential">) =>
     open({ ...way, credential: () => [] });
   const added = pairing({ config, store, links, reload, open: openUnknown });
-  return { edition: withParts(edition, added), reloadPeers: () => tellReload(reload, log) };
+  return { edition: withParts(edition, added, endOthers), reloadPeers: () => tellReload(reload, log) };
 }
 
 async function tellReload(reload: () => Promise<string>, log: Logger): Promise<string> {
@@ -114,7 +124,11 @@ function takePeers(
 }
 
 /** The edition with more calls and commands: what concerns its configuration's file, of which it knows nothing. */
-function withParts(edition: Edition, added: Pick<Edition, "routes" | "adminCommands">): Edition {
+function withParts(
+  edition: Edition,
+  added: Pick<Edition, "routes" | "adminCommands">,
+  onStart: () => Promise<void>,
+): Edition {
   return {
     name: edition.name,
     routes: [...edition.routes, ...added.routes],
@@ -124,7 +138,10 @@ function withParts(edition: Edition, added: Pick<Edition, "routes" | "adminComma
     peerOf: (token) => edition.peerOf(token),
     writeGuard: () => edition.writeGuard(),
     waitReplicated: (position, ms) => edition.waitReplicated(position, ms),
-    start: () => edition.start(),
+    start: async () => {
+      await edition.start();
+      await onStart();
+    },
     stop: () => edition.stop(),
   };
 }

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { initLoneSite, Inviting } from "../support/pairing.ts";
+import { initLoneSite, pairSites } from "../support/pairing.ts";
 import { call, type CommandResult, dormouse, type SiteProcess, Sites } from "../support/processes.ts";
 
 /** Adding and removing real sites as peers, and changing the secret of a pair that is at work. */
@@ -21,6 +21,12 @@ type PeerStatus = {
   readonly dirty: number;
   readonly last_error: string | null;
 };
+type Alert = {
+  readonly severity: string;
+  readonly ended_at: string | null;
+  readonly details: { readonly backup?: string };
+};
+type Alerts = { readonly alerts: readonly Alert[] };
 type Status = { readonly head: string; readonly dirty: number; readonly peers: readonly PeerStatus[] };
 
 async function statusOf(site: SiteProcess): Promise<Status> {
@@ -43,13 +49,6 @@ const isCurrent = (site: string) => (status: Status) => peerOf(status, site)?.ac
 
 function peerCommand(site: SiteProcess, ...args: readonly string[]): Promise<CommandResult> {
   return dormouse(["peer", ...args, "--config", site.configPath]);
-}
-
-async function pair(primary: SiteProcess, backup: SiteProcess): Promise<void> {
-  await using inviting = await Inviting.begin(primary);
-  const joined = await dormouse(["peer", "join", "--config", backup.configPath], { stdin: inviting.code });
-  if (joined.status !== 0) throw new Error(joined.stderr);
-  await inviting.result();
 }
 
 async function makeVault(primary: SiteProcess) {
@@ -98,13 +97,20 @@ async function openSilence() {
 
 describe("peers of a running primary", () => {
   it("are added and filled, are apart from each other when one hangs, and count no longer when removed", async () => {
-    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const calgary = await initLoneSite(sites, "calgary", "primary", {
+      replication: {
+        peers: [],
+        request_timeout_ms: 500,
+        backoff: { base_ms: 50, cap_ms: 400, probe_ms: 400 },
+      },
+      alerts: { lag_after_ms: 300 },
+    });
     const zurich = await initLoneSite(sites, "zurich", "backup");
     await calgary.start();
     await zurich.start();
     const vault = await makeVault(calgary);
     await vault.write();
-    await pair(calgary, zurich);
+    await pairSites(calgary, zurich);
     await statusWhere(calgary, isCurrent("zurich"));
 
     await using silence = await openSilence();
@@ -124,7 +130,14 @@ describe("peers of a running primary", () => {
 
     const again = await peerCommand(calgary, "add", "oslo", silence.url, "--token-file", tokenFile);
     expect(again).toMatchObject({ status: 7 });
+    const openAbout = async (): Promise<readonly unknown[]> => {
+      const { alerts } = (await call(calgary, { path: "/api/alerts" })).body as Alerts;
+      const open = alerts.filter((alert) => alert.severity !== "info" && alert.ended_at === null);
+      return open.map(({ details }) => details.backup);
+    };
+    await expect.poll(openAbout, { timeout: 10_000 }).toContain("oslo");
     expect((await peerCommand(calgary, "remove", "oslo", "--yes")).status).toBe(0);
+    expect(await openAbout()).toEqual([]);
     const left = await statusOf(calgary);
     expect(left).toMatchObject({ dirty: 0, peers: [{ site: "zurich", dirty: 0 }] });
     const listed = await peerCommand(calgary, "list", "--json");
@@ -145,7 +158,7 @@ describe("peers of a running primary", () => {
     await vault.write();
     for (const backup of backups) {
       await backup.start();
-      await pair(calgary, backup);
+      await pairSites(calgary, backup);
     }
     await vault.write();
     await statusWhere(calgary, (status) => isCurrent("zurich")(status) && isCurrent("oslo")(status));
@@ -181,7 +194,7 @@ describe("the secret of a pair at work", () => {
     const zurich = await initLoneSite(sites, "zurich", "backup");
     await calgary.start();
     await zurich.start();
-    await pair(calgary, zurich);
+    await pairSites(calgary, zurich);
     const vault = await makeVault(calgary);
     const secret = () => readFile(join(sites.folder, "zurich.token"), "utf8");
     const seen = [await secret()];
@@ -225,7 +238,7 @@ describe("the secret of a pair at work", () => {
     const zurich = await initLoneSite(sites, "zurich", "backup");
     await calgary.start();
     await zurich.start();
-    await pair(calgary, zurich);
+    await pairSites(calgary, zurich);
     const vault = await makeVault(calgary);
     const rotating = peerCommand(calgary, "rotate", "zurich");
     // Wherever it is then, each file holds a secret that the other site takes.

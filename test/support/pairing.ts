@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { type Config, freePort, type SiteProcess, type Sites } from "./processes.ts";
+import { type Config, dormouse, freePort, type SiteProcess, type Sites } from "./processes.ts";
 
 const command = resolve(import.meta.dirname, "../../bin/dormouse");
 
@@ -82,4 +82,13 @@ export function startJoin(backup: SiteProcess, code: string): AsyncDisposable & 
     await ended;
   };
   return { kill, [Symbol.asyncDispose]: kill };
+}
+
+/** Both commands, to their end. The primary runs; the backup may. */
+export async function pairSites(primary: SiteProcess, backup: SiteProcess): Promise<void> {
+  await using inviting = await Inviting.begin(primary);
+  const args = ["peer", "join", "--config", backup.configPath];
+  const joined = await dormouse(args, { stdin: `${inviting.code}\n` });
+  if (joined.status !== 0) throw new Error(joined.stderr);
+  await inviting.result();
 }

@@ -4,10 +4,12 @@ import { asleep } from "./asleep.ts";
 import { burst } from "./burst.ts";
 import { digest } from "./digest.ts";
 import { efficiency } from "./efficiency.ts";
+import { far } from "./far.ts";
 import { fill } from "./fill.ts";
 import { latency } from "./latency.ts";
 import { overhead } from "./overhead.ts";
 import { promotion } from "./promotion.ts";
+import { repair } from "./repair.ts";
 import { scale } from "./scale.ts";
 import { makeDataFolder, printMachine } from "./support/machine.ts";
 import type { Plan } from "./support/plan.ts";
@@ -29,6 +31,7 @@ const parts: Readonly<Record<string, Part>> = {
   digest: { what: "chain, history and digest on a write, with and without", run: digest },
   burst: { what: "50 writes at once, an import of 10,000 entries", run: burst },
   fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
+  far: { what: "10,000 dirty rows to a backup 130 ms away", run: far },
   efficiency: {
     what: "a day with 10 writes and one without, against a 30 s poller, in virtual time",
     run: efficiency,
@@ -36,6 +39,7 @@ const parts: Readonly<Record<string, Part>> = {
   asleep: { what: "context switches and bytes of a sleeping pair in 60 s", run: asleep },
   promotion: { what: "planned promotions under load: how long no site takes a write", run: promotion },
   verify: { what: "dormouse verify of 10,000 and of 100,000 entries", run: verify },
+  repair: { what: "10 rows of a backup lost or damaged among 100,000", run: repair },
   scale: { what: "10 dirty rows among 1,000 and among 1,000,000 stored; start-up at both sizes", run: scale },
 };
 

@@ -61,7 +61,7 @@ export class FarLink implements AsyncDisposable {
   #pass(from: Socket, to: Socket, notBefore: number): void {
     const later = (act: () => void): void => {
       const atMs = Math.max(performance.now() + this.#oneWayMs, notBefore);
-      setTimeout(act, atMs - performance.now());
+      setTimeout(act, Math.max(0, atMs - performance.now()));
     };
     from.on("data", (chunk) => {
       this.bytes += chunk.length;

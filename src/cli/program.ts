@@ -65,6 +65,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/snapshot.ts")).defineSnapshot,
   },
   {
+    name: "reload",
+    description: "have a running site take over certificates and peers that were changed",
+    load: async () => (await import("./commands/reload.ts")).defineReload,
+  },
+  {
     name: "peer",
     description: "pair this site with another, change a pair's secret, add, list and remove peers",
     load: async () => (await import("./commands/peer.ts")).definePeer,

@@ -42,7 +42,8 @@ const peerToken = formatToken(newToken("peer", systemRandom));
 
 let site: HttpSite;
 beforeAll(async () => {
-  const edition = new ScriptedEdition([editionRoute("operator"), editionRoute("peer")]);
+  const routes = [editionRoute("operator"), editionRoute("peer"), editionRoute("anyone")];
+  const edition = new ScriptedEdition(routes);
   edition.peers.set(peerToken, "zurich" as SiteName);
   site = await openHttpSite({ edition });
 });
@@ -88,6 +89,10 @@ describe("a route of the edition", () => {
   it.each(everybody)("for operators, asked by %s", async (asking) => {
     const expected = { nobody: 401, operator: 200 } as Partial<Record<Asking, number>>;
     expect((await ask(editionRoute("operator"), asking)).status).toBe(expected[asking] ?? 403);
+  });
+
+  it.each(everybody)("for anyone, asked by %s", async (asking) => {
+    expect((await ask(editionRoute("anyone"), asking)).status).toBe(200);
   });
 
   it.each(everybody)("for peers, asked by %s", async (asking) => {

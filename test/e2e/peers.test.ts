@@ -1,8 +1,10 @@
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemRandom } from "../../src/app/system-ports.ts";
+import { formatToken, newToken } from "../../src/crypto/token.ts";
 import { initLoneSite, pairSites } from "../support/pairing.ts";
 import { call, type CommandResult, dormouse, type SiteProcess, Sites } from "../support/processes.ts";
 
@@ -185,6 +187,31 @@ describe("peers of a running primary", () => {
     expect(await readFile(calgary.configPath, "utf8")).toBe(before);
     await expect(readFile(tokenFile)).rejects.toThrow(/ENOENT/);
     expect((await statusOf(calgary)).peers).toEqual([]);
+  });
+});
+
+describe("a configuration that was edited", () => {
+  it("is taken over by a reload, and one with a mistake changes nothing and says what would be right", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    await calgary.start();
+    const before = await readFile(calgary.configPath, "utf8");
+    const oslo = '{ "site": "oslo", "url": "http://127.0.0.1:1", "token_file": "oslo.token" }';
+    await writeFile(calgary.configPath, before.replace('"peers": []', `"peers": [${oslo}]`));
+    const reload = () => dormouse(["reload", "--config", calgary.configPath]);
+    const missing = await reload();
+    expect(missing).toMatchObject({ status: 3 });
+    expect(missing.stdout).toMatch(/^nothing of the peers: .*names a file that does not exist/);
+    expect((await statusOf(calgary)).peers).toEqual([]);
+
+    await writeFile(join(sites.folder, "oslo.token"), `${formatToken(newToken("peer", systemRandom))}\n`, {
+      mode: 0o600,
+    });
+    expect(await reload()).toMatchObject({ status: 0, stdout: "the peers: oslo added\n" });
+    expect((await statusOf(calgary)).peers).toMatchObject([{ site: "oslo" }]);
+    process.kill(calgary.pid, "SIGHUP");
+    await writeFile(calgary.configPath, before);
+    process.kill(calgary.pid, "SIGHUP");
+    await statusWhere(calgary, ({ peers }) => peers.length === 0);
   });
 });
 

@@ -6,6 +6,7 @@ import { printJson, printLine, printNote, printTable } from "../output.ts";
 import { askHidden, confirm } from "../prompt.ts";
 import { CommandRefusal, usageRefusal } from "../report.ts";
 import { UnreachableRefusal } from "../site-client.ts";
+import { isRefused } from "./reload.ts";
 import { Refusal } from "../../core/errors.ts";
 import { isSiteName, type SiteName } from "../../core/ids.ts";
 
@@ -261,7 +262,7 @@ async function takeOver(options: AdminOptions): Promise<boolean> {
   const admin = await AdminClient.of(options);
   try {
     const texts = textsIn(await admin.call({ command: "reload" }), "reloaded");
-    const refused = texts.find((text) => text.startsWith("nothing of the peers"));
+    const refused = texts.find((text) => isRefused(text) && text.includes("peers"));
     if (refused === undefined) return true;
     throw new CommandRefusal(
       "config_invalid",

@@ -370,7 +370,10 @@ export interface RoleStore {
 export interface AsideStore {
   /** Rows put aside that wait for a decision, oldest first, at most `limit`; and how many wait in all. */
   aside(limit: number): Promise<{ readonly rows: readonly AsideRow[]; readonly waiting: number }>;
-  /** What the primary has decided: the struck are forgotten, the taken kept until their stranded rows arrive. */
+  /**
+   * What the primary has decided: the struck are forgotten, the taken kept until what was made of them arrives, a stranded row
+   * or the purge that was made again. They wait again at every change of epoch.
+   */
   settleAside(struck: readonly StrandedId[], taken: readonly StrandedId[]): Promise<void>;
   /**
    * On a primary: decides on rows that another site, or this one before its promotion, has put aside (core's judgeAside), and

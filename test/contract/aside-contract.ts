@@ -46,9 +46,9 @@ async function collect(primary: Store, backup: Store): Promise<void> {
     expect(rounds).toBeLessThan(5);
     const { rows } = await backup.aside(3);
     const verdicts = await primary.takeAside(rows);
-    const of = (verdict: string): StrandedId[] =>
-      rows.filter((_, index) => verdicts[index] === verdict).map(({ id }) => id);
-    await backup.settleAside(of("struck"), of("stranded"));
+    const struck = rows.filter((_, index) => verdicts[index] === "struck").map(({ id }) => id);
+    const taken = rows.filter((_, index) => verdicts[index] !== "struck").map(({ id }) => id);
+    await backup.settleAside(struck, taken);
     await drain(primary, backup);
   }
 }
@@ -113,7 +113,7 @@ export function asideContract({ open, reopen, threadedRuns }: StoreUnderTest): v
       expect((await backup.aside(10)).waiting).toBe(1);
     });
 
-    it("that were taken wait again where this site, or another, is promoted before they came back", async () => {
+    it("that were taken wait again at every change of reign before they came back: here, elsewhere, at coming home", async () => {
       const first = await withAside();
       await first.backup.settleAside(
         [],
@@ -130,6 +130,14 @@ export function asideContract({ open, reopen, threadedRuns }: StoreUnderTest): v
       await primary.promote();
       await drain(primary, backup);
       expect((await backup.aside(10)).waiting).toBe(3);
+      const third = await withAside();
+      await third.backup.settleAside(
+        [],
+        third.rows.map(({ id }) => id),
+      );
+      const { head } = await third.backup.site();
+      await third.backup.rejoin({ epoch: { number: 9, id: "nine" }, timeline: [], common: head });
+      expect((await third.backup.aside(10)).waiting).toBe(3);
     });
 
     it("that were taken are let go when the stranded row comes, by push or by repair or before", async () => {
@@ -152,6 +160,47 @@ export function asideContract({ open, reopen, threadedRuns }: StoreUnderTest): v
       await drain(primary, backup);
       await backup.promote();
       expect((await backup.aside(10)).waiting).toBe(0);
+    });
+  });
+
+  describe("a purge put aside and taken", () => {
+    /** A backup on which a purge was put aside, which the primary has made again and not shipped yet. */
+    const withPurge = async () => {
+      const { primary, backup, keys } = await pair();
+      const [purged, other] = keys as [RowKey, RowKey];
+      const guard = await guardOf({ primary, backup });
+      await backup.applyRepair(guard, [rowAt(purged, null, guard.at.position)], []);
+      await backup.applyRepair(guard, await primary.rowsOf([purged]), []);
+      const { rows } = await backup.aside(10);
+      const waiting = rows.filter(({ body }) => body === null);
+      await backup.settleAside(
+        rows.filter(({ body }) => body !== null).map(({ id }) => id),
+        [],
+      );
+      expect(await primary.takeAside(waiting)).toEqual(["applied"]);
+      return { primary, backup, guard, other, ids: waiting.map(({ id }) => id) };
+    };
+
+    it("waits again where only another row's purge has come", async () => {
+      const { primary, backup, guard, other, ids } = await withPurge();
+      await backup.settleAside([], ids);
+      await set(primary, other, null);
+      await backup.applyRepair(guard, await primary.rowsOf([other]), []);
+      const waitingIds = async () => (await backup.aside(10)).rows.map(({ id }) => id);
+      expect(await waitingIds()).not.toContain(ids[0]);
+      await backup.promote();
+      expect(await waitingIds()).toContain(ids[0]);
+    });
+
+    it("is let go when the purge that was made again comes, also where that was here before", async () => {
+      for (const isBefore of [true, false]) {
+        const { primary, backup, ids } = await withPurge();
+        if (!isBefore) await backup.settleAside([], ids);
+        await drain(primary, backup);
+        if (isBefore) await backup.settleAside([], ids);
+        await backup.promote();
+        expect((await backup.aside(10)).waiting).toBe(0);
+      }
     });
   });
 

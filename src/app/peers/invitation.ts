@@ -9,7 +9,7 @@ import { formatToken } from "../../crypto/token.ts";
 import type { InviteOpened, InviteQuestion, PairingProve } from "../../protocol/pairing.ts";
 import type { NewPeer } from "./peer-files.ts";
 
-export const inviteMs = 15 * 60_000;
+const inviteMs = 15 * 60_000;
 const failuresMax = 5;
 
 export type InvitationPorts = {

@@ -12,14 +12,19 @@ import { type Finding, type Path, parseYaml } from "./yaml-source.ts";
 
 const fileBytesMax = 1024 * 1024;
 
+export type ReadOptions = SecretsOptions & {
+  /** Judged in the place of the file's contents: what the file is to become. */
+  readonly text?: string;
+};
+
 /**
  * Reads the configuration and the files with secrets that it names. Changes nothing.
  * @throws Refusal `config_invalid` with every mistake at once, each with its line; `file_exposed` where the only mistakes
  * are secret files that others can read
  */
-export async function readConfig(path: string, options: SecretsOptions = {}): Promise<Config> {
+export async function readConfig(path: string, options: ReadOptions = {}): Promise<Config> {
   const configPath = resolve(path);
-  const source = parseYaml(await readText(configPath));
+  const source = parseYaml(options.text ?? (await readText(configPath)));
   if ("findings" in source) throw refusal("config_invalid", configPath, source.findings);
   const checked = checkFile(source);
   const { secrets, findings: secretFindings } = await readSecrets(configPath, checked.draft, options);

@@ -7,18 +7,13 @@ import { errnoOf } from "./secret-files.ts";
 /**
  * Puts a text in the place of a file's contents: whoever reads sees the old or the new, whole, also after a crash. Mode and
  * owner stay. A link stays one: what is replaced is the file that it leads to.
- * @param check looks at the new file, given its path, before it takes the old one's place; what it throws leaves all as it was
  * @throws Refusal `config_invalid` where the file cannot be replaced
  */
-export async function replaceFile(
-  path: string,
-  text: string,
-  check?: (draft: string) => Promise<void>,
-): Promise<void> {
+export async function replaceFile(path: string, text: string): Promise<void> {
   await refusing(path, async () => {
     const target = await realpath(path);
     const { mode, uid, gid } = await stat(target);
-    await writeThrough(target, text, check, async (file) => {
+    await writeThrough(target, text, async (file) => {
       // Only root may give a file away; whoever else edits a file of another keeps it as one's own.
       await file.chown(uid, gid).catch(() => undefined);
       await file.chmod(mode & 0o7777);
@@ -43,7 +38,6 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
 async function writeThrough(
   target: string,
   text: string,
-  check?: (draft: string) => Promise<void>,
   adjust?: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(target);
@@ -55,7 +49,6 @@ async function writeThrough(
       await adjust?.(file);
       await file.sync();
     }
-    await check?.(draft);
     await rename(draft, target);
   } catch (error) {
     await rm(draft, { force: true });

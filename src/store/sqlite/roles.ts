@@ -1,7 +1,7 @@
 import { compareEpochs, type Epoch, type Promotion } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { newUuidV4 } from "../../core/ids.ts";
-import type { Random } from "../../core/ports.ts";
+import type { Hash, Random } from "../../core/ports.ts";
 import { comparePositions, formatPosition } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
 import type { Grant, Site } from "../../core/store.ts";
@@ -9,19 +9,27 @@ import { waitAgain } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
 import { readAnswer, recordAnswer } from "./grants.ts";
 import { recordPoint } from "./history.ts";
+import { partWhereLacking } from "./lacking.ts";
 import { dropRejectionsAbove, readRejections } from "./rejections.ts";
 import { readTimeline, writeTimeline } from "./site-record.ts";
-import type { Transaction } from "./transaction.ts";
+import type { Steps, Transaction } from "./transaction.ts";
+
+export type PromotionPorts = { readonly random: Random; readonly hash: Hash };
 
 /** See RoleStore.promoteBy. */
-export function promoteBy(tx: Transaction, grant: Grant, isProofNeeded: boolean, random: Random): Promotion {
+export function* promoteBy(
+  tx: Transaction,
+  grant: Grant,
+  isProofNeeded: boolean,
+  ports: PromotionPorts,
+): Steps<Promotion> {
   const site = tx.site();
   const known = readAnswer(tx.connection, grant.id);
   if (known?.answer === "declined") throw new Refusal("grant_declined");
   if (known?.epoch) return { epoch: known.epoch, site: site.site, from: grant.head };
   refuseUnmet(site, grant);
   if (isProofNeeded) refuseUnproved(tx.connection, site);
-  const promotion = becomePrimary(tx, site.epochSeen.number + 1, random);
+  const promotion = yield* becomePrimary(tx, site.epochSeen.number + 1, ports);
   recordAnswer(tx.connection, grant.id, "promoted", promotion.epoch);
   return promotion;
 }
@@ -48,20 +56,21 @@ function refuseUnproved(connection: Connection, { site, head, verified, isComple
 }
 
 /** See RoleStore.promote. A grant may have been used already, by an epoch of the next number: a take-back goes above that. */
-export function promote(tx: Transaction, random: Random): Promotion {
+export function* promote(tx: Transaction, ports: PromotionPorts): Steps<Promotion> {
   const site = tx.site();
   if (site.role === "primary" && site.fenced === null) throw new Refusal("already_primary");
   if (site.realm === null)
     throw new Refusal("not_ready", `${site.site} was never filled, and belongs to no installation yet`);
-  return becomePrimary(tx, site.epochSeen.number + (site.grant ? 2 : 1), random);
+  return yield* becomePrimary(tx, site.epochSeen.number + (site.grant ? 2 : 1), ports);
 }
 
 /** Everything that a change of reign is, in the one transaction that makes it. */
-function becomePrimary(tx: Transaction, number: number, random: Random): Promotion {
+function* becomePrimary(tx: Transaction, number: number, { random, hash }: PromotionPorts): Steps<Promotion> {
   const { connection } = tx;
-  const site = tx.site();
   const epoch: Epoch = { number, id: newUuidV4(random) };
-  const promotion: Promotion = { epoch, site: site.site, from: site.head };
+  const from = yield* partWhereLacking(tx, epoch, hash);
+  const site = tx.site();
+  const promotion: Promotion = { epoch, site: site.site, from };
   writeTimeline(connection, [...readTimeline(connection), promotion]);
   recordPoint(connection, site.head, true);
   forgetPeers(tx);

@@ -268,11 +268,11 @@ export class SqliteStore implements Store {
   }
 
   promoteBy(grant: Grant, isProofNeeded: boolean): Promise<Promotion> {
-    return this.#write((tx) => promoteBy(tx, grant, isProofNeeded, this.#options.random));
+    return this.#open(() => this.#queue.enqueue((tx) => promoteBy(tx, grant, isProofNeeded, this.#options)));
   }
 
   promote(): Promise<Promotion> {
-    return this.#write((tx) => promote(tx, this.#options.random));
+    return this.#open(() => this.#queue.enqueue((tx) => promote(tx, this.#options)));
   }
 
   decline(grantId: string): Promise<GrantAnswer> {

@@ -228,12 +228,14 @@ export class Course {
     world.setPeers(site, isRotated ? peers : peers.filter((peer) => peer !== one), isRotated ? [one] : []);
   }
 
+  /** Every site's configuration names all others, and every process reads it anew: its disk may have been put back. */
   nameAllPeers(): void {
     const sites = [...this.#world.sites.keys()];
     for (const site of sites) {
-      const others = sites.filter((other) => other !== site);
-      const isAll = others.every((other) => this.#world.peersOf(site).includes(other));
-      if (!isAll) this.#world.setPeers(site, others);
+      this.#world.setPeers(
+        site,
+        sites.filter((other) => other !== site),
+      );
     }
   }
 

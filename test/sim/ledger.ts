@@ -42,8 +42,23 @@ export class Ledger {
 
   /** The write is made of a row as it is now; returns the body that says so, null for a purge. */
   build(write: TrackedWrite, current: Row | undefined, paddingBytes: number): Uint8Array | null {
+    return this.#build(write, this.lineageOf(current), paddingBytes);
+  }
+
+  /** The write takes the place of a damaged row, and so of everything that was built into that. */
+  rebuild(write: TrackedWrite, damaged: Row, paddingBytes: number): Uint8Array | null {
+    const name = formatKey(damaged.key);
+    const ancestors = this.#writes.filter(
+      ({ key, position }) =>
+        position && formatKey(key) === name && comparePositions(position, damaged.position) === 0,
+    );
+    const lineage = new Set(ancestors.flatMap((ancestor) => [...ancestor.lineage, ancestor.id]));
+    return this.#build(write, [...lineage], paddingBytes);
+  }
+
+  #build(write: TrackedWrite, lineage: readonly number[], paddingBytes: number): Uint8Array | null {
     const open = write as OpenWrite;
-    open.lineage = this.lineageOf(current);
+    open.lineage = lineage;
     const all = [...open.lineage, write.id];
     if (!write.isPurge) return utf8(JSON.stringify({ lineage: all, padding: "x".repeat(paddingBytes) }));
     const name = formatKey(write.key);

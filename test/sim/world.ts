@@ -266,7 +266,7 @@ export class World {
       if (isIntact(sha256Hash, row)) continue;
       const isPurge = row.body === null || row.key.kind === "stranded";
       const write = this.ledger.begin(row.key, isPurge);
-      const body = this.ledger.build(write, undefined, this.draw(paddingBytes));
+      const body = this.ledger.rebuild(write, row, this.draw(paddingBytes));
       const written = this.process(site).write({ keys: [row.key], decide: () => [{ key: row.key, body }] });
       this.note(`${site} writes ${formatKey(row.key)} anew`);
       await this.scheduler.run(0);

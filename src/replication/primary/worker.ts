@@ -384,7 +384,7 @@ export class Worker {
     this.#lastError = failure.error;
     if (failure.kind === "local") this.#meetFault(failure.error);
     const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
-    if (dirty === 0 && (await this.#guard(() => this.#owesProof()))) this.#hellos += 1;
+    if (dirty === 0 && (await this.#guard(() => this.#isUnproved()))) this.#hellos += 1;
     const isTold = isExhausted(this.#options.backoff, this.#failures);
     await this.#guard(() => this.#reports.failed(failure, dirty ?? 0, isTold));
     if (this.#isEnded) return false;
@@ -399,12 +399,16 @@ export class Worker {
     return true;
   }
 
-  /** Whether it is unanswered that both sites are equal at the head, with nothing dirty: no write may ever ask again. */
-  async #owesProof(): Promise<boolean> {
+  /**
+   * Whether the drain is unfinished though nothing is dirty: acked is behind the head by refused rows alone, or it is unanswered
+   * whether both sites are equal there. No write may ever ask again.
+   */
+  async #isUnproved(): Promise<boolean> {
     const { store, peer } = this.#options;
     const { head } = await store.site();
     const known = (await store.peers()).find(({ site }) => site === peer);
-    if (!known?.acked || !samePoint(known.acked, head)) return false;
+    if (!known?.acked) return false;
+    if (!samePoint(known.acked, head)) return true;
     return isProofWanted(this.#proof, known, head) || isRepairLeft(this.#proof, known);
   }
 

@@ -37,8 +37,9 @@ export async function answerAdmin(
   reply.raw.once("close", () => gone.abort());
   const { promise: begun, resolve: begin } = Promise.withResolvers<number>();
   const send = (line: object): void => void lines.push(`${JSON.stringify(line)}\n`);
+  let isEnded = false;
   const progress = (event: object): void => {
-    if (gone.signal.aborted || lines.readableEnded || lines.readableLength > unreadBytesMax) return;
+    if (isEnded || gone.signal.aborted || lines.readableLength > unreadBytesMax) return;
     begin(200);
     send({ progress: event });
   };
@@ -46,6 +47,7 @@ export async function answerAdmin(
   // In a function of its own: what is thrown before the first await is an end like any other.
   const run = async () => await command.handle({ body: request.body ?? {}, progress, signal });
   void endOf(context, run(), request, signal).then(({ status, line }) => {
+    isEnded = true;
     send(line);
     lines.push(null);
     begin(status);

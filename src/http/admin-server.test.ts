@@ -120,6 +120,22 @@ describe("a command", () => {
     void server;
   });
 
+  it("may go on telling after its end, which is not spoilt by it", async () => {
+    const chatty = command("chatty", async ({ progress }) => {
+      let left = 100;
+      const tell = (): void => {
+        progress({ stage: "late" });
+        left -= 1;
+        if (left > 0) queueMicrotask(tell);
+      };
+      queueMicrotask(tell);
+      return { done: true };
+    });
+    await using server = await openAdminServer(path, [chatty]);
+    expect((await askAdmin(path, "/admin/chatty")).lines.at(-1)).toEqual({ result: { done: true } });
+    void server;
+  });
+
   it("needs no body", async () => {
     await using server = await openAdminServer(path, [echo]);
     expect((await askAdmin(path, "/admin/echo", "")).lines).toEqual([{ result: { got: {} } }]);

@@ -220,6 +220,19 @@ describe("dormouse check", () => {
     expect(JSON.parse(asJson.stdout)).toMatchObject({ site: "calgary", status: "OK", exit: 0 });
   });
 
+  it("of a site that hangs is critical, and takes no longer than it may", async () => {
+    const site = await initCommunitySite(sites);
+    await site.start();
+    process.kill(site.pid, "SIGSTOP");
+    try {
+      const hung = await on(site, "check", "--timeout", "0.5");
+      expect(hung.stdout).toMatch(/^DORMOUSE CRITICAL: calgary: calgary: does not answer within 0\.5 s \| /);
+      expect(hung.status).toBe(2);
+    } finally {
+      process.kill(site.pid, "SIGCONT");
+    }
+  });
+
   it("tells of wrong usage and of a wrong configuration with 3, on stdout", async () => {
     const site = await initCommunitySite(sites);
     const cases = [

@@ -1,6 +1,8 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AdminClient } from "../../src/cli/admin-client.ts";
+import type { SiteName } from "../../src/core/ids.ts";
 import { formatInviteCode, parseInviteCode } from "../../src/crypto/invite-code.ts";
 import { fingerprintOf, makeIdentity } from "../support/certificates.ts";
 import { type Meddling, Middleman } from "../support/middleman.ts";
@@ -47,6 +49,12 @@ async function secretsIn(folder: string): Promise<readonly string[]> {
 /** Whether any part of a secret that matters stands in a text. */
 function expectNoSecretIn(text: string, secrets: readonly string[]): void {
   for (const secret of secrets) expect(text.includes(secret.slice(40, 75))).toBe(false);
+}
+
+type Progress = Readonly<Record<string, unknown>>;
+
+function adminOf({ configPath, site, dataPath }: SiteProcess): AdminClient {
+  return new AdminClient({ configPath, site: site as SiteName, dataFolder: dataPath });
 }
 
 async function configOf(site: SiteProcess): Promise<string> {
@@ -212,6 +220,34 @@ describe("an invitation", () => {
     expect(stderr).toMatch(/A proof was wrong \(5 of 5\)[^]*five proofs were wrong/);
     refused(await joinWith(zurich, inviting.code), 6, /No invitation is open here/);
     expect(await configOf(calgary)).toContain('"peers": []');
+    expect(await secretsIn(sites.folder)).toEqual([]);
+  });
+
+  it("whose operator answers no lets nobody in, and says so on both sides", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const zurich = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    const before = [await configOf(calgary), await configOf(zurich)];
+    const progress: Progress[] = [];
+    // What the command does on a terminal where somebody types "n".
+    const invited = adminOf(calgary).call({
+      command: "invite",
+      onProgress: (event) => {
+        progress.push(event);
+        const body = { invite_id: progress[0]?.["invite_id"], accept: false };
+        if (event["joiner"] !== undefined) void adminOf(calgary).call({ command: "invite-answer", body });
+      },
+    });
+    const outcome = invited.catch((error: unknown) => error);
+    await expect.poll(() => progress).toHaveLength(1);
+    const [second] = [await dormouse(["peer", "invite", "--yes", "--config", calgary.configPath])];
+    refused(second, 7, /An invitation is open at this site already/);
+    refused(await joinWith(zurich, String(progress[0]?.["code"])), 1, /has declined/);
+    expect(await outcome).toMatchObject({ code: "invite_declined" });
+    expect(progress[1]).toEqual({
+      joiner: { site: "zurich", url: zurich.url, address: "127.0.0.1", is_known: false },
+    });
+    expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
     expect(await secretsIn(sites.folder)).toEqual([]);
   });
 });

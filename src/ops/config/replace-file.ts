@@ -31,14 +31,20 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
     () => false,
   );
   if (isThere) await replaceFile(path, text);
-  else await refusing(path, () => writeThrough(path, text));
+  else await refusing(path, () => writeThrough(path, text, (file) => giveToOwnerOf(dirname(path), file)));
+}
+
+/** What root writes into a folder of the site's user must be readable for that user; nobody else can give a file away. */
+async function giveToOwnerOf(folder: string, file: FileHandle): Promise<void> {
+  const { uid, gid } = await stat(folder);
+  await file.chown(uid, gid).catch(() => undefined);
 }
 
 /** A draft beside the target, durable before it takes the target's place. */
 async function writeThrough(
   target: string,
   text: string,
-  adjust?: (file: FileHandle) => Promise<void>,
+  adjust: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(target);
   const draft = join(folder, `.dormouse-${randomBytes(6).toString("hex")}.partial`);
@@ -46,7 +52,7 @@ async function writeThrough(
     {
       await using file = await open(draft, "wx", 0o600);
       await file.writeFile(text);
-      await adjust?.(file);
+      await adjust(file);
       await file.sync();
     }
     await rename(draft, target);

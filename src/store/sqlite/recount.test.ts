@@ -1,0 +1,72 @@
+import { truncateSync } from "node:fs";
+import Sqlite from "better-sqlite3";
+import { describe, expect, it } from "vitest";
+import { allRows, calgary, fill, set } from "../../../test/contract/store-harness.ts";
+import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
+import { Buckets } from "../../core/digest.ts";
+import type { Store } from "../../core/store.ts";
+import { siteImage } from "./new-site.ts";
+import { openMemoryStore } from "./open.ts";
+
+const { init, open } = sqliteSite();
+
+async function expectTrueDigest(store: Store): Promise<void> {
+  const buckets = new Buckets();
+  for (const row of await allRows(store)) buckets.toggle(ports.hash, row);
+  expect((await store.digest()).digest).toEqual(buckets.digest(ports.hash));
+}
+
+describe("a recount", () => {
+  it("corrects nothing on a database that was put back to an older copy while it counted", async () => {
+    const store = openMemoryStore({
+      image: siteImage({ site: calgary, role: "primary", ...ports }),
+      ...ports,
+    });
+    const { keys } = await fill(store, 2);
+    const older = store.serialize();
+    await set(store, keys[0] ?? { kind: "vault", vaultId: calgary as never }, "later");
+    const wrong = new Sqlite(store.serialize());
+    wrong.prepare("DELETE FROM entries").run();
+    store.replaceDatabase(wrong.serialize());
+    wrong.close();
+    await store.recount((done, total) => {
+      // After the count, before the correction.
+      if (done === total) queueMicrotask(() => store.replaceDatabase(older));
+    });
+    await expectTrueDigest(store);
+    expect((await allRows(store)).length).toBe(3);
+    await store.close();
+  });
+
+  it("of a file lets others write all the while", async () => {
+    const { store } = open(init());
+    const { vault } = await fill(store, 50);
+    let isCounting = true;
+    let writes = 0;
+    const write = async (): Promise<void> => {
+      for (; isCounting; writes += 1) await set(store, vault, `version ${writes}`);
+    };
+    let writing: Promise<void> | undefined;
+    await store.recount(() => {
+      writing ??= write();
+    });
+    isCounting = false;
+    await writing;
+    expect(writes).toBeGreaterThan(0);
+    await expectTrueDigest(store);
+  });
+
+  it("says what the disk fails with, and so does the next", async () => {
+    const path = init();
+    const { store } = open(path);
+    await fill(store, 400);
+    const database = new Sqlite(path);
+    database.pragma("wal_checkpoint(TRUNCATE)");
+    const pages = Number(database.pragma("page_count", { simple: true }));
+    const bytes = pages * Number(database.pragma("page_size", { simple: true }));
+    database.close();
+    truncateSync(path, bytes / 2);
+    await expect(store.recount()).rejects.toMatchObject({ code: "storage_failed" });
+    await expect(store.recount()).rejects.toMatchObject({ code: "storage_failed" });
+  });
+});

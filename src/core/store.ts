@@ -263,6 +263,8 @@ export interface BackupStore {
    * same transaction.
    */
   applyPush(push: Push): Promise<ApplyOutcome>;
+  /** Rows that this backup has refused and still lacks: the newest 1,000. */
+  rejections(): Promise<readonly Rejection[]>;
 }
 
 /** What a count of all rows found. */
@@ -354,6 +356,8 @@ export interface RoleStore {
   promoteBy(grant: Grant, isProofNeeded: boolean): Promise<Promotion>;
   /**
    * Becomes primary of the next epoch, whatever others hold; a primary with an open grant takes it back by a number above it.
+   * Where this site refused rows, its reign continues from the point before the first of them, and nobody who stands above that
+   * in the old history can follow it without a rejoin: they have what it never had.
    * @throws Refusal `already_primary` on a primary that is not fenced
    */
   promote(): Promise<Promotion>;

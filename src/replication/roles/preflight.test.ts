@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { pair, secondMs, writeAt } from "../../../test/sim/scene.ts";
 import { calgary, oslo, World, zurich } from "../../../test/sim/world.ts";
 import type { SiteName } from "../../core/ids.ts";
+import { formatKey } from "../../core/row.ts";
 import type { PromotionPreflight } from "../../protocol/admin-requests.ts";
 
 async function preflight(world: World, site: SiteName, force = false): Promise<PromotionPreflight> {
@@ -61,6 +62,21 @@ test("another backup that holds more is named as the better choice", async () =>
   expect(known["better choice"]).toBe("promote oslo instead: oslo is at 1:4 and this site at 1:1");
   const { known: ofOslo } = await preflight(world, oslo, true);
   expect(ofOslo).not.toHaveProperty("better choice");
+});
+
+test("rows that this site refused are named, and a planned promotion would be refused for them", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const key = world.newEntryKey(scene.vault.vaultId);
+  world.network.poisoned.add(key.entryId);
+  void world.write(key);
+  await world.scheduler.run(secondMs);
+  const missing = { "missing rows": expect.stringContaining(`1 that it refused (${formatKey(key)})`) };
+  expect(await preflight(world, zurich)).toMatchObject({
+    known: missing,
+    refused: "this site refuses rows, which would be missing for good",
+  });
+  expect(await preflight(world, zurich, true)).toMatchObject({ known: missing, refused: null });
 });
 
 test("a primary has nothing to be promoted to; one with an open grant would take it back", async () => {

@@ -1,7 +1,10 @@
 import { Refusal } from "../../core/errors.ts";
 import { comparePositions, formatPosition } from "../../core/position.ts";
+import type { Rejection } from "../../core/push.ts";
+import { formatKey } from "../../core/row.ts";
 import type { Site, Verified } from "../../core/store.ts";
 import type { PromotionKind, PromotionPreflight } from "../../protocol/admin-requests.ts";
+import { decodeKey } from "../../protocol/wire-rows.ts";
 import { askPeers, describeView, type PeerView, primaryAmong } from "./peer-views.ts";
 import { kindOfPromotion, refuseIncomplete } from "./promote.ts";
 import type { RolePorts } from "./role-ports.ts";
@@ -16,16 +19,16 @@ export async function describePromotion(
   signal: AbortSignal,
 ): Promise<PromotionPreflight> {
   const views = await askPeers(ports, signal);
-  const site = await ports.store.site();
+  const [site, lacking] = await Promise.all([ports.store.site(), ports.store.rejections()]);
   const head = { site: site.site, epoch: site.epoch.number };
   const { kind, refused } = judge(site, force);
   if (kind === "nothing") return { ...head, kind, known: {}, unknown: [], refused };
   return {
     ...head,
     kind,
-    known: { ...knownOf(site), ...knownOfPeers(views), ...aheadOf(site, views) },
+    known: { ...knownOf(site), ...lackingOf(site, lacking), ...knownOfPeers(views), ...aheadOf(site, views) },
     unknown: unknownOf(kind, site, views),
-    refused: refused ?? refusalOf(kind, site, views),
+    refused: refused ?? refusalOf(kind, site, views, lacking),
   };
 }
 
@@ -40,7 +43,12 @@ function judge(site: Site, force: boolean): Judgement {
   }
 }
 
-function refusalOf(kind: PromotionKind, site: Site, views: readonly PeerView[]): string | null {
+function refusalOf(
+  kind: PromotionKind,
+  site: Site,
+  views: readonly PeerView[],
+  lacking: readonly Rejection[],
+): string | null {
   if (site.realm === null) return "this site was never filled, and belongs to no installation yet";
   if (kind !== "planned") return null;
   try {
@@ -49,6 +57,7 @@ function refusalOf(kind: PromotionKind, site: Site, views: readonly PeerView[]):
     if (error instanceof Refusal) return error.message;
     throw error;
   }
+  if (lacking.length > 0) return "this site refuses rows, which would be missing for good";
   return primaryAmong(views, site) ? null : "no primary answers, so that none can hand over";
 }
 
@@ -65,6 +74,26 @@ function knownOf({ role, head, primary, verified, isComplete, grant }: Site): Re
   }
   if (grant) known["grant"] = `to ${grant.to}, from ${formatPosition(grant.head.position)} on`;
   return known;
+}
+
+/** Rows named in one line, at most. */
+const namedRowsMax = 5;
+
+/** What this site has passed over. The others have it, and must then come home to a history without it. */
+function lackingOf({ role }: Site, lacking: readonly Rejection[]): Record<string, string> {
+  if (role !== "backup" || lacking.length === 0) return {};
+  const named = lacking
+    .slice(0, namedRowsMax)
+    .map(({ key }) => [key.kind, ...Object.values(key.key)].join("/"));
+  const more = lacking.length > namedRowsMax ? ", …" : "";
+  const text = `${lacking.length} that it refused (${named.join(", ")}${more}): the other sites must rejoin, and those rows are stranded`;
+  return { "missing rows": text };
+}
+
+/** A key of a kind that this program does not know is named by its kind alone. */
+function nameOf({ key }: Rejection): string {
+  const known = decodeKey(key);
+  return known ? formatKey(known) : key.kind;
 }
 
 function describeProof(verified: Verified | null): string {

@@ -12,7 +12,7 @@ import {
 } from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Point, Position } from "../../core/position.ts";
-import type { Push, PushRefusal, Receiver } from "../../core/push.ts";
+import type { Push, PushRefusal, Receiver, Rejection } from "../../core/push.ts";
 import type { RowSummary } from "../../core/repair.ts";
 import type { Row, RowKey, StoredRow } from "../../core/row.ts";
 import type {
@@ -52,6 +52,7 @@ import { applyRepair, healRows, judge, readBucketRows, readRows } from "./repair
 import { readRow } from "./replicated-tables.ts";
 import { Recounts } from "./recount.ts";
 import { rejoin } from "./rejoin.ts";
+import { readRejections } from "./rejections.ts";
 import { promote, promoteBy } from "./roles.ts";
 import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
 import { readStranded, readStrandedById } from "./stranded-rows.ts";
@@ -308,6 +309,10 @@ export class SqliteStore implements Store {
 
   strandedById(id: StrandedId): Promise<StoredRow | undefined> {
     return this.#read((connection) => readStrandedById(connection, id));
+  }
+
+  rejections(): Promise<readonly Rejection[]> {
+    return this.#read((connection) => readRejections(connection));
   }
 
   addAlert(

@@ -82,6 +82,9 @@ function refusalAt(path: string, error: unknown): unknown {
   if (error instanceof Refusal && error.code === "disk_full") {
     return new Refusal("disk_full", `there is too little room for a snapshot at ${path}`);
   }
+  if (error instanceof Refusal && error.code === "storage_failed") {
+    return new Refusal("storage_failed", `no snapshot could be made at ${path}: ${error.message}`);
+  }
   const code = errnoOf(error);
   if (code === undefined || !/^E[A-Z0-9]+$/.test(code)) return error;
   if (code === "EEXIST") return exists(path);

@@ -1,5 +1,6 @@
-import { readdir, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { generate } from "selfsigned";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { askAdmin } from "../support/admin-socket.ts";
 import { SeededRandom } from "../support/ports.ts";
@@ -33,13 +34,13 @@ async function newVault(site: SiteProcess): Promise<Vault> {
   return { vaultId, token };
 }
 
-async function addEntry(site: SiteProcess, vault: Vault, title: string): Promise<string> {
+async function addEntry(site: SiteProcess, vault: Vault, title: string, notes = ""): Promise<string> {
   const path = `/api/vaults/${vault.vaultId}/entries`;
   const { body } = await call(site, {
     method: "POST",
     path,
     token: vault.token,
-    body: { type: "note", title },
+    body: { type: "note", title, notes },
   });
   return (body as { entry_id: string }).entry_id;
 }
@@ -186,6 +187,24 @@ describe("dormouse snapshot", () => {
     expect(await readdir(sites.folder)).toEqual(["calgary.yaml", "damaged"]);
   });
 
+  it("whose writing fails in the middle leaves nothing behind", async () => {
+    const site = await initCommunitySite(sites);
+    await site.start();
+    const vault = await newVault(site);
+    const notes = "x".repeat(200_000);
+    for (const title of ["one", "two", "three", "four"]) await addEntry(site, vault, title, notes);
+    await site.stop();
+    const before = await readdir(sites.folder);
+    const command = resolve("bin/dormouse");
+    const args = ["snapshot", "create", join(sites.folder, "one"), "--config", site.configPath];
+    // No file of this process may grow over 256 KiB: a write fails, as on a disk that is full.
+    const limited = `trap '' XFSZ; ulimit -f 512; exec "$0" "$@"`;
+    const { status, stderr } = await dormouse(["-c", limited, command, ...args], { command: "/bin/sh" });
+    expect(stderr).toMatch(/^dormouse: no snapshot could be made at [^\n]+\/one: [^\n]+ — [^\n]+\n$/);
+    expect(status).toBe(1);
+    expect(await readdir(sites.folder)).toEqual(before);
+  });
+
   it("does not fill the disk that the site works on", async () => {
     const site = await initCommunitySite(sites, { disk_free_min_bytes: 2 ** 50 });
     await site.start();
@@ -231,6 +250,29 @@ describe("dormouse check", () => {
     } finally {
       process.kill(site.pid, "SIGCONT");
     }
+  });
+
+  it("tells of a certificate that ends soon, and of one that has ended", async () => {
+    const cert = join(sites.folder, "tls.crt");
+    const key = join(sites.folder, "tls.key");
+    const put = async (days: number): Promise<void> => {
+      const notAfterDate = new Date(Date.now() + days * 86_400_000 + 60_000);
+      const made = await generate([{ name: "commonName", value: "localhost" }], { notAfterDate });
+      await writeFile(cert, made.cert);
+      await writeFile(key, made.private, { mode: 0o600 });
+    };
+    await put(30);
+    const site = await initCommunitySite(sites);
+    const listen = { host: "127.0.0.1", port: Number(new URL(site.url).port), tls: { cert, key } };
+    const config = JSON.parse(await readFile(site.configPath, "utf8")) as Config;
+    await writeConfig(site.configPath, { ...config, listen });
+    const { stdout } = await on(site, "check");
+    expect(stdout).toMatch(/ own_certificate_days=30;21:;7:$/m);
+    expect(stdout).not.toContain("its certificate");
+    await put(10);
+    expect((await on(site, "check")).stdout).toMatch(/; its certificate ends in 10 days \|/);
+    await put(-1);
+    expect((await on(site, "check")).stdout).toMatch(/; its certificate has expired \|/);
   });
 
   it("tells of wrong usage and of a wrong configuration with 3, on stdout", async () => {

@@ -82,9 +82,7 @@ const namedRowsMax = 5;
 /** What this site has passed over. The others have it, and must then come home to a history without it. */
 function lackingOf({ role }: Site, lacking: readonly Rejection[]): Record<string, string> {
   if (role !== "backup" || lacking.length === 0) return {};
-  const named = lacking
-    .slice(0, namedRowsMax)
-    .map(({ key }) => [key.kind, ...Object.values(key.key)].join("/"));
+  const named = lacking.slice(0, namedRowsMax).map(nameOf);
   const more = lacking.length > namedRowsMax ? ", …" : "";
   const text = `${lacking.length} that it refused (${named.join(", ")}${more}): the other sites must rejoin, and those rows are stranded`;
   return { "missing rows": text };

@@ -1,0 +1,144 @@
+import Sqlite from "better-sqlite3";
+import { afterEach } from "vitest";
+import { utf8 } from "../../src/core/bytes.ts";
+import { Refusal } from "../../src/core/errors.ts";
+import { type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
+import type { Transport } from "../../src/core/ports.ts";
+import type { RowKey } from "../../src/core/row.ts";
+import { receivePush } from "../../src/replication/backup/apply.ts";
+import { receiveAside } from "../../src/replication/backup/aside.ts";
+import { receiveLocate } from "../../src/replication/backup/locate.ts";
+import { receiveRepair } from "../../src/replication/backup/repair.ts";
+import {
+  applyPath,
+  asidePath,
+  type Exchange,
+  locatePath,
+  makeTransport,
+  type Reply,
+  repairPath,
+} from "../../src/replication/transport.ts";
+import { siteImage } from "../../src/store/sqlite/new-site.ts";
+import { openMemoryStore } from "../../src/store/sqlite/open.ts";
+import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { SeededRandom, sha256Hash, VirtualClock } from "./ports.ts";
+
+export const calgary = "calgary" as SiteName;
+export const zurich = "zurich" as SiteName;
+
+/** A request that has reached the backup. */
+export type Arrived = { readonly path: string; readonly body: Readonly<Record<string, unknown>> };
+
+const opened: SqliteStore[] = [];
+
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close();
+});
+
+/**
+ * The stores of a primary and its backup, and the real way between them but for the network: every request is made into JSON,
+ * and answered by the handler of its path.
+ */
+export class LinkedPair {
+  readonly clock = new VirtualClock();
+  readonly random = new SeededRandom(5);
+  readonly primary = this.#open(calgary, "primary");
+  readonly backup = this.#open(zurich, "backup");
+  readonly arrived: Arrived[] = [];
+  readonly transport: Transport = makeTransport(this.#exchange());
+  /** A test's own answer in place of the backup's, or something done before it; undefined lets the request go on. */
+  intercept: (request: Arrived) => Reply | undefined | Promise<Reply | undefined> = () => undefined;
+  readonly vault: RowKey & { kind: "vault" } = { kind: "vault", vaultId: this.newId() as VaultId };
+
+  /** A pair of which the primary knows its peer, and that it is empty. */
+  static async open(): Promise<LinkedPair> {
+    const pair = new LinkedPair();
+    await pair.primary.configurePeers([zurich]);
+    return pair;
+  }
+
+  newId(): string {
+    return newUuidV7(this.clock.now(), this.random);
+  }
+
+  newEntries(count: number): (RowKey & { kind: "entry" })[] {
+    const { vaultId } = this.vault;
+    return Array.from({ length: count }, () => ({
+      kind: "entry",
+      vaultId,
+      entryId: this.newId() as EntryId,
+    }));
+  }
+
+  /** Sets rows of the primary in one write. */
+  async set(keys: readonly RowKey[], text: string | null): Promise<void> {
+    const body = text === null ? null : utf8(text);
+    await this.primary.write({ keys, decide: () => keys.map((key) => ({ key, body })) });
+  }
+
+  /** Changes a database behind its store's back, as a failing disk does. */
+  behind(store: SqliteStore, sql: string, ...values: (string | number | Uint8Array)[]): void {
+    const database = new Sqlite(store.serialize());
+    database.prepare(sql).run(...values);
+    store.replaceDatabase(database.serialize());
+    database.close();
+  }
+
+  /** Flips a bit of an entry's body, in the database of one side. */
+  damage(store: SqliteStore, key: RowKey & { kind: "entry" }): void {
+    const sql = "UPDATE entries SET body = CAST('damaged' AS BLOB) WHERE entry_id = ?";
+    this.behind(store, sql, key.entryId);
+  }
+
+  lose(store: SqliteStore, key: RowKey & { kind: "entry" }): void {
+    this.behind(store, "DELETE FROM entries WHERE entry_id = ?", key.entryId);
+  }
+
+  bodiesOf(path: string): readonly Arrived["body"][] {
+    return this.arrived.filter((request) => request.path === path).map(({ body }) => body);
+  }
+
+  #open(site: SiteName, role: "primary" | "backup"): SqliteStore {
+    const { clock, random } = this;
+    const image = siteImage({ site, role, clock, random });
+    const store = openMemoryStore({ image, clock, random, hash: sha256Hash });
+    opened.push(store);
+    return store;
+  }
+
+  #exchange(): Exchange {
+    return {
+      post: async (path, json, signal) => {
+        signal.throwIfAborted();
+        const request = { path, body: JSON.parse(json) as Arrived["body"] };
+        this.arrived.push(request);
+        const reply = (await this.intercept(request)) ?? (await this.#answer(request));
+        return { reply: { ...reply, body: overTheWire(reply.body) }, bytes: json.length };
+      },
+    };
+  }
+
+  async #answer({ path, body }: Arrived): Promise<Reply> {
+    const receive = receivers[path];
+    if (!receive) throw new Error(`nobody answers ${path}`);
+    try {
+      return await receive(this.backup, calgary, body);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { status: error.code === "unauthorized" ? 401 : 400, body: { code: error.code } };
+    }
+  }
+}
+
+type Receive = (store: SqliteStore, peer: SiteName, body: unknown) => Promise<Reply>;
+
+const receivers: Readonly<Record<string, Receive>> = {
+  [applyPath]: receivePush,
+  [repairPath]: receiveRepair,
+  [asidePath]: receiveAside,
+  [locatePath]: receiveLocate,
+};
+
+function overTheWire(body: unknown): unknown {
+  return body === undefined ? undefined : JSON.parse(JSON.stringify(body));
+}

@@ -1,9 +1,11 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemRandom } from "../../src/app/system-ports.ts";
 import { Refusal } from "../../src/core/errors.ts";
+import { formatToken, newToken } from "../../src/crypto/token.ts";
 import type {
   PromotionPreflight,
   PromotionResult,
@@ -323,6 +325,62 @@ describe("dormouse stranded", () => {
     expect((await run("stranded", "discard", "3f0c", "--all")).status).toBe(2);
     expect(asked).toEqual([]);
     expect((await run("stranded", "reapply", "3f0c", "--yes")).status).toBe(7);
+  });
+});
+
+describe("dormouse check of a primary", () => {
+  const hourMs = 3_600_000;
+  let provedAt: number | null;
+  let isReachable: boolean;
+
+  beforeEach(async () => {
+    isReachable = true;
+    const token = formatToken(newToken("peer", systemRandom));
+    await writeFile(join(folder, "pair.token"), token, { mode: 0o600 });
+    const peers = [{ site: "calgary", url: "http://127.0.0.1:1", token_file: "./pair.token" }];
+    const path = config[1] ?? "";
+    await writeConfig(path, {
+      edition: "commercial",
+      site: "zurich",
+      data: "./zurich",
+      replication: { peers },
+    });
+    const calgary = { site: "calgary", state: "asleep", dirty: 0, lag_ms: 0, quarantined: 0 };
+    await serve({
+      status: () => {
+        const at = provedAt === null ? null : new Date(provedAt).toISOString();
+        const verified = at === null ? null : { position: "1:52", at };
+        const peer = { ...calgary, diverged: false, verified };
+        return { site: "zurich", role: "primary", epoch: 1, head: "1:52", fenced: null, peers: [peer] };
+      },
+      signal: () => {
+        if (isReachable) provedAt = Date.now();
+        return { signalled: ["calgary"] };
+      },
+    });
+  });
+
+  const commands = () => asked.map(([name]) => name);
+
+  it("asks for nothing while the proof is young", async () => {
+    provedAt = Date.now() - 11 * hourMs;
+    expect((await run("check")).stdout).toMatch(/ calgary_proof_age=396\d\ds;86400 /);
+    expect(commands()).toEqual(["status"]);
+  });
+
+  it("has the site prove anew what is older than half of what it may be", async () => {
+    provedAt = Date.now() - 13 * hourMs;
+    expect((await run("check")).stdout).toMatch(/ calgary_proof_age=\ds;86400 /);
+    expect(commands()).toEqual(["status", "signal", "status"]);
+  });
+
+  it("does not wait longer than it may for a proof that does not come", async () => {
+    provedAt = null;
+    isReachable = false;
+    const { stdout, status } = await run("check", "--timeout", "0.5");
+    expect(stdout).toContain("calgary was not proved equal yet");
+    expect(status).toBe(2);
+    expect(commands().filter((name) => name === "signal")).toHaveLength(1);
   });
 });
 

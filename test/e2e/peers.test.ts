@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -165,6 +165,31 @@ describe("peers of a running primary", () => {
     await vault.write();
     await statusWhere(calgary, (status) => isCurrent("zurich")(status) && isCurrent("oslo")(status));
     for (const backup of backups) expect(await vault.titlesAt(backup)).toEqual(["Note 2", "Note 1"]);
+  });
+
+  it("that were lost and made anew are paired again under their name, with a new secret, and filled from the beginning", async () => {
+    const calgary = await initLoneSite(sites, "calgary", "primary");
+    const lost = await initLoneSite(sites, "zurich", "backup");
+    await calgary.start();
+    await lost.start();
+    const vault = await makeVault(calgary);
+    await vault.write();
+    await pairSites(calgary, lost);
+    await statusWhere(calgary, isCurrent("zurich"));
+    await lost.stop();
+    await rm(lost.dataPath, { recursive: true });
+
+    const anew = await initLoneSite(sites, "zurich", "backup");
+    await anew.start();
+    await pairSites(calgary, anew);
+    const status = await statusWhere(calgary, isCurrent("zurich"));
+    expect(status.peers).toMatchObject([{ site: "zurich", url: anew.url, dirty: 0 }]);
+    expect(await vault.titlesAt(anew)).toEqual(["Note 1"]);
+    const [before, after] = await Promise.all(
+      ["zurich.token", "zurich-2.token"].map((name) => readFile(join(sites.folder, name), "utf8")),
+    );
+    expect(after).not.toBe(before);
+    expect(await readFile(calgary.configPath, "utf8")).toContain("zurich-2.token");
   });
 
   it("that a configuration cannot have are refused, and nothing of it or of the running site changes", async () => {

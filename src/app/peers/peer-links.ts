@@ -40,6 +40,8 @@ type Link = {
   config: PeerConfig;
   /** The pair's secret; two while it is being changed, the one to send with first. */
   tokens: readonly Token[];
+  /** What this site sends, in the order of the tokens. */
+  credentials: readonly string[];
   /** Of what the peer may send. */
   digests: readonly Uint8Array[];
 };
@@ -143,11 +145,10 @@ export class PeerLinks implements AsyncDisposable {
 
   #linkTo(config: PeerConfig): Link {
     const { site, url, tls } = config;
-    const credential = (): readonly string[] =>
-      link.tokens.map((token) => peerCredential(token, this.#site, site));
+    const credential = (): readonly string[] => link.credentials;
     const way = this.#open({ url, tls, credential });
     const transport = this.#patient(site, way.transport);
-    const link: Link = { site, url, transport, way, config, tokens: [], digests: [] };
+    const link: Link = { site, url, transport, way, config, tokens: [], credentials: [], digests: [] };
     this.#keep(link, tokensIn(config));
     return link;
   }
@@ -167,6 +168,7 @@ export class PeerLinks implements AsyncDisposable {
 
   #keep(link: Link, tokens: readonly Token[]): void {
     link.tokens = tokens;
+    link.credentials = tokens.map((token) => peerCredential(token, this.#site, link.site));
     link.digests = tokens.map((token) =>
       systemHash.sha256(utf8(peerCredential(token, link.site, this.#site))),
     );

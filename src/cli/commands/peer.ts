@@ -96,7 +96,8 @@ async function invite(options: Options): Promise<void> {
   try {
     const joined = await admin.call({ command: "invite", onProgress });
     if (options.json === true) printLine(JSON.stringify(joined));
-    else printLine(`Paired with ${cell(joined.site)} (${cell(joined.url)}). It is being filled now.`);
+    else
+      printLine(`Paired with ${cell(joined.site)} (${cell(joined.url)}). It is filled as soon as it runs.`);
   } catch (error) {
     // The question may still be open.
     process.stdin.destroy();

@@ -1,4 +1,4 @@
-import { bytesEqual, fromUtf8, u64be, utf8 } from "./bytes.ts";
+import { bytesEqual, fromHex, fromUtf8, toHex, u64be, utf8 } from "./bytes.ts";
 import { type SiteName, type StrandedId, uuidOfHash } from "./ids.ts";
 import type { Hash } from "./ports.ts";
 import { comparePositions, formatPosition, parsePosition, type Position } from "./position.ts";
@@ -110,16 +110,4 @@ export function decodeStranded(body: Uint8Array): Stranded {
     body: wire.body === null ? null : fromHex(wire.body),
   };
   return { row, site: wire.site, at: wire.at };
-}
-
-function toHex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
-}
-
-function fromHex(text: string): Uint8Array {
-  return Uint8Array.from({ length: text.length / 2 }, (_, index) =>
-    Number.parseInt(text.slice(2 * index, 2 * index + 2), 16),
-  );
 }

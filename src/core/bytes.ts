@@ -34,3 +34,29 @@ export function setU64be(view: DataView, offset: number, value: number): void {
   view.setUint32(offset, Math.floor(value / 2 ** 32));
   view.setUint32(offset + 4, value % 2 ** 32);
 }
+
+/** Two digits for each byte. */
+const hexOfByte: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
+
+/** Bytes as lower-case hexadecimal digits. */
+export function toHex(bytes: Uint8Array): string {
+  let hex = "";
+  for (const byte of bytes) hex += hexOfByte[byte];
+  return hex;
+}
+
+/** The bytes of what toHex made; anything else is a bug and gives bytes of no meaning. */
+export function fromHex(hex: string): Uint8Array {
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i += 1) {
+    bytes[i] = digitOf(hex.charCodeAt(2 * i)) * 16 + digitOf(hex.charCodeAt(2 * i + 1));
+  }
+  return bytes;
+}
+
+/** `0` to `9` stand at 48 in Unicode, `a` to `f` at 97. */
+function digitOf(code: number): number {
+  return code < 97 ? code - 48 : code - 87;
+}

@@ -1,3 +1,4 @@
+import { toHex } from "./bytes.ts";
 import type { Random } from "./ports.ts";
 
 declare const brand: unique symbol;
@@ -62,13 +63,7 @@ export function uuidOfHash(hash: Uint8Array): string {
   return formatUuid(bytes);
 }
 
-/** Two digits for each byte: an import makes thousands of ids in one call. */
-const hexOfByte: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
-  byte.toString(16).padStart(2, "0"),
-);
-
 function formatUuid(bytes: Uint8Array): string {
-  let hex = "";
-  for (const byte of bytes) hex += hexOfByte[byte];
+  const hex = toHex(bytes);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }

@@ -298,7 +298,10 @@ export interface RepairStore {
    * @param progress told how many rows were read, of how many
    */
   recount(progress?: (done: number, total: number) => void): Promise<Recount>;
-  /** Rows of one bucket by key, behind `after`, at most `limit`, each with whether it is intact. Costs what it lists. */
+  /**
+   * Rows of one bucket by key, behind `after`, at most `limit`, each with whether it is intact. Costs what it lists; hashing
+   * much of it lets other work run in between, which may change rows that are still to be listed.
+   */
   bucketRows(bucket: number, after: RowKey | null, limit: number): Promise<readonly RowSummary[]>;
   /** The rows of these keys that are there, damaged ones too. */
   rowsOf(keys: readonly RowKey[]): Promise<readonly Row[]>;

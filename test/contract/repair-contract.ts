@@ -203,6 +203,22 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       expect(first).toMatchObject({ key: vault, position: { epoch: 1, seq: 1 }, isIntact: true });
     });
 
+    it("are listed whole where there are many or large ones of them, and others work in between", async () => {
+      const store = await alone();
+      const { keys } = await fill(store, 450);
+      for (const key of keys.slice(0, 5)) await set(store, key, "x".repeat(600_000));
+      await behind(store, "UPDATE entries SET bucket = 7");
+      const listing = store.bucketRows(7, null, 1_000);
+      let isListed = false;
+      void listing.then(() => {
+        isListed = true;
+      });
+      await store.addAlert("test", "", "meanwhile", {});
+      expect(isListed).toBe(false);
+      expect((await listing).map(({ key }) => key)).toEqual(keys);
+      expect(await listBucket(store, 7, 300)).toEqual(await listing);
+    });
+
     it("are found by their keys, damaged or not, where they are there", async () => {
       const store = await alone();
       const { vault, keys } = await fill(store, 2);

@@ -14,33 +14,34 @@ import { itemOf, type RowColumns, readRow, rowOf, tableOf } from "./replicated-t
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
 import { isFullSlice } from "./vault-rows.ts";
 
-/** See RepairStore.bucketRows. Kind after kind, and by key in each; one body at a time. */
-export function readBucketRows(
-  connection: Connection,
-  hash: Hash,
-  {
-    bucket,
-    after,
-    limit,
-  }: { readonly bucket: number; readonly after: RowKey | null; readonly limit: number },
-): RowSummary[] {
-  const summaries: RowSummary[] = [];
-  const kinds = rowKinds.slice(after ? rowKinds.indexOf(after.kind) : 0);
-  for (const kind of kinds) {
-    if (summaries.length === limit) break;
-    const { name, itemColumn, select } = tableOf(kind);
-    const keys = itemColumn === undefined ? ["vault_id"] : ["vault_id", itemColumn];
-    const from = after?.kind === kind ? after : null;
-    const values = [from?.vaultId ?? "", from ? itemOf(from) : ""].slice(0, keys.length);
-    const sql = `${select} INDEXED BY ${name}_bucket WHERE bucket IN (?) AND (${keys.join(", ")}) > (${keys.map(() => "?").join(", ")})
-      ORDER BY ${keys.join(", ")} LIMIT ? + 0`;
-    for (const columns of connection.each<RowColumns>(sql, bucket, ...values, limit - summaries.length)) {
-      const row = rowOf(kind, columns);
-      const { key, position } = row;
-      summaries.push({ key, position, hash: row.hash, isIntact: isIntact(hash, row) });
-    }
+export type BucketPage = { readonly rows: readonly RowSummary[]; readonly isLast: boolean };
+
+export type BucketQuery = { readonly bucket: number; readonly after: RowKey | null; readonly limit: number };
+
+/** See RepairStore.bucketRows: as many of them as one step may hash. Kind after kind, and by key in each; one body at a time. */
+export function readBucketPage(connection: Connection, hash: Hash, query: BucketQuery): BucketPage {
+  const rows: RowSummary[] = [];
+  let bytes = 0;
+  for (const row of bucketRows(connection, query)) {
+    if (rows.length === query.limit || isFullSlice(rows.length, bytes)) return { rows, isLast: false };
+    const { key, position, body } = row;
+    rows.push({ key, position, hash: row.hash, isIntact: isIntact(hash, row) });
+    bytes += body?.length ?? 0;
   }
-  return summaries;
+  return { rows, isLast: true };
+}
+
+function* bucketRows(connection: Connection, { bucket, after, limit }: BucketQuery): Generator<StoredRow> {
+  for (const kind of rowKinds.slice(after ? rowKinds.indexOf(after.kind) : 0)) {
+    const { name, itemColumn, select } = tableOf(kind);
+    const keys = itemColumn === undefined ? "vault_id" : `vault_id, ${itemColumn}`;
+    const from = after?.kind === kind ? after : null;
+    const values = [from?.vaultId ?? "", from ? itemOf(from) : ""].slice(0, itemColumn === undefined ? 1 : 2);
+    const sql = `${select} INDEXED BY ${name}_bucket WHERE bucket IN (?) AND (${keys}) > (${keys.replaceAll(/\w+/g, "?")})
+      ORDER BY ${keys} LIMIT ? + 0`;
+    for (const columns of connection.each<RowColumns>(sql, bucket, ...values, limit))
+      yield rowOf(kind, columns);
+  }
 }
 
 export function readRows(connection: Connection, keys: readonly RowKey[]): Row[] {

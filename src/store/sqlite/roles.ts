@@ -26,12 +26,18 @@ export function* promoteBy(
   const site = tx.site();
   const known = readAnswer(tx.connection, grant.id);
   if (known?.answer === "declined") throw new Refusal("grant_declined");
-  if (known?.epoch) return { epoch: known.epoch, site: site.site, from: grant.head };
+  if (known?.epoch) return promotionOf(tx, known.epoch, grant);
   refuseUnmet(site, grant);
   if (isProofNeeded) refuseUnproved(tx.connection, site);
   const promotion = yield* becomePrimary(tx, site.epochSeen.number + 1, ports);
   recordAnswer(tx.connection, grant.id, "promoted", promotion.epoch);
   return promotion;
+}
+
+/** The promotion as it was, also where this site has come home since to a history that does not name it. */
+function promotionOf(tx: Transaction, epoch: Epoch, grant: Grant): Promotion {
+  const line = readTimeline(tx.connection).find((one) => compareEpochs(one.epoch, epoch) === 0);
+  return line ?? { epoch, site: tx.site().site, from: grant.head };
 }
 
 /** A grant is of one reign: who has heard of a later one must not rise against it by an old promise. */

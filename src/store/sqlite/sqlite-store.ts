@@ -48,7 +48,7 @@ import { markAbove } from "./marks.ts";
 import { countRepair, demandRepair, readPeers } from "./peers.ts";
 import { acknowledge, configurePeers, resumeFrom } from "./primary.ts";
 import { readQuarantined } from "./quarantine.ts";
-import { applyRepair, healRows, judge, readBucketRows, readRows } from "./repair-rows.ts";
+import { applyRepair, healRows, judge, readBucketPage, readRows } from "./repair-rows.ts";
 import { readRow } from "./replicated-tables.ts";
 import { Recounts } from "./recount.ts";
 import { rejoin } from "./rejoin.ts";
@@ -234,9 +234,16 @@ export class SqliteStore implements Store {
     return this.#open(() => this.#recounts.recount(progress));
   }
 
-  bucketRows(bucket: number, after: RowKey | null, limit: number): Promise<readonly RowSummary[]> {
-    const { hash } = this.#options;
-    return this.#read((connection) => readBucketRows(connection, hash, { bucket, after, limit }));
+  async bucketRows(bucket: number, after: RowKey | null, limit: number): Promise<readonly RowSummary[]> {
+    const { clock, hash } = this.#options;
+    const rows: RowSummary[] = [];
+    for (;;) {
+      const query = { bucket, after: rows.at(-1)?.key ?? after, limit: limit - rows.length };
+      const page = await this.#read((connection) => readBucketPage(connection, hash, query));
+      rows.push(...page.rows);
+      if (page.isLast || rows.length === limit) return rows;
+      await clock.turn();
+    }
   }
 
   rowsOf(keys: readonly RowKey[]): Promise<readonly Row[]> {

@@ -18,7 +18,11 @@ import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { readRow } from "./replicated-tables.ts";
 import { readTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
-import { commitChange, isFullSlice, refuseByRole, type WriteOptions } from "./vault-rows.ts";
+import { commitChange, refuseByRole, type WriteOptions } from "./vault-rows.ts";
+
+/** What one step decides on: a decision costs several times a write of its row. */
+const sliceRows = 50;
+const sliceBytes = 256 * 1024;
 
 /** See AsideStore.takeAside. Each row is judged by what the decision on the one before has made of this site. */
 export function* takeAside(
@@ -31,7 +35,7 @@ export function* takeAside(
   const verdicts: AsideVerdict[] = [];
   let bytes = 0;
   for (const sent of rows) {
-    if (isFullSlice(verdicts.length, bytes)) {
+    if (bytes >= sliceBytes || (verdicts.length > 0 && verdicts.length % sliceRows === 0)) {
       yield;
       bytes = 0;
     }

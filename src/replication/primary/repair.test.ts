@@ -176,7 +176,15 @@ async function pushAll(): Promise<void> {
   const listing = await pair.primary.listAbove(head.position, { rows: 100, bytes: mib }, zurich);
   const { rows, after, through, points, site, realm, epoch, timeline } = listing;
   const push = {
-    ...{ protocol: 1, realm, site, publicUrl: "", epoch, timeline, after, through, points },
+    protocol: 1,
+    realm,
+    site,
+    publicUrl: "",
+    epoch,
+    timeline,
+    after,
+    through,
+    points,
     digest: null,
     except: [],
     rows: rows.map((row) => ({ kind: "row" as const, row })),

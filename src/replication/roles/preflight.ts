@@ -128,12 +128,16 @@ function unknownOf(kind: PromotionKind, site: Site, views: readonly PeerView[]):
   const texts = silent.map((name) => `which role ${name} has, and up to where it has come`);
   if (kind === "planned")
     texts.push("whether the primary holds rows that this site refuses: then it hands over nothing");
-  if (kind === "forced") texts.push(...unknownOfForce(at));
+  if (kind === "forced" && site.role === "backup") texts.push(...unknownOfForce(at));
+  if (kind === "forced" && site.role === "primary") texts.push(unknownOfOther);
   if (kind === "take_back" && site.grant) {
     texts.push(`whether ${site.grant.to} was promoted meanwhile, unless it answers above as a backup`);
   }
   return texts;
 }
+
+const unknownOfOther =
+  "what the site that was promoted took alone: it is fenced at the first contact, and that is stranded once it rejoins";
 
 function unknownOfForce(at: string): readonly string[] {
   return [

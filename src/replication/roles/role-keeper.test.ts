@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { PeerLink } from "../peer-link.ts";
-import { applyPath, helloPath, makeTransport } from "../transport.ts";
+import { applyPath, asidePath, helloPath, makeTransport } from "../transport.ts";
 import {
   atRest,
   hourMs,
@@ -100,6 +100,33 @@ test("a promoted site pushes to every peer at once, and tells of rows that its l
   expect(pushesOf(world, calgary)).toBeGreaterThan(before);
   expect(await told(world, zurich)).toContain("stranded_settled");
   expect((await told(world, calgary)).at(-1)).toBe("rows_stranded");
+  await atRest(world);
+});
+
+test("a fenced site that is promoted again tells that its fence is over", async () => {
+  const { world } = await superseded();
+  await run(world, calgary, "promote", { force: true });
+  const fences = (await told(world, calgary)).filter((event) => event.startsWith("primary"));
+  expect(fences).toEqual(["primary_superseded", "primary_rejoined"]);
+  await run(world, zurich, "rejoin");
+  await atRest(world);
+});
+
+test("a site that is promoted decides on what it has put aside itself, where its last primary had not", async () => {
+  const { world } = await superseded();
+  world.network.intercept = (path) => (path === asidePath ? { status: 503, body: undefined } : undefined);
+  await run(world, calgary, "rejoin");
+  const { store } = world.process(calgary);
+  expect((await store.aside(10)).waiting).toBe(1);
+  world.network.cut(calgary, zurich);
+  await run(world, calgary, "promote", { force: true });
+  expect((await store.aside(10)).waiting).toBe(0);
+  expect((await store.stranded(null, 10)).total).toBe(1);
+  expect((await told(world, calgary)).at(-1)).toBe("rows_stranded");
+  world.network.intercept = null;
+  world.network.heal(calgary, zurich);
+  await world.scheduler.run(hourMs);
+  await run(world, zurich, "rejoin");
   await atRest(world);
 });
 

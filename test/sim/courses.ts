@@ -1,5 +1,6 @@
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import { formatKey, type RowKey } from "../../src/core/row.ts";
+import type { Site } from "../../src/core/store.ts";
 import { settleStranded } from "./operator.ts";
 import type { World } from "./world.ts";
 
@@ -24,8 +25,9 @@ export class Course {
   }
 
   async act(): Promise<void> {
-    const isPlain = this.#isPlain || this.#world.random.fraction() < 0.6;
-    await this.#world.pick(isPlain ? this.#plain() : this.#operated())();
+    const isPlain = this.#isPlain || this.#world.random.fraction() < 0.5;
+    const actions = isPlain ? this.#plain() : this.#operated(await this.#world.running());
+    await this.#world.pick(actions)();
   }
 
   #plain(): readonly Action[] {
@@ -52,30 +54,47 @@ export class Course {
     ];
   }
 
-  #operated(): readonly Action[] {
+  /** Operators mostly do what fits the site they look at, and sometimes not. */
+  #operated(running: readonly Site[]): readonly Action[] {
     const world = this.#world;
     const site = this.#anySite();
+    const oneThat = (fits: (site: Site) => boolean): SiteName => {
+      const fitting = running.filter(fits);
+      return fitting.length > 0 && world.random.fraction() < 0.8 ? world.pick(fitting).site : site;
+    };
+    const backup = oneThat(({ role }) => role === "backup");
+    const fenced = oneThat(({ fenced: fence }) => fence !== null);
+    const granter = oneThat(({ grant }) => grant !== null);
+    const behind = oneThat(({ fenced: fence }) => fence === "primary_behind");
+    const primary = oneThat(({ role }) => role === "primary");
     return [
       () => this.startAll(),
+      () => this.startAll(),
       () => this.#mend(),
-      () => this.#command(site, "promote"),
-      () => this.#command(site, "promote"),
-      () => this.#command(site, "promote", { force: true }),
-      () => this.#command(site, "promote", { force: true }),
+      () => this.#mend(),
+      () => this.#command(backup, "promote"),
+      () => this.#command(backup, "promote"),
+      () => this.#command(backup, "promote"),
+      () => this.#command(backup, "promote", { force: true }),
+      () => this.#command(backup, "promote", { force: true }),
+      () => this.#command(granter, "promote", { force: world.random.fraction() < 0.5 }),
       () => this.#promoteTwo(),
-      () => this.#command(site, "decline"),
-      () => this.#command(site, "rejoin"),
-      () => this.#command(site, "rejoin"),
+      () => this.#command(backup, "decline"),
+      () => this.#command(fenced, "rejoin"),
+      () => this.#command(fenced, "rejoin"),
+      () => this.#command(backup, "rejoin"),
       () => this.#rejoinAll(),
-      () => this.#command(site, "recover"),
-      () => this.#command(site, "recover", { force: world.random.fraction() < 0.3 }),
-      () => this.#command(site, "verify", { repair: world.random.fraction() < 0.5 }),
+      () => this.#command(behind, "recover"),
+      () => this.#command(behind, "recover", { force: world.random.fraction() < 0.3 }),
+      () => this.#command(primary, "verify", { repair: world.random.fraction() < 0.5 }),
       () => settleStranded(world),
       async () => void (await world.flip(site, true)),
       async () => void (await world.flip(site, world.random.fraction() < 0.8)),
       () => this.#putBack(),
+      () => this.#keepImage(site),
       () => this.#purgeAcross(),
       () => this.#purge(),
+      () => this.#burst(),
       () => this.#speakNewer(site),
       () => this.#deny(),
       () => this.#retryQuarantine(site),

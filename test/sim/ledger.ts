@@ -93,13 +93,18 @@ export class Ledger {
     return this.#writes.filter((write) => write.position && !write.isLost && !write.isSettled);
   }
 
-  /** An operator has decided for one row against another: what only the latter stands for is given up. */
-  settle(against: Row | undefined, inFavourOf: Row | undefined): void {
+  /**
+   * An operator decides for one row against another: what only the latter stands for is given up. The returned function takes that
+   * back, where it came to nothing.
+   */
+  settle(against: Row | undefined, inFavourOf: Row | undefined): () => void {
     const kept = new Set(this.lineageOf(inFavourOf));
-    const given = new Set(this.lineageOf(against));
-    for (const write of this.#writes) {
-      if (given.has(write.id) && !kept.has(write.id)) write.isSettled = true;
-    }
+    const given = new Set(this.lineageOf(against).filter((id) => !kept.has(id)));
+    const settled = this.#writes.filter((write) => given.has(write.id) && !write.isSettled);
+    for (const write of settled) write.isSettled = true;
+    return () => {
+      for (const write of settled) write.isSettled = false;
+    };
   }
 
   /** What was held before and is held no more is lost. */

@@ -101,9 +101,9 @@ export async function settleStranded(world: World): Promise<void> {
   const { row } = decodeStranded(body);
   const current = (await world.rows(winner.site)).get(formatKey(row.key));
   const action = world.pick(["reapply", "discard"] as const);
+  // It may be committed and never be answered.
+  const undo = action === "discard" ? world.ledger.settle(row, current) : world.ledger.settle(current, row);
   void world.command(winner.site, "stranded", { action, id: key.strandedId }).then((result) => {
-    if (result instanceof Refusal) return;
-    if (action === "discard") world.ledger.settle(row, current);
-    else world.ledger.settle(current, row);
+    if (result instanceof Refusal) undo();
   });
 }

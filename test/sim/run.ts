@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { runSeed, type ScenarioReport } from "./scenario.ts";
+import { runSeed } from "./scenario.ts";
 
 const usage = `The simulator: real stores, workers, handlers and commands in virtual time, driven by one seed.
 
@@ -21,47 +21,40 @@ const { values } = parseArgs({
   },
 });
 
-function count(text: string | undefined, otherwise: number): number {
+function number(text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`${text} is no whole number`);
-  return number;
+  const read = Number(text);
+  if (!Number.isSafeInteger(read) || read < 0) throw new Error(`${text} is no whole number`);
+  return read;
 }
 
 async function runMany(from: number, end: number, deadlineMs: number): Promise<number> {
-  const total = { writes: 0, requests: 0, promotions: 0, flips: 0, stranded: 0 };
+  const total = new Map<string, number>();
   let failures = 0;
   let seed = from;
   for (; seed < end && Date.now() < deadlineMs && !(values.first && failures > 0); seed += 1) {
     try {
-      addUp(total, await runSeed(seed));
+      for (const [what, count] of Object.entries(await runSeed(seed)))
+        total.set(what, (total.get(what) ?? 0) + count);
     } catch (error) {
       failures += 1;
       process.stderr.write(`${error instanceof Error ? error.message.split("\n")[0] : String(error)}\n`);
     }
   }
-  process.stdout.write(`${seed - from} seeds, ${failures} failed, with ${JSON.stringify(total)}\n`);
+  for (const [what, count] of [...total].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    process.stdout.write(`${String(count).padStart(9)} ${what}\n`);
+  process.stdout.write(`${seed - from} seeds, ${failures} failed\n`);
   return failures;
-}
-
-type Totals = Record<"writes" | "requests" | "promotions" | "flips" | "stranded", number>;
-
-function addUp(total: Totals, { writes, requests, epoch, flips, stranded }: ScenarioReport): void {
-  total.writes += writes;
-  total.requests += requests;
-  total.promotions += epoch - 1;
-  total.flips += flips;
-  total.stranded += stranded;
 }
 
 if (values.help) {
   process.stdout.write(usage);
 } else if (values.seed !== undefined) {
-  const report = await runSeed(count(values.seed, 1));
+  const report = await runSeed(number(values.seed, 1));
   process.stdout.write(`seed ${values.seed} holds: ${JSON.stringify(report)}\n`);
 } else {
-  const from = count(values.from, 1);
-  const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : count(values.minutes, 1);
-  const end = from + count(values.seeds, values.minutes === undefined ? 5_000 : Number.MAX_SAFE_INTEGER / 2);
+  const from = number(values.from, 1);
+  const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : number(values.minutes, 1);
+  const end = from + number(values.seeds, values.minutes === undefined ? 5_000 : Number.MAX_SAFE_INTEGER / 2);
   process.exitCode = (await runMany(from, end, Date.now() + minutes * 60_000)) === 0 ? 0 : 1;
 }

@@ -5,15 +5,8 @@ import { oslo, World, zurich } from "./world.ts";
 
 const hourMs = 3_600_000;
 
-/** What one seed did, for a person who reads along. */
-export type ScenarioReport = {
-  readonly writes: number;
-  readonly requests: number;
-  /** The number of the epoch in which it ended. */
-  readonly epoch: number;
-  readonly flips: number;
-  readonly stranded: number;
-};
+/** What one seed did, for a person who reads along: what happened how often. */
+export type ScenarioReport = Readonly<Record<string, number>>;
 
 /**
  * One seed: some vaults and entries, a random course of writes, faults, crashes, disks put back and operators at work, then
@@ -134,12 +127,12 @@ class Scenario {
     const world = this.#world;
     const [winner] = await world.primaries();
     const stranded = winner ? (await world.process(winner.site).store.stranded(null, 1)).total : 0;
+    const sent = Map.groupBy(world.network.sent, ({ path }) => path.split("/").at(-1) ?? "");
     return {
-      writes: world.writes.length,
-      requests: world.network.sent.length,
-      epoch: winner?.epoch.number ?? 0,
-      flips: world.flips,
-      stranded,
+      ...Object.fromEntries(world.tally),
+      ...Object.fromEntries([...sent].map(([path, requests]) => [`requests: ${path}`, requests.length])),
+      "rows stranded at the end": stranded,
+      epochs: (winner?.epoch.number ?? 1) - 1,
     };
   }
 }

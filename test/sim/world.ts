@@ -65,6 +65,8 @@ export class World {
    * their primary was put back. Nobody can notice either without a write.
    */
   readonly silentlyPutBack = new Set<SiteName>();
+  /** How often what happened: what a course of many seeds must not leave out. */
+  readonly tally = new Map<string, number>();
   /** Bits that were turned. Nobody notices them but a count of all rows. */
   flips = 0;
   readonly #options: WorldOptions;
@@ -169,6 +171,7 @@ export class World {
     const slot = this.#site(site);
     if (!slot.process) return;
     this.note(`${site} crashes`);
+    this.count("crashes");
     slot.process.kill();
     slot.process = null;
     this.watch.ended(site);
@@ -199,6 +202,7 @@ export class World {
   /** Puts a site's disk back to an older copy: under the running process, or for its next start. */
   async putBack(site: SiteName, image: Buffer): Promise<void> {
     this.note(`${site} is put back${this.isUp(site) ? " while it runs" : ""}`);
+    this.count(`disks put back${this.isUp(site) ? " under a process" : ""}`);
     if (this.isUp(site)) this.silentlyPutBack.add(site);
     this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
     this.watch.forget(site);
@@ -209,6 +213,7 @@ export class World {
   async turnBit(site: SiteName, key: RowKey, where: "body" | "hash"): Promise<void> {
     this.note(`a bit of the ${where} of ${formatKey(key)} turns on ${site}`);
     this.flips += 1;
+    this.count("bits turned");
     await this.#losing(() => this.#site(site).disk.flip(key, where, this.draw(1_000_000)));
   }
 
@@ -254,6 +259,7 @@ export class World {
       write.position = rows[0]?.position ?? null;
       if (seen) watch.wrote(await seen);
       this.note(`${site} wrote ${describe(write)}`);
+      this.count(isPurge ? "purges" : "writes");
       return write;
     } catch (error) {
       return error instanceof Refusal ? error : this.watch.report(error);
@@ -282,10 +288,12 @@ export class World {
     try {
       const result = await this.process(site).command(name, body);
       this.note(`${text}: ${JSON.stringify(result).slice(0, 300)}`);
+      this.count(`${name}${"force" in body && body.force ? " with force" : ""}: ${outcomeOf(result)}`);
       return result;
     } catch (error) {
       const refusal = error instanceof Refusal ? error : this.watch.report(error);
       this.note(`${text}: ${refusal.message}`);
+      this.count(`${name}: ${refusal.code}`);
       return refusal;
     } finally {
       isHome();
@@ -340,6 +348,10 @@ export class World {
       this.crash(site);
       disk.close();
     }
+  }
+
+  count(what: string): void {
+    this.tally.set(what, (this.tally.get(what) ?? 0) + 1);
   }
 
   note(text: string): void {
@@ -407,6 +419,12 @@ export class World {
   #newId(): string {
     return newUuidV7(Date.UTC(2026, 0, 1) + this.scheduler.nowMs, this.random);
   }
+}
+
+/** What a command came to, in a word. */
+function outcomeOf(result: object): string {
+  if ("result" in result) return String(result.result);
+  return "equal" in result ? `equal ${String(result.equal)}` : "done";
 }
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };

@@ -3,7 +3,7 @@ import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import { formatKey } from "../core/row.ts";
 import type { VerifyResult } from "../protocol/admin-requests.ts";
-import { repairPath } from "./transport.ts";
+import { applyPath, repairPath } from "./transport.ts";
 import { atRest, hourMs, minuteMs, pair, secondMs, writeAt, writeEntries } from "../../test/sim/scene.ts";
 import { calgary, oslo, type World, zurich } from "../../test/sim/world.ts";
 
@@ -48,7 +48,22 @@ test("a damaged row is named on the side where it lies, and --repair has it heal
   await atRest(world);
 });
 
-test("rows that have not been pushed yet, and pushes in between, are no difference", async () => {
+test("rows that a backup has not acknowledged yet are no difference", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const [changed] = await writeAt(scene, calgary, 2);
+  if (!changed) throw new Error("nothing was written");
+  world.network.intercept = (path) => (path === applyPath ? { status: 503, body: undefined } : undefined);
+  void world.write(changed);
+  await writeEntries(scene, 3);
+  await world.scheduler.run(secondMs);
+  const { equal, local, peers } = await verify(world, calgary);
+  expect({ equal, here: local.rows, there: peers[0]?.rows }).toEqual({ equal: true, here: 6, there: 3 });
+  world.network.intercept = null;
+  await atRest(world);
+});
+
+test("pushes while it compares are no difference", async () => {
   const scene = await pair();
   const { world } = scene;
   world.network.cut(calgary, zurich);

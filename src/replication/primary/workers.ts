@@ -53,13 +53,12 @@ export class Workers {
     for (const peer of this.#workers.keys()) this.#retire(peer);
   }
 
-  /** From now on the peers are these. Workers of those that are gone, or reached another way, end. */
+  /** From now on the peers are these. Workers of those that are gone, or reached another way, end; the next `run` starts others. */
   setPeers(peers: readonly PeerLink[]): void {
     const kept = new Map(peers.map((link) => [link.site, link.transport]));
     const gone = this.#peers.filter(({ site, transport }) => kept.get(site) !== transport);
     this.#peers = peers;
     for (const { site } of gone) this.#retire(site);
-    if (this.#isRunning) this.run();
   }
 
   async stop(): Promise<void> {

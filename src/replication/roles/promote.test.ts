@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { Refusal } from "../../core/errors.ts";
-import { grantPath } from "../transport.ts";
+import { encodeGrantRequest } from "../../protocol/role-frames.ts";
+import { identityOf } from "../identity.ts";
+import { applyPath, grantPath } from "../transport.ts";
 import { atRest, hourMs, minuteMs, pair, secondMs, type Scene, writeAt } from "../../../test/sim/scene.ts";
 import { calgary, oslo, type World, zurich } from "../../../test/sim/world.ts";
 import type { SiteName } from "../../core/ids.ts";
@@ -212,5 +214,64 @@ test("an open grant that another site's promotion has overtaken is resolved with
   expect((await world.primary.store.site()).grant).toBeNull();
   world.network.heal(zurich, oslo);
   expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ winner: "oslo" });
+  await atRest(world);
+});
+
+test("a promotion that waits for what can no longer come ends at once, and gives its grant back", async () => {
+  const scene = await pair({ backups: [zurich, oslo] });
+  const { world } = scene;
+  world.network.cut(calgary, oslo);
+  const isOfCalgary = (json: string) => (JSON.parse(json) as { site: string }).site === calgary;
+  world.network.intercept = (path, json) =>
+    path === applyPath && isOfCalgary(json) ? { status: 503, body: undefined } : undefined;
+  await writeAt(scene, calgary, 1);
+  let answer: unknown = "nothing";
+  void world.command(zurich, "promote").then((result) => {
+    answer = result;
+  });
+  await world.scheduler.run(secondMs);
+  expect(answer).toBe("nothing");
+  await answerOf(world, oslo, "promote", { force: true }, secondMs);
+  expect(answer).toMatchObject({ code: "grant_unmet" });
+  expect(await standing(world, calgary)).toBe("primary primary_superseded 1");
+  world.network.intercept = null;
+  world.network.heal(calgary, oslo);
+  await answerOf(world, calgary, "rejoin");
+  await atRest(world);
+});
+
+test("a promotion that waits ends at once where the primary takes its grant back", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.intercept = (path) => (path === applyPath ? { status: 503, body: undefined } : undefined);
+  await writeAt(scene, calgary, 1);
+  let answer: unknown = "nothing";
+  void world.command(zurich, "promote").then((result) => {
+    answer = result;
+  });
+  await world.scheduler.run(secondMs);
+  expect(await answerOf(world, calgary, "promote", {}, secondMs)).toMatchObject({ result: "taken_back" });
+  expect(answer).toMatchObject({ code: "grant_declined" });
+  world.network.intercept = null;
+  await atRest(world);
+});
+
+test("a grant is followed by a push with the proof of its head, though nothing is dirty", async () => {
+  const { world } = await pair();
+  const pushes = () => world.network.sent.filter(({ path }) => path === applyPath).length;
+  const before = pushes();
+  const identity = identityOf(await world.process(zurich).store.site());
+  const body: unknown = JSON.parse(encodeGrantRequest({ identity, message: { action: "request" } }));
+  void world.primary.receive(grantPath, zurich, body);
+  await world.scheduler.run(secondMs);
+  expect(pushes()).toBe(before + 1);
+  expect(await standing(world, calgary)).toBe("primary promotion_granted 1");
+});
+
+test("a grant that is taken back by force is told to every backup at once", async () => {
+  const { world } = await pair();
+  await done(world, world.primary.store.grant(zurich));
+  expect(await answerOf(world, calgary, "promote", { force: true }, secondMs)).toMatchObject({ epoch: 3 });
+  expect(await standing(world, zurich)).toBe("backup free 3");
   await atRest(world);
 });

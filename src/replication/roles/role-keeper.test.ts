@@ -184,7 +184,11 @@ test("a peer that is removed stops its rows from counting as dirty; one that is 
   const [toZurich, toOslo] = [link(zurich), link(oslo)];
   void world.primary.edition.setPeers([toZurich]);
   await world.scheduler.run(secondMs);
-  expect(await dirty()).toBe(0);
+  const requests = () => world.network.sent.filter(({ to }) => to === oslo).length;
+  const sent = requests();
+  await writeEntries(scene, 1);
+  await world.scheduler.run(hourMs);
+  expect([await dirty(), requests()]).toEqual([0, sent]);
   void world.primary.edition.setPeers([toZurich, toOslo]);
   await writeEntries(scene, 1);
   await world.scheduler.run(secondMs);
@@ -197,5 +201,5 @@ test("a peer that is removed stops its rows from counting as dirty; one that is 
   world.network.heal(calgary, oslo);
   await world.scheduler.run(hourMs);
   expect(await dirty()).toBe(0);
-  expect([...(await world.rows(oslo)).keys()].length).toBe(5);
+  expect([...(await world.rows(oslo)).keys()].length).toBe(6);
 });

@@ -19,15 +19,14 @@ function samePromotion(a: Promotion | undefined, b: Promotion | undefined): bool
 }
 
 /**
- * The position up to which two histories are one: where the first promotion that they do not share continued from;
- * undefined where both timelines are the same.
+ * The position up to which two histories are one: the lowest that any promotion which they do not share continued from, since a
+ * later one may have continued from below an earlier; undefined where both timelines are the same.
  */
 function forkPoint(own: readonly Promotion[], other: readonly Promotion[]): Position | undefined {
   let shared = 0;
   while (samePromotion(own[shared], other[shared])) shared += 1;
-  const [mine, theirs] = [own[shared], other[shared]];
-  if (mine && theirs) return lowerPosition(mine.from.position, theirs.from.position);
-  return (mine ?? theirs)?.from.position;
+  const parted = [...own.slice(shared), ...other.slice(shared)].map(({ from }) => from.position);
+  return parted.length === 0 ? undefined : parted.reduce(lowerPosition);
 }
 
 /** Whether a site at `applied` with timeline `own` holds changes that the history of `other` does not. */

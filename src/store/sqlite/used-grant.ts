@@ -26,7 +26,9 @@ export function* yieldToPromoted(tx: Transaction, push: Push, now: number): Step
   const site = tx.site();
   if (!site.grant || !isGrantUsed(site, push)) return;
   const primary = { site: push.site, url: push.publicUrl, lastPushAt: now };
-  tx.saveSite({ ...site, role: "backup", fenced: null, grant: null, primary });
+  // The other site was proved equal at this very point, or it could not have used the grant.
+  const verified = { position: site.head.position, at: now };
+  tx.saveSite({ ...site, role: "backup", fenced: null, grant: null, primary, verified });
   recordAnswer(tx.connection, site.grant.id, "promoted");
   forgetPeers(tx);
   flagAcknowledged(tx.connection, site.head.position);

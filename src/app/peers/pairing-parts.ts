@@ -66,14 +66,21 @@ export async function ownFingerprint({ publicUrl, listen }: CommercialConfig): P
 
 function joinCommand(parts: PairingParts): AdminCommand {
   const { config, store, open, reload } = parts;
+  let isJoining = false;
   return {
     name: "join",
     handle: async ({ body, progress, signal }) => {
       const { code } = check(joinFields, body);
       const ports = { clock: systemClock, random: systemRandom, fingerprint: await ownFingerprint(config) };
-      const joined = await joinPrimary({ ...ports, config, store, open, progress, signal }, code);
-      await reload();
-      return joined;
+      if (isJoining) throw new Refusal("busy", "this site is joining a primary already");
+      isJoining = true;
+      try {
+        const joined = await joinPrimary({ ...ports, config, store, open, progress, signal }, code);
+        await reload();
+        return joined;
+      } finally {
+        isJoining = false;
+      }
     },
   };
 }

@@ -266,10 +266,10 @@ describe("a call from another site", () => {
     site.call("POST /api/replication/apply", { token, body, headers });
   const zstd = { "content-type": "application/json", "content-encoding": "zstd" };
 
-  it("is handed on with the site that its credential names", async () => {
+  it("is handed on with the site that its credential names, and with the address it came from", async () => {
     const { status, json } = await push({ rows: [1] });
     expect([status, json]).toEqual([200, { applied: "1:7" }]);
-    expect(received).toEqual([{ peer: zurich, body: { rows: [1] } }]);
+    expect(received).toEqual([{ peer: zurich, body: { rows: [1] }, address: "127.0.0.1" }]);
   });
 
   it("without a credential, or with an operator's, gets 401 and is not handed on", async () => {

@@ -55,7 +55,12 @@ export type RejoinResult = {
   readonly put_aside: number;
 };
 
-export const recoverFields = promoteFields;
+export const recoverFields = z.strictObject({
+  /** Goes on with the older state that this site has. */
+  force: z.boolean().default(false),
+  /** Says what would be done, and changes nothing. */
+  dry_run: z.boolean().default(false),
+});
 
 export type RecoverResult = {
   readonly site: string;

@@ -15,17 +15,31 @@ export type PeerView = {
   readonly error: string | null;
 };
 
+/** How long a peer may take to say what it is: one that hangs must not keep an operator from the others. */
+const answerMs = 5_000;
+
 /** Says hello to every peer at once. An epoch that is met so is recorded, as everywhere. */
 export async function askPeers(ports: RolePorts, signal: AbortSignal): Promise<readonly PeerView[]> {
   const own = identityOf(await ports.store.site());
+  const answered = new AbortController();
+  const late = new AbortController();
+  void ports.clock.sleep(answerMs, answered.signal).then(() => late.abort());
+  const patience = AbortSignal.any([signal, late.signal]);
   const views = await Promise.all(
     ports.peers().map(async (link): Promise<PeerView> => {
-      const answer = await link.transport.hello(own, ports.publicUrl, signal);
+      const answer = await link.transport.hello(own, ports.publicUrl, patience);
       const error = errorOf(answer, link);
-      if (error !== null || answer.kind !== "answered") return { link, said: null, error };
-      return { link, said: { identity: answer.identity, timeline: answer.timeline }, error };
+      if (error === null && answer.kind === "answered") {
+        return { link, said: { identity: answer.identity, timeline: answer.timeline }, error };
+      }
+      return {
+        link,
+        said: null,
+        error: late.signal.aborted ? `does not answer within ${answerMs / 1_000} s` : error,
+      };
     }),
   );
+  answered.abort();
   for (const { said } of views) {
     if (said && said.identity.realm === own.realm) await ports.store.recordEpoch(said.identity.epoch);
   }

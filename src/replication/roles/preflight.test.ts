@@ -52,6 +52,18 @@ test("where no primary answers, a planned promotion would be refused, and a forc
   ]);
 });
 
+test("peers that hang keep nobody waiting for long, and it is said of them", async () => {
+  const { world } = await pair({ backups: [zurich, oslo] });
+  world.network.faults = { ...world.network.faults, dropRequest: 1 };
+  let answer: object | undefined;
+  void world.command(zurich, "promote", { dry_run: true }).then((result) => {
+    answer = result;
+  });
+  await world.scheduler.run(6 * secondMs);
+  const silent = "does not answer within 5 s";
+  expect(answer).toMatchObject({ kind: "planned", known: { calgary: silent, oslo: silent } });
+});
+
 test("another backup that holds more is named as the better choice", async () => {
   const scene = await pair({ backups: [zurich, oslo] });
   const { world } = scene;

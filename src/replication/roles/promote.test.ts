@@ -275,3 +275,17 @@ test("a grant that is taken back by force is told to every backup at once", asyn
   expect(await standing(world, zurich)).toBe("backup free 3");
   await atRest(world);
 });
+
+test("a grant that is taken back where another site was promoted meanwhile leaves the site fenced, and says so", async () => {
+  const { world } = await pair({ backups: [zurich, oslo] });
+  await done(world, world.primary.store.grant(zurich));
+  world.crash(zurich);
+  await answerOf(world, oslo, "promote", { force: true });
+  await world.scheduler.run(hourMs);
+  expect(await standing(world, calgary)).toBe("primary promotion_granted 1");
+  await world.start(zurich);
+  expect(await answerOf(world, calgary, "promote", {}, secondMs)).toBe("site_fenced");
+  expect(await standing(world, calgary)).toBe("primary primary_superseded 1");
+  expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ winner: "oslo" });
+  await atRest(world);
+});

@@ -1,19 +1,16 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type AsideRow, decodeStranded, encodeStranded, strandedIdOf } from "../../src/core/aside.ts";
+import { type AsideRow, decodeStranded, strandedIdOf } from "../../src/core/aside.ts";
 import { utf8 } from "../../src/core/bytes.ts";
 import type { StrandedId } from "../../src/core/ids.ts";
-import { comparePositions, origin, type Point, type Position } from "../../src/core/position.ts";
-import { formatKey, hashRow, type Row, type RowKey } from "../../src/core/row.ts";
-import { discardStranded, reapplyStranded } from "../../src/core/stranded.ts";
+import { type RowKey } from "../../src/core/row.ts";
+import { discardStranded } from "../../src/core/stranded.ts";
 import type { Store } from "../../src/core/store.ts";
-import { sha256Hash, VirtualClock } from "../support/ports.ts";
-import { guardOf, repair } from "./repair-driver.ts";
+import { sha256Hash } from "../support/ports.ts";
+import { asideOf, asideSites, rowAt, strandedKey } from "./aside-sites.ts";
+import { guardOf } from "./repair-driver.ts";
 import {
   allRows,
-  calgary,
   drain,
-  fill,
   geneva,
   newEntry,
   newVault,
@@ -23,77 +20,9 @@ import {
   zurich,
 } from "./store-harness.ts";
 
-/** A row as another site may have put it aside. */
-function asideOf(row: Row, fork: Position = origin.position): AsideRow {
-  const { key, position, hash, body } = row;
-  return { key, position, hash, body, id: strandedIdOf(sha256Hash, row), fork, site: geneva, at: 1_000 };
-}
-
-function rowAt(key: RowKey, text: string | null, position: Position): Row {
-  const body = text === null ? null : utf8(text);
-  return { key, position, hash: hashRow(sha256Hash, body), body };
-}
-
-type StrandedKey = RowKey & { readonly kind: "stranded" };
-
-function strandedKey(row: AsideRow): StrandedKey {
-  return { kind: "stranded", vaultId: row.key.vaultId, strandedId: row.id };
-}
-
-/** What a primary's worker does with the rows that a backup has put aside, until none waits. */
-async function collect(primary: Store, backup: Store): Promise<void> {
-  for (let rounds = 0; (await backup.aside(1)).waiting > 0; rounds += 1) {
-    expect(rounds).toBeLessThan(5);
-    const { rows } = await backup.aside(3);
-    const verdicts = await primary.takeAside(rows);
-    const struck = rows.filter((_, index) => verdicts[index] === "struck").map(({ id }) => id);
-    const taken = rows.filter((_, index) => verdicts[index] !== "struck").map(({ id }) => id);
-    await backup.settleAside(struck, taken);
-    await drain(primary, backup);
-  }
-}
-
-async function comeHome(winner: Store, loser: Store, common: Point): Promise<void> {
-  await loser.rejoin({
-    epoch: (await winner.site()).epoch,
-    timeline: await winner.timeline(),
-    common,
-  });
-  await drain(winner, loser);
-  await repair({ primary: winner, backup: loser });
-  await drain(winner, loser);
-}
-
 /** That nothing which was acknowledged to a client is discarded silently (I11). */
-export function asideContract({ open, reopen, threadedRuns }: StoreUnderTest): void {
-  const alone = async (): Promise<Store> => {
-    const store = await open({ site: calgary, role: "primary", clock: new VirtualClock() });
-    await store.configurePeers([zurich]);
-    return store;
-  };
-
-  /** Two equal sites with some entries. */
-  const pair = async (): Promise<{ primary: Store; backup: Store; keys: RowKey[]; clock: VirtualClock }> => {
-    const clock = new VirtualClock();
-    const primary = await open({ site: calgary, role: "primary", clock });
-    const backup = await open({ site: zurich, role: "backup", clock });
-    await primary.configurePeers([zurich, geneva]);
-    await backup.configurePeers([calgary, geneva]);
-    const { keys } = await fill(primary, 3);
-    await drain(primary, backup);
-    return { primary, backup, keys, clock };
-  };
-
-  /** A backup with so many rows put aside, by a repair that removed them. */
-  const withAside = async (): Promise<{ primary: Store; backup: Store; rows: readonly AsideRow[] }> => {
-    const { primary, backup, keys, clock } = await pair();
-    for (const key of keys) {
-      await backup.applyRepair(await guardOf({ primary, backup }), [], [key]);
-      await clock.advance(10);
-    }
-    const { rows } = await backup.aside(10);
-    return { primary, backup, rows };
-  };
+export function asideContract({ open, reopen }: StoreUnderTest): void {
+  const { alone, pair, withAside } = asideSites({ open });
 
   describe("rows put aside", () => {
     it("are listed oldest first, so many at a time, with how many wait; also after a restart", async () => {
@@ -391,120 +320,6 @@ export function asideContract({ open, reopen, threadedRuns }: StoreUnderTest): v
       expect(await store.takeAside(rows)).toEqual(rows.map(() => "stranded"));
       expect((await store.stranded(null, 10)).total).toBe(450);
       expect((await store.recount()).buckets.digest(sha256Hash)).toEqual((await store.digest()).digest);
-    });
-  });
-
-  describe("stranded rows", () => {
-    it("are listed by id, page after page, while they are live; and found by their id alone", async () => {
-      const store = await alone();
-      const rows = Array.from({ length: 5 }, (_, n) =>
-        asideOf(rowAt(newVault(), `${n}`, { epoch: 1, seq: 90 })),
-      );
-      await store.takeAside(rows);
-      const [settled, ...live] = rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-      if (!settled) throw new Error("no rows");
-      await store.write(discardStranded([strandedKey(settled)]));
-      const listed: (StrandedId | undefined)[] = [];
-      for (let after: StrandedId | null = null; ; ) {
-        const page = await store.stranded(after, 2);
-        expect(page.total).toBe(4);
-        const ids = page.rows.map(({ key }) => (key.kind === "stranded" ? key.strandedId : undefined));
-        listed.push(...ids);
-        after = ids.at(-1) ?? null;
-        if (ids.length < 2) break;
-      }
-      expect(listed).toEqual(live.map(({ id }) => id));
-      expect((await store.strandedById(settled.id))?.body).toBeNull();
-      expect(await store.strandedById("00000000-0000-8000-8000-000000000000" as StrandedId)).toBeUndefined();
-    });
-
-    it("are made again and settled by one write, unless the row was purged since", async () => {
-      const store = await alone();
-      const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
-      await store.takeAside([row]);
-      await store.write(reapplyStranded(strandedKey(row), row.key));
-      expect((await store.row(row.key))?.body).toEqual(utf8("x"));
-      expect((await store.stranded(null, 1)).total).toBe(0);
-      const again = store.write(reapplyStranded(strandedKey(row), row.key));
-      await expect(again).rejects.toMatchObject({ code: "stranded_unknown" });
-      const purged = await set(store, newVault(), null);
-      const older = asideOf(rowAt(purged.key, "older", { epoch: 1, seq: 90 }));
-      await store.takeAside([older]);
-      const refused = store.write(reapplyStranded(strandedKey(older), purged.key));
-      await expect(refused).rejects.toMatchObject({ code: "reapply_refused" });
-    });
-  });
-
-  describe("after any writes on sites that were apart", () => {
-    type Step = {
-      readonly where: "winner" | "loser" | "third";
-      readonly row: number;
-      readonly text: string | null;
-    };
-    const step: fc.Arbitrary<Step> = fc.record({
-      where: fc.constantFrom("winner", "loser", "third") as fc.Arbitrary<Step["where"]>,
-      row: fc.nat(5),
-      text: fc.option(fc.string({ maxLength: 4 })),
-    });
-
-    it("all end equal, and each row that only a loser had is there or stranded, once", async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {
-          const { primary: loser, backup: winner, keys } = await pair();
-          const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
-          await drain(loser, third);
-          const fork = (await winner.site()).head;
-          const all = [...keys, newVault(), newEntry(newVault().vaultId), newVault()];
-          await winner.promote();
-          for (const { where, row, text } of steps) {
-            // What is written while the third is told is put aside by both, the loser and it.
-            if (where === "third") await drain(loser, third);
-            else await set(where === "winner" ? winner : loser, all[row] ?? newVault(), text);
-          }
-          const lone = (await allRows(loser)).filter(
-            ({ position }) => comparePositions(position, fork.position) > 0,
-          );
-          const heldBefore = new Map((await allRows(winner)).map((row) => [formatKey(row.key), row]));
-          await loser.recordEpoch((await winner.site()).epoch);
-          await comeHome(winner, loser, fork);
-          await comeHome(winner, third, fork);
-          for (const site of [loser, third, loser]) await collect(winner, site);
-          for (const site of [loser, third]) {
-            await drain(winner, site);
-            expect(shared(await allRows(site))).toEqual(shared(await allRows(winner)));
-            expect((await site.digest()).digest).toEqual((await winner.digest()).digest);
-          }
-          const { rows: stranded } = await winner.stranded(null, 100);
-          const identities = stranded.map(({ body }) => decodeStranded(body ?? new Uint8Array()).row);
-          const isThere = async (row: Row): Promise<boolean> =>
-            row.body === null && (await winner.row(row.key))?.body === null;
-          for (const row of lone) {
-            const listed = identities.filter((one) => formatKey(one.key) === formatKey(row.key));
-            if (await isThere(row)) expect(listed.every(({ body }) => body !== null)).toBe(true);
-            else {
-              const name = strandedIdOf(sha256Hash, row);
-              expect(listed.filter((one) => strandedIdOf(sha256Hash, one) === name)).toHaveLength(1);
-            }
-          }
-          // Nothing of the winner's own went, but what a purge on the losing side was allowed to purge.
-          for (const [name, row] of heldBefore) {
-            const now = await winner.row(row.key);
-            const isKept = now !== undefined && comparePositions(now.position, row.position) === 0;
-            const isPurged = now?.body === null && comparePositions(row.position, fork.position) <= 0;
-            expect([name, isKept || isPurged]).toEqual([name, true]);
-          }
-        }),
-        { numRuns: threadedRuns },
-      );
-    });
-  });
-
-  it("what a stranded row holds says of it what it was", () => {
-    const row = rowAt(newVault(), "x", { epoch: 3, seq: 4 });
-    expect(decodeStranded(encodeStranded({ row, site: geneva, at: 5 }))).toEqual({
-      row,
-      site: geneva,
-      at: 5,
     });
   });
 }

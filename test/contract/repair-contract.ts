@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/core/bytes.ts";
-import { bucketCount, bucketOf, Buckets } from "../../src/core/digest.ts";
+import { bucketCount, bucketOf } from "../../src/core/digest.ts";
 import type { RealmId } from "../../src/core/ids.ts";
 import { origin } from "../../src/core/position.ts";
 import { wireKeyOf } from "../../src/core/push.ts";
@@ -9,7 +9,16 @@ import type { RowSummary } from "../../src/core/repair.ts";
 import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
 import type { RepairGuard, Store } from "../../src/core/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
-import { guardOf, listBucket, type Pair, repair } from "./repair-driver.ts";
+import {
+  entryId,
+  expectTrueDigest,
+  flipBody,
+  flipHash,
+  guardOf,
+  listBucket,
+  type Pair,
+  repair,
+} from "./repair-driver.ts";
 import {
   allRows,
   batch,
@@ -17,11 +26,10 @@ import {
   drain,
   expectApplied,
   fill,
+  fillAtOnce,
   newAccess,
-  newEntry,
   newVault,
   pushOf,
-  put,
   type StoreUnderTest,
   set,
   shared,
@@ -34,25 +42,11 @@ function rowAt(key: RowKey, text: string | null, seq: number): Row {
   return { key, position: { epoch: 1, seq }, hash: hashRow(sha256Hash, body), body };
 }
 
-function digestOfRows(rows: readonly Row[]): Uint8Array {
-  const buckets = new Buckets();
-  for (const row of rows) buckets.toggle(sha256Hash, row);
-  return buckets.digest(sha256Hash);
-}
-
 async function listAll(store: Store, limit: number): Promise<readonly RowSummary[]> {
   const listed: RowSummary[] = [];
   for (let bucket = 0; bucket < bucketCount; bucket += 1)
     listed.push(...(await listBucket(store, bucket, limit)));
   return listed;
-}
-
-const flipBody = "UPDATE entries SET body = x'00' WHERE entry_id = ?";
-const flipHash = "UPDATE entries SET hash = zeroblob(32) WHERE entry_id = ?";
-
-function entryId(key: RowKey | undefined): string {
-  if (key?.kind !== "entry") throw new Error("no entry");
-  return key.entryId;
 }
 
 /** Finding out what two sites hold, and making one as the other. */
@@ -64,131 +58,15 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
     const primary = await alone();
     await primary.configurePeers([zurich]);
     const backup = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
-    const { keys } = await fill(primary, entries);
+    const { keys } = await fillAtOnce(primary, entries);
     await drain(primary, backup);
     return { primary, backup, keys };
   };
 
-  /** Whether what a site says it holds is what it holds. */
-  const expectTrueDigest = async (store: Store): Promise<void> => {
-    expect((await store.digest()).digest).toEqual(digestOfRows(await allRows(store)));
-  };
-
-  describe("a recount", () => {
-    it("finds what is stored to be right, and says how far it is", async () => {
-      const { primary } = await pair(1_500);
-      const told: [number, number][] = [];
-      const recount = await primary.recount((done, total) => told.push([done, total]));
-      const { head, digest } = await primary.digest();
-      expect(recount).toMatchObject({ head, damaged: [], rows: 1_501 });
-      expect(recount.buckets.digest(sha256Hash)).toEqual(digest);
-      expect(told).toEqual([
-        [0, 1_501],
-        [1_000, 1_501],
-        [1_501, 1_501],
-      ]);
-    });
-
-    it("of an empty site is of nothing", async () => {
-      const recount = await (await alone()).recount();
-      expect(recount).toMatchObject({ rows: 0, damaged: [] });
-      expect(recount.buckets.bytes).toEqual(new Buckets().bytes);
-    });
-
-    it("corrects what was changed behind the store, and stays corrected after a restart", async () => {
-      const store = await alone();
-      const { keys } = await fill(store, 5);
-      await behind(store, flipHash, entryId(keys[0]));
-      await behind(store, "DELETE FROM entries WHERE entry_id = ?", entryId(keys[1]));
-      const wrong = (await store.digest()).digest;
-      const recount = await store.recount();
-      expect((await store.digest()).digest).not.toEqual(wrong);
-      await expectTrueDigest(store);
-      expect(recount.buckets.digest(sha256Hash)).toEqual((await store.digest()).digest);
-      await expectTrueDigest(await reopen(store));
-    });
-
-    it("corrects one fault once where two count at a time", async () => {
-      const store = await alone();
-      const { keys } = await fill(store, 5);
-      await behind(store, flipHash, entryId(keys[0]));
-      await Promise.all([store.recount(), store.recount()]);
-      await expectTrueDigest(store);
-    });
-
-    it("names the buckets of rows that fail their own hash, flipped in body or hash", async () => {
-      const store = await alone();
-      const { keys } = await fill(store, 9);
-      await behind(store, flipBody, entryId(keys[2]));
-      await behind(store, flipHash, entryId(keys[5]));
-      const expected = [keys[2], keys[5]].map((key) => bucketOf(sha256Hash, key ?? newVault()));
-      expect((await store.recount()).damaged).toEqual([...new Set(expected)].toSorted((a, b) => a - b));
-    });
-
-    it("leaves right what is written while it counts, and corrects what was wrong before", async () => {
-      const store = await alone();
-      const { vault, keys } = await fill(store, 30);
-      await behind(store, flipHash, entryId(keys[0]));
-      const head = (await store.site()).head;
-      const written: Promise<unknown>[] = [];
-      const recount = await store.recount((done, total) => {
-        if (done === total) return;
-        written.push(
-          store.write(put(keys[1] ?? vault, "meanwhile")),
-          store.write(put(keys[2] ?? vault, null)),
-          store.write(put(newEntry(vault.vaultId), "new")),
-        );
-      });
-      expect(written).toHaveLength(3);
-      await Promise.all(written);
-      expect(recount.head).toEqual(head);
-      expect(recount.rows).toBe(31);
-      expect((await store.site()).head.position.seq).toBe(head.position.seq + 3);
-      await expectTrueDigest(store);
-    });
-
-    it("with any writes before, during and after ends in the digest of the rows", async () => {
-      const change = fc.record({ row: fc.nat(5), text: fc.option(fc.string({ maxLength: 5 })) });
-      const changes = fc.array(change, { maxLength: 8 });
-      await fc.assert(
-        fc.asyncProperty(changes, changes, changes, fc.nat(5), async (before, during, after, flipped) => {
-          const store = await alone();
-          const keys = Array.from({ length: 6 }, () => newEntry(newVault().vaultId));
-          const write = ({ row, text }: (typeof before)[number]): Promise<unknown> =>
-            store.write(put(keys[row] ?? newVault(), text));
-          for (const one of before) await write(one);
-          await behind(store, flipHash, entryId(keys[flipped]));
-          const written: Promise<unknown>[] = [];
-          await store.recount((done, total) => {
-            if (done < total || total === 0) written.push(...during.map(write));
-          });
-          await Promise.all(written);
-          for (const one of after) await write(one);
-          await expectTrueDigest(store);
-        }),
-        { numRuns: threadedRuns },
-      );
-    });
-
-    it("is refused by a store that closes, which waits for nothing of it", async () => {
-      const store = await alone();
-      await fill(store, 3);
-      const recounts = [store.recount(), store.recount()];
-      const settled = Promise.allSettled(recounts);
-      await store.close();
-      for (const outcome of await settled) {
-        expect(outcome.status === "fulfilled" ? { code: "shutting_down" } : outcome.reason).toMatchObject({
-          code: "shutting_down",
-        });
-      }
-      await expect(store.recount()).rejects.toMatchObject({ code: "shutting_down" });
-    });
-  });
-
   describe("the rows of a bucket", () => {
     it("are listed once, page after page, each with whether it is intact", async () => {
       const store = await alone();
-      const { vault, keys } = await fill(store, 600);
+      const { vault, keys } = await fillAtOnce(store, 600);
       await set(store, newAccess(vault.vaultId), "token");
       await set(store, keys[1] ?? vault, null);
       await behind(store, flipBody, entryId(keys[0]));
@@ -205,7 +83,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
 
     it("are listed whole where there are many or large ones of them, and others work in between", async () => {
       const store = await alone();
-      const { keys } = await fill(store, 450);
+      const { keys } = await fillAtOnce(store, 450);
       for (const key of keys.slice(0, 5)) await set(store, key, "x".repeat(600_000));
       await behind(store, "UPDATE entries SET bucket = 7");
       const listing = store.bucketRows(7, null, 1_000);

@@ -1,6 +1,9 @@
 import { expect } from "vitest";
 import { planRepair, type RowSummary } from "../../src/core/repair.ts";
-import type { RowKey } from "../../src/core/row.ts";
+import { Buckets } from "../../src/core/digest.ts";
+import type { Row, RowKey } from "../../src/core/row.ts";
+import { sha256Hash } from "../support/ports.ts";
+import { allRows } from "./store-harness.ts";
 import type { RepairGuard, RepairOutcome, Store } from "../../src/core/store.ts";
 
 /** A repair as its driver does it, but without a network between the two. */
@@ -52,4 +55,24 @@ export async function repair(pair: Pair): Promise<{ replaced: number; removed: n
     sum.removed += outcome.removed;
   }
   return sum;
+}
+
+function digestOfRows(rows: readonly Row[]): Uint8Array {
+  const buckets = new Buckets();
+  for (const row of rows) buckets.toggle(sha256Hash, row);
+  return buckets.digest(sha256Hash);
+}
+
+/** Whether what a site says it holds is what it holds. */
+export async function expectTrueDigest(store: Store): Promise<void> {
+  expect((await store.digest()).digest).toEqual(digestOfRows(await allRows(store)));
+}
+
+/** Damage to a row, behind the store's back. */
+export const flipBody = "UPDATE entries SET body = x'00' WHERE entry_id = ?";
+export const flipHash = "UPDATE entries SET hash = zeroblob(32) WHERE entry_id = ?";
+
+export function entryId(key: RowKey | undefined): string {
+  if (key?.kind !== "entry") throw new Error("no entry");
+  return key.entryId;
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { origin, type Point } from "../../src/core/position.ts";
+import { origin } from "../../src/core/position.ts";
 import { formatKey } from "../../src/core/row.ts";
-import type { Grant, Store } from "../../src/core/store.ts";
+import type { Grant } from "../../src/core/store.ts";
 import { VirtualClock } from "../support/ports.ts";
+import { roleSites, strange, winnerOf } from "./role-sites.ts";
 import {
   allRows,
   batch,
@@ -11,7 +12,6 @@ import {
   expectApplied,
   fill,
   geneva,
-  newEntry,
   newVault,
   pushOf,
   type StoreUnderTest,
@@ -20,47 +20,9 @@ import {
   zurich,
 } from "./store-harness.ts";
 
-type Sites = { readonly primary: Store; readonly backup: Store; readonly clock: VirtualClock };
-
-/** A point that no history of these tests went through. */
-const strange: Point = { position: { epoch: 1, seq: 2 }, chain: new Uint8Array(32).fill(7) };
-
 /** The only ways to change a site's role, and everything that each of them is in one transaction. */
 export function roleContract({ open, reopen }: StoreUnderTest): void {
-  /** Two sites that are equal, each of which knows the other and a third as its peers. */
-  const pair = async (entries = 3): Promise<Sites> => {
-    const clock = new VirtualClock();
-    const primary = await open({ site: calgary, role: "primary", clock });
-    const backup = await open({ site: zurich, role: "backup", clock });
-    await primary.configurePeers([zurich, geneva]);
-    await backup.configurePeers([calgary, geneva]);
-    await fill(primary, entries);
-    await drain(primary, backup);
-    return { primary, backup, clock };
-  };
-
-  /** Both sites primary: calgary has gone on alone after zurich was promoted. */
-  const apart = async (): Promise<Sites & { fork: Point }> => {
-    const { primary, backup, clock } = await pair();
-    const fork = (await backup.site()).head;
-    await fill(primary, 2);
-    await backup.promote();
-    await primary.recordEpoch((await backup.site()).epoch);
-    return { primary, backup, clock, fork };
-  };
-
-  const winnerOf = async (store: Store, common: Point): Promise<Parameters<Store["rejoin"]>[0]> => ({
-    epoch: (await store.site()).epoch,
-    timeline: await store.timeline(),
-    common,
-  });
-
-  /** Puts a primary behind: zurich names a point that calgary never stood at. */
-  const behind = async (): Promise<Sites> => {
-    const sites = await pair();
-    expect(await sites.primary.resumeFrom(zurich, strange, [])).toBe("unknown");
-    return sites;
-  };
+  const { pair, apart, behind } = roleSites({ open });
 
   describe("a grant", () => {
     it("names what the other site must hold, fences this one, and stays through a restart", async () => {
@@ -322,149 +284,6 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       await drain(backup, third);
       expect(await third.site()).toMatchObject({ epoch: (await backup.site()).epoch });
       expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
-    });
-  });
-
-  describe("coming home", () => {
-    it("puts the rows above the common point aside and leaves a backup at that point", async () => {
-      const { primary, backup, fork, clock } = await apart();
-      const alone = (await allRows(primary)).filter(({ position }) => position.seq > fork.position.seq);
-      expect(await primary.rejoin(await winnerOf(backup, fork))).toEqual({ putAside: alone.length });
-      expect(await primary.site()).toMatchObject({
-        role: "backup",
-        fenced: null,
-        head: fork,
-        epochSeen: (await backup.site()).epoch,
-        verified: null,
-        isComplete: false,
-        primary: null,
-        grant: null,
-      });
-      expect(await primary.timeline()).toEqual(await backup.timeline());
-      const { rows, waiting } = await primary.aside(100);
-      expect(waiting).toBe(alone.length);
-      expect(rows.map(({ key }) => formatKey(key)).toSorted()).toEqual(
-        alone.map(({ key }) => formatKey(key)).toSorted(),
-      );
-      for (const row of rows)
-        expect(row).toMatchObject({ fork: fork.position, site: calgary, at: clock.now() });
-    });
-
-    it("lets the winner's pushes in, which make both sites equal", async () => {
-      const { primary, backup, fork } = await apart();
-      await fill(backup, 2);
-      await primary.rejoin(await winnerOf(backup, fork));
-      await drain(backup, primary);
-      expect(shared(await allRows(primary))).toEqual(shared(await allRows(backup)));
-      expect((await primary.digest()).digest).toEqual((await backup.digest()).digest);
-    });
-
-    it("repeated puts nothing aside twice, also after a restart", async () => {
-      const { primary, backup, fork } = await apart();
-      const winner = await winnerOf(backup, fork);
-      const { putAside } = await primary.rejoin(winner);
-      expect(await primary.rejoin(winner)).toEqual({ putAside: 0 });
-      const again = await reopen(primary);
-      expect(await again.rejoin(winner)).toEqual({ putAside: 0 });
-      expect((await again.aside(100)).waiting).toBe(putAside);
-    });
-
-    it("forgets the way that was gone alone: its points, its marks, what its peers had acknowledged", async () => {
-      const { primary, backup, fork } = await apart();
-      const alone = (await primary.site()).head;
-      await primary.rejoin(await winnerOf(backup, fork));
-      expect(await primary.firstKnown([alone])).toBeUndefined();
-      expect(await primary.firstKnown([fork])).toEqual(fork);
-      expect((await allRows(primary)).filter(({ dirty }) => dirty)).toEqual([]);
-      expect((await primary.peers()).map(({ acked }) => acked)).toEqual([null, null]);
-    });
-
-    it("goes back to the origin where nothing is common", async () => {
-      const { primary, backup } = await apart();
-      const rows = await allRows(primary);
-      expect(await primary.rejoin(await winnerOf(backup, origin))).toEqual({ putAside: rows.length });
-      expect((await primary.site()).head).toEqual(origin);
-      await drain(backup, primary);
-      expect(shared(await allRows(primary))).toEqual(shared(await allRows(backup)));
-    });
-
-    it("is for a backup too that went another way than the winner", async () => {
-      const { primary, backup } = await pair();
-      const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
-      await fill(primary, 2);
-      await drain(primary, third);
-      const fork = (await backup.promote()).from;
-      expect(await third.rejoin(await winnerOf(backup, fork))).toEqual({ putAside: 3 });
-      await drain(backup, third);
-      expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
-    });
-
-    it("of a backup ends what it refused of the way that is not the winner's, and nothing else", async () => {
-      const { primary, backup } = await pair();
-      const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
-      const refuse = async (on: Store, point: Point): Promise<void> => {
-        const row = { key: newVault(), position: point.position, hash: new Uint8Array(32), body: null };
-        const listing = await primary.listAbove(point.position, batch);
-        const rows = [{ kind: "row" as const, row }];
-        expectApplied(await on.applyPush(await pushOf(primary, { ...listing, digest: null }, { rows })));
-      };
-      await drain(primary, third);
-      const fork = (await third.site()).head;
-      await refuse(third, fork);
-      await fill(primary, 1);
-      await drain(primary, third);
-      await refuse(third, (await third.site()).head);
-      await backup.promote();
-      await third.rejoin(await winnerOf(backup, fork));
-      const push = await pushOf(backup, await backup.listAbove(fork.position, batch));
-      const { rejected } = expectApplied(await third.applyPush(push));
-      expect(rejected.map(({ position }) => position)).toEqual([fork.position]);
-    });
-
-    it("of hundreds of rows is one step to everybody else", async () => {
-      const { primary, backup, fork } = await apart();
-      const { keys } = await fill(primary, 0).catch(() => ({ keys: [] }));
-      expect(keys).toEqual([]);
-      await primary.promote();
-      const vault = newVault();
-      await set(primary, vault, "v");
-      const many = Array.from({ length: 450 }, () => newEntry(vault.vaultId));
-      await primary.write({
-        keys: many,
-        decide: () => many.map((key) => ({ key, body: new Uint8Array(9) })),
-      });
-      await backup.recordEpoch((await primary.site()).epoch);
-      await backup.promote();
-      await primary.recordEpoch((await backup.site()).epoch);
-      const rejoining = primary.rejoin(await winnerOf(backup, fork));
-      expect(await rejoining).toEqual({ putAside: 454 });
-      await drain(backup, primary);
-      expect((await primary.digest()).digest).toEqual((await backup.digest()).digest);
-    });
-
-    it("is refused to a primary in its right, to a lower epoch, and to a point it never stood at", async () => {
-      const { primary, backup } = await pair();
-      const timeline = await primary.timeline();
-      const { head } = await primary.site();
-      const winner = { epoch: { number: 9, id: "nine" }, timeline, common: head };
-      await expect(primary.rejoin(winner)).rejects.toMatchObject({ code: "not_fenced" });
-      await primary.recordEpoch({ number: 2, id: "two" });
-      const wrong = [
-        { ...winner, epoch: { number: 1, id: "zzz" } },
-        { ...winner, epoch: (await primary.site()).epoch },
-        { ...winner, common: strange },
-        { ...winner, common: { ...head, position: { epoch: 1, seq: 99 } } },
-      ];
-      for (const one of wrong) {
-        await expect(primary.rejoin(one)).rejects.toMatchObject({ code: "winner_unknown" });
-      }
-      expect((await primary.site()).role).toBe("primary");
-      for (const one of [
-        { ...winner, common: strange },
-        { ...winner, epoch: (await backup.site()).epoch },
-      ]) {
-        await expect(backup.rejoin(one)).rejects.toMatchObject({ code: "winner_unknown" });
-      }
     });
   });
 }

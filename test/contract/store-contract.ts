@@ -1,5 +1,6 @@
 import { describe } from "vitest";
 import { alertContract } from "./alert-contract.ts";
+import { strandedContract } from "./stranded-contract.ts";
 import { asideContract } from "./aside-contract.ts";
 import { backupContract } from "./backup-contract.ts";
 import { digestContract } from "./digest-contract.ts";
@@ -7,7 +8,9 @@ import { digestProperties } from "./digest-properties.ts";
 import { historyContract } from "./history-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
+import { recountContract } from "./recount-contract.ts";
 import { repairContract } from "./repair-contract.ts";
+import { rejoinContract } from "./rejoin-contract.ts";
 import { roleContract } from "./role-contract.ts";
 import type { StoreUnderTest } from "./store-harness.ts";
 import { vaultContract } from "./vault-contract.ts";
@@ -22,8 +25,11 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     historyContract(store);
     alertContract(store);
     asideContract(store);
+    strandedContract(store);
     repairContract(store);
+    recountContract(store);
     roleContract(store);
+    rejoinContract(store);
     replicationProperties(store);
     digestProperties(store);
   });

@@ -89,6 +89,17 @@ export async function fill(
   return { vault, keys };
 }
 
+/** The same by one write for all of them. */
+export async function fillAtOnce(
+  store: Store,
+  entries: number,
+): Promise<{ vault: RowKey & { kind: "vault" }; keys: RowKey[] }> {
+  const vault = newVault();
+  const keys = Array.from({ length: entries }, () => newEntry(vault.vaultId));
+  await store.write(putAll([vault, ...keys], "at once"));
+  return { vault, keys };
+}
+
 /** The push that a primary makes of a listing. */
 export async function pushOf(primary: Store, listing: Listing, changes: Partial<Push> = {}): Promise<Push> {
   const { site } = await primary.site();

@@ -354,14 +354,15 @@ export interface RoleStore {
   /**
    * Becomes primary by a grant; repeated, returns the promotion that it was.
    * @throws Refusal `grant_declined`, `grant_unmet` unless this is a backup of the grant's epoch, at its head; `not_proved`
-   *   unless the digests were equal there (only for a grant of a primary that is not behind)
+   *   unless the digests were equal there, `rows_quarantined` where this backup refuses rows, which an equal digest leaves out
+   *   (both only for a grant of a primary that is not behind)
    */
   promoteBy(grant: Grant, isProofNeeded: boolean): Promise<Promotion>;
   /**
    * Becomes primary of the next epoch, whatever others hold; a primary with an open grant takes it back by a number above it.
    * Where this site refused rows, its reign continues from the point before the first of them, and nobody who stands above that
    * in the old history can follow it without a rejoin: they have what it never had.
-   * @throws Refusal `already_primary` on a primary that is not fenced
+   * @throws Refusal `already_primary` on a primary that is not fenced; `not_ready` on a backup that was never filled
    */
   promote(): Promise<Promotion>;
   /** Gives a grant back for good, unless it was used: then the answer stays `promoted`. Repeatable. */

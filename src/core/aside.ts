@@ -46,7 +46,10 @@ export type AsideEvidence = {
   readonly own: Pick<Row, "position" | "hash" | "body"> | undefined;
   /** Whether its history went through exactly this change of this row. */
   readonly isInHistory: boolean;
-  /** Whether there is a row of kind `stranded` for it, or the tombstone of one; false where it is of that kind itself. */
+  /**
+   * Whether there is a row of kind `stranded` for it, or the tombstone of one; where it is of that kind itself, whether the row
+   * that it keeps has been received after all.
+   */
   readonly isKnown: boolean;
 };
 

@@ -57,7 +57,7 @@ export class Network {
     readonly json: string;
   }[] = [];
   /** A test's own answer in place of the receiver's; undefined lets the request go on. */
-  intercept: ((path: string, json: string) => Reply | undefined) | null = null;
+  intercept: ((path: string, json: string, to: SiteName) => Reply | undefined) | null = null;
   /** Told of everything that happens to a request. */
   note: (text: string) => void = () => undefined;
   /** How often a site's disk was put back so far. */
@@ -145,7 +145,7 @@ export class Network {
     const body = JSON.parse(request.json) as Frame;
     this.note(`${name} ${summary(request.path, body)}`);
     if (request.path === applyPath && body.epoch) this.onPush(request.from, body.epoch);
-    const own = this.intercept?.(request.path, request.json);
+    const own = this.intercept?.(request.path, request.json, request.to);
     if (own) return own;
     await this.#delay(faults.delayMsMax);
     if (this.#isCut(request)) throw new Error("ECONNREFUSED");

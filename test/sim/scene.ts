@@ -40,6 +40,14 @@ export async function writeAt({ world, vault }: Scene, site: SiteName, count: nu
   return keys;
 }
 
+/** A client that writes to whoever is primary. */
+export function writeToPrimary({ world, vault }: Scene): () => void {
+  return () => {
+    const key = world.newEntryKey(vault.vaultId);
+    void world.primaries().then(([first]) => first && world.write(key, false, first.site));
+  };
+}
+
 /** The identities of stranded rows that wait for an operator, as their sites list them. */
 export async function strandedAt(world: World, site: SiteName): Promise<string[]> {
   const { rows } = await world.process(site).store.stranded(null, 1_000);

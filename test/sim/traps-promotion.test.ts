@@ -5,7 +5,16 @@ import { formatPosition } from "../../src/core/position.ts";
 import { formatKey } from "../../src/core/row.ts";
 import { applyPath } from "../../src/replication/transport.ts";
 import { command, settleSites } from "./operator.ts";
-import { atRest, hourMs, minuteMs, pair, type Scene, strandedAt, writeAt, writeEntries } from "./scene.ts";
+import {
+  atRest,
+  hourMs,
+  minuteMs,
+  pair,
+  strandedAt,
+  writeAt,
+  writeEntries,
+  writeToPrimary,
+} from "./scene.ts";
 import { calgary, oslo, type World, zurich } from "./world.ts";
 
 /** Changes of the primary, wanted and unwanted: what they lost in some design or other, each brought about on purpose. */
@@ -17,14 +26,6 @@ async function roleOf(world: World, site: SiteName): Promise<string> {
 
 async function timelineOf(world: World, site: SiteName): Promise<string[]> {
   return (await world.process(site).store.timeline()).map((line) => `${line.epoch.number} ${line.site}`);
-}
-
-/** A client that writes to whoever is primary. */
-function writeToPrimary({ world, vault }: Scene): () => void {
-  return () => {
-    const key = world.newEntryKey(vault.vaultId);
-    void world.primaries().then(([first]) => first && world.write(key, false, first.site));
-  };
 }
 
 test("a planned promotion loses nothing, and the old primary becomes the backup of the new one", async () => {

@@ -14,12 +14,12 @@ import {
 } from "../../core/push.ts";
 import { isIntact, type Row, rowBodyBytesMax } from "../../core/row.ts";
 import type { ApplyOutcome, Verified } from "../../core/store.ts";
-import { countWaiting, forgetTaken, waitAgain } from "./aside-rows.ts";
+import { type AsideContext, countWaiting, forgetTaken, putAside, waitAgain } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { pruneInSlices, pruneLeft } from "./history-pruning.ts";
 import { addRejection, dropRejection, hasRejections, readRejections, wireKeyName } from "./rejections.ts";
-import { readOutline, type RowOutline } from "./replicated-tables.ts";
+import { readOutline, readRow, type RowOutline } from "./replicated-tables.ts";
 import { readTimeline, sameTimeline, writeTimeline } from "./site-record.ts";
 import { digestWithout } from "./stored-buckets.ts";
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
@@ -47,9 +47,10 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
     return { kind: "refused", code, receiver: receiverOf(tx), rejected: readRejections(connection) };
   }
   const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection), refused: [] };
+  const context = { hash, now, fork: tx.site().head.position };
   for (const [index, pushed] of push.rows.entries()) {
     if (index > 0 && index % sliceRows === 0) yield;
-    applyRow(tx, pushed, hash, tally);
+    applyRow(tx, pushed, context, tally);
   }
   yield* recordPoints(tx, push);
   const verified = proveEqual(tx, push, hash, tally.refused);
@@ -75,21 +76,29 @@ function judge(tx: Transaction, push: Push): PushRefusal | undefined {
 }
 
 /** What is here already needs no look at what was sent of it: only a row that would be stored can be refused. */
-function applyRow(tx: Transaction, pushed: PushedRow, hash: Hash, tally: Tally): void {
+function applyRow(tx: Transaction, pushed: PushedRow, context: AsideContext, tally: Tally): void {
   const { connection } = tx;
   if (pushed.kind === "unreadable") return refuseRow(connection, pushed, tally);
   const { row } = pushed;
   const stored = readOutline(connection, row.key);
   const isNew = replaces(row, stored);
-  const code = isNew ? faultOf(row, hash) : undefined;
+  const code = isNew ? faultOf(row, context.hash) : undefined;
   if (code) return refuseRow(connection, { key: wireKeyOf(row.key), position: row.position, code }, tally);
-  if (isNew) takeRow(tx, stored, row);
+  if (isNew) takeRow(tx, stored, row, context);
   if (isNew) tally.accepted += 1;
   else tally.ignored += 1;
   if (tally.hasRejections) dropRejection(connection, wireKeyOf(row.key), row.position);
 }
 
-function takeRow(tx: Transaction, stored: RowOutline | undefined, row: Row): void {
+/**
+ * What stands above this site's own watermark, here `fork`, was carried there with a batch that ended below it. It may be of a
+ * history that was undone since, with the primary's disk or with the primary, so that it is kept until the primary has looked.
+ */
+function takeRow(tx: Transaction, stored: RowOutline | undefined, row: Row, context: AsideContext): void {
+  if (stored && comparePositions(stored.position, context.fork) > 0) {
+    const carried = readRow(tx.connection, row.key);
+    if (carried) putAside(tx, carried, context);
+  }
   tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
   if (stored) pruneLeft(tx.connection, stored.position);
   forgetTaken(tx.connection, row);

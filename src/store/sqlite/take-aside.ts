@@ -2,6 +2,7 @@ import {
   type AsideEvidence,
   type AsideRow,
   type AsideVerdict,
+  decodeStranded,
   encodeStranded,
   judgeAside,
   strandedIdOf,
@@ -9,6 +10,7 @@ import {
 } from "../../core/aside.ts";
 import { bytesEqual } from "../../core/bytes.ts";
 import type { Hash } from "../../core/ports.ts";
+import { comparePositions } from "../../core/position.ts";
 import { extendChain, type Row } from "../../core/row.ts";
 import type { RowChange } from "../../core/store.ts";
 import { isStranded } from "./aside-rows.ts";
@@ -68,8 +70,19 @@ function evidenceOf(connection: Connection, row: AsideRow, hash: Hash): AsideEvi
   return {
     own: readRow(connection, row.key),
     isInHistory: wentThrough(connection, row, hash),
-    isKnown: row.key.kind !== "stranded" && isStranded(connection, row.id),
+    isKnown:
+      row.key.kind === "stranded" ? isHereAfterAll(connection, row, hash) : isStranded(connection, row.id),
   };
+}
+
+/** Whether the row that a stranded row keeps is here: what the primary of one reign lacked, that of another may have. */
+function isHereAfterAll(connection: Connection, { key, body }: AsideRow, hash: Hash): boolean {
+  if (key.kind !== "stranded" || body === null) return false;
+  const { row } = decodeStranded(body);
+  const own = readRow(connection, row.key);
+  const order = own === undefined ? -1 : comparePositions(own.position, row.position);
+  if (own && order === 0 && bytesEqual(own.hash, row.hash)) return true;
+  return order >= 0 && wentThrough(connection, row, hash);
 }
 
 /** Whether this history went through exactly this change: by the chain, which nobody can make to fit another. */

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Refusal } from "../core/errors.ts";
-import type { SiteName } from "../core/ids.ts";
+import { encodeAccess } from "../core/access.ts";
+import type { AccessId, SiteName } from "../core/ids.ts";
 import { formatKey, type RowKey } from "../core/row.ts";
 import type { StrandedList, StrandedShown } from "../protocol/admin-requests.ts";
 import { hourMs, minuteMs, pair, type Scene, writeAt } from "../../test/sim/scene.ts";
@@ -47,6 +48,25 @@ test("one is shown with what is in it, and an id that is none is refused", async
   expect(shown).toEqual({ ...row, content: expect.objectContaining({ lineage: expect.any(Array) }) });
   const unknown = { action: "show", id: "00000000-0000-4000-8000-000000000000" };
   expect(await run(world, zurich, "stranded", unknown)).toMatchObject({ code: "stranded_unknown" });
+});
+
+test("what a token is checked by is shown to nobody", async () => {
+  const { world, vault } = await pair();
+  world.network.cut(calgary, zurich);
+  const { kind: _, ...inVault } = vault;
+  const key = { kind: "access", ...inVault, accessId: vault.vaultId as string as AccessId } as const;
+  const access = { kind: "machine", name: "ci", scope: "read", createdAt: 1, expiresAt: null } as const;
+  const body = encodeAccess({ ...access, verifier: "c0ffee" });
+  void world.primary.write({ keys: [key], decide: () => [{ key, body }] });
+  await world.scheduler.run(minuteMs);
+  await run(world, zurich, "promote", { force: true });
+  world.network.heal(calgary, zurich);
+  await world.scheduler.run(hourMs);
+  await run(world, calgary, "rejoin");
+  const [row] = await listed(world, zurich);
+  const shown = await run(world, zurich, "stranded", { action: "show", id: row?.id });
+  expect(shown).toMatchObject({ kind: "access", content: { name: "ci", scope: "read" } });
+  expect(JSON.stringify(shown)).not.toContain("c0ffee");
 });
 
 test("rows are reapplied and discarded on the primary alone, and when none is left the incident ends", async () => {

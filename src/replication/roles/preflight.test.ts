@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { pair, secondMs, writeAt } from "../../../test/sim/scene.ts";
 import { calgary, oslo, World, zurich } from "../../../test/sim/world.ts";
+import { applyPath, helloPath } from "../transport.ts";
 import type { SiteName } from "../../core/ids.ts";
 import { formatKey } from "../../core/row.ts";
 import type { PromotionPreflight } from "../../protocol/admin-requests.ts";
@@ -117,4 +118,32 @@ test("a backup that was never filled would not be promoted, and is not", async (
   });
   await world.scheduler.run(secondMs);
   expect(answer).toMatchObject({ code: "not_ready" });
+});
+
+test("an epoch that a peer's answer shows to be higher fences a primary that only wanted to know", async () => {
+  const { world } = await pair();
+  world.network.cut(calgary, zurich);
+  void world.command(zurich, "promote", { force: true });
+  await world.scheduler.run(secondMs);
+  world.network.heal(calgary, zurich);
+  world.network.intercept = (path) => (path === applyPath ? { status: 503, body: undefined } : undefined);
+  const { kind, refused } = await preflight(world, calgary);
+  expect({ kind, refused }).toEqual({
+    kind: "forced",
+    refused: expect.stringContaining("another site was promoted"),
+  });
+  expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+});
+
+test("an answer in another site's name is none", async () => {
+  const { world } = await pair();
+  const { realm, epoch } = await world.primary.store.site();
+  const chain = "0".repeat(64);
+  const identity = { site: "oslo", realm, role: "primary", epoch, applied: "1:1", chain };
+  world.network.intercept = (path) =>
+    path === helloPath ? { status: 200, body: { ...identity, timeline: [], verified_at: null } } : undefined;
+  expect(await preflight(world, zurich)).toMatchObject({
+    known: { calgary: "oslo answers in its place" },
+    refused: expect.stringContaining("no primary answers"),
+  });
 });

@@ -11,6 +11,7 @@ import { readIdentity } from "../../protocol/identity-frames.ts";
 import { encodeRepair, readRepairReply } from "../../protocol/repair-frames.ts";
 import { encodeLocate, readLocateReply } from "../../protocol/role-frames.ts";
 import { identityOf } from "../identity.ts";
+import { answerRows } from "./answer-rows.ts";
 import { receiveAside } from "./aside.ts";
 import { receiveLocate } from "./locate.ts";
 import { receiveRepair } from "./repair.ts";
@@ -108,6 +109,24 @@ describe("a step of a repair", () => {
     expect(await pair.backup.row(pair.vault)).toBeDefined();
   });
 
+  it("that counts rows which moved on meanwhile is refused", async () => {
+    const moving = new Proxy(pair.backup, {
+      get: (store, name) => {
+        const member: unknown = Reflect.get(store, name, store);
+        if (name !== "recount") return typeof member === "function" ? member.bind(store) : member;
+        return async () => {
+          await fill(1);
+          return store.recount();
+        };
+      },
+    });
+    const body = parsed(encodeRepair({ ...recount, from: sender, at: await head() }));
+    expect(await receiveRepair(moving, calgary, body)).toMatchObject({
+      status: 409,
+      body: { code: "resume" },
+    });
+  });
+
   it("lists the rows of the buckets that are asked for, each once, over pages", async () => {
     await fill(2_500);
     const buckets = Array.from({ length: 256 }, (_, number) => 255 - number);
@@ -192,6 +211,11 @@ describe("rows that were put aside", () => {
     );
     expect(reply).toMatchObject({ status: 409, body: { code: "not_a_backup" } });
   });
+});
+
+it("one row always goes into an answer, however much it weighs", () => {
+  expect(answerRows([9e9, 1], (bytes) => bytes)).toEqual([9e9]);
+  expect(answerRows([], () => 1)).toEqual([]);
 });
 
 it("locating names the first of the points that this history went through, and the timeline", async () => {

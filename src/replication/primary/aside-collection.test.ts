@@ -58,6 +58,24 @@ test("what a backup has put aside becomes stranded rows of this site, page by pa
   expect(steps).toEqual(["list", "settle", "list", "settle", "list", "settle"]);
 });
 
+test("a purge that is made again here is forgotten there", async () => {
+  const [key] = pair.newEntries(1);
+  if (!key) throw new Error("no entry");
+  await pair.set([key], "an entry");
+  await pushAll();
+  const before = pair.primary.serialize();
+  await pair.set([key], null);
+  await pushAll();
+  pair.primary.replaceDatabase(before);
+  const from = identityOf(await pair.primary.site());
+  const live = await pair.primary.rowsOf([key]);
+  const { head: at } = await pair.backup.site();
+  expect(await pair.backup.applyRepair({ from, at }, live, [])).toMatchObject({ replaced: 1 });
+  expect(await collect()).toEqual({ kind: "collected", written: true });
+  expect((await pair.primary.row(key))?.body).toBeNull();
+  expect(pair.bodiesOf(asidePath).at(-1)).toMatchObject({ struck: [expect.any(String)], taken: [] });
+});
+
 test("a settlement that was lost strands nothing twice", async () => {
   await strand(3);
   pair.intercept = ({ body }) => {

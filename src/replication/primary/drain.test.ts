@@ -112,14 +112,14 @@ test("a 413 halves the batch, and what was refused once is not tried again in th
 test("what was listed while a push was on its way is not shipped where the backup turns out to stand elsewhere", async () => {
   const pair = await equalPair();
   const before = pair.backup.serialize();
-  await pair.set(pair.newEntries(300), "an entry");
+  await pair.set(pair.newEntries(1_000), "an entry");
   pair.intercept = () => {
     // Its disk is put back with the third push on its way, for which the fourth was listed ahead.
     if (pushes(pair).length === 3) pair.backup.replaceDatabase(before);
     return undefined;
   };
   expect(await drain(pair, { limit: { rows: 5, bytes: mib } })).toEqual(drained);
-  expect((await pair.backup.recount()).rows).toBe(301);
+  expect((await pair.backup.recount()).rows).toBe(1_001);
   expect((await peerOf(pair)).verified?.position).toEqual((await pair.primary.site()).head.position);
 });
 
@@ -140,6 +140,26 @@ test("an ACK that was lost costs one empty push that asks for the proof", async 
     [4, true],
     [0, true],
   ]);
+});
+
+test("a backup that went back and came forward again is asked for a new proof, even at a head that was proved", async () => {
+  const pair = await equalPair();
+  const before = pair.backup.serialize();
+  await pair.set(pair.newEntries(3), "an entry");
+  const proof = newProof();
+  await drain(pair, { proof });
+  pair.backup.replaceDatabase(before);
+  let pushed = 0;
+  pair.intercept = async ({ body }) => {
+    pushed += 1;
+    if (pushed !== 2) return undefined;
+    await receivePush(pair.backup, calgary, body);
+    throw new Error("ECONNRESET");
+  };
+  expect(await drain(pair, { proof, owedContact: 1 })).toMatchObject({ kind: "failed" });
+  pair.arrived.length = 0;
+  expect(await drain(pair, { proof })).toEqual(drained);
+  expect(pushes(pair).at(-1)).toMatchObject({ rows: [], digest: expect.any(String) });
 });
 
 test("with nothing dirty, the head proved and no contact owed, nothing is sent", async () => {
@@ -183,6 +203,15 @@ test("a repair that an operator has asked for is not taken back by equal digests
   expect(await drain(pair, { owedContact: 1 })).toEqual({ kind: "diverged" });
   expect(pushes(pair)).toMatchObject([{ digest: null, except: [] }]);
   expect((await peerOf(pair)).diverged).toBe(true);
+});
+
+test("after a repair that a crash made forget, the proof is asked for once more", async () => {
+  const pair = await equalPair();
+  await pair.primary.demandRepair(zurich);
+  await pair.primary.beginRepair(zurich);
+  expect(await drain(pair)).toEqual(drained);
+  expect(pushes(pair)).toMatchObject([{ rows: [], digest: expect.any(String) }]);
+  expect(await peerOf(pair)).toMatchObject({ diverged: false, repairs: 0 });
 });
 
 test("a row that is refused only now is left out of the next proof, which comes at once", async () => {

@@ -1,5 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
+import { sha256Hash } from "../../../test/support/ports.ts";
+import { bucketOf } from "../../core/digest.ts";
 import type { RowKey } from "../../core/row.ts";
 import type { BatchLimit } from "../../core/store.ts";
 import { encodeRefused } from "../../protocol/push-frames.ts";
@@ -141,6 +143,28 @@ test("a row written since the last ACK is left to the drain, whatever the backup
   expect(await repair()).toEqual({ kind: "repaired", counts });
   expect(applied()).toEqual([]);
   await drain();
+  await expectEqual();
+});
+
+test("a row that is written while the two sides are compared is left to the drain", async () => {
+  pair.lose(pair.backup, key(0));
+  pair.intercept = async ({ body }) => {
+    if (body["step"] === "list") await pair.set([key(0)], "written meanwhile");
+    return undefined;
+  };
+  expect(await repair()).toEqual({ kind: "repaired", counts });
+  expect(applied()).toEqual([]);
+});
+
+test("a bucket with more rows than one listing is compared as a whole", async () => {
+  const many: EntryKey[] = [];
+  while (many.length < 1_001) {
+    many.push(...pair.newEntries(1_000).filter((entry) => bucketOf(sha256Hash, entry) === 7));
+  }
+  await pair.set(many, "an entry");
+  await drain();
+  pair.behind(pair.backup, "DELETE FROM entries");
+  await repair();
   await expectEqual();
 });
 

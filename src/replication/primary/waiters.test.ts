@@ -28,9 +28,14 @@ test("who waits for a row hears of it with the ACK that covers it, and not befor
 
 test("who waits for a proof hears of an equal one at or above its position, and of a drain that ends without", async () => {
   const waiters = new Waiters();
-  const proved = waiters.wait("proved", at(5), never());
+  let isSettled = false;
+  const proved = waiters.wait("proved", at(5), never()).finally(() => {
+    isSettled = true;
+  });
   waiters.acknowledged(ack(4, { verified: true }));
   waiters.acknowledged(ack(6, { verified: false }));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isSettled).toBe(false);
   waiters.acknowledged(ack(6, { verified: true }));
   expect(await proved).toBe(true);
   const unproved = waiters.wait("proved", at(6), never());

@@ -12,7 +12,7 @@ import {
 } from "../../../test/sim/scene.ts";
 import { calgary, oslo, type World, zurich } from "../../../test/sim/world.ts";
 import { formatKey, type RowKey } from "../../core/row.ts";
-import { asidePath, repairPath } from "../transport.ts";
+import { applyPath, asidePath, repairPath } from "../transport.ts";
 
 /** Has the primary count anew and repair, and goes on before that is over. */
 async function demandRepair(world: World): Promise<void> {
@@ -95,6 +95,7 @@ test("two repairs without an equal proof are the last, also over a restart; an o
   expect(repairs()).toBe(before + 3);
   await world.rewriteDamaged(calgary);
   await atRest(world);
+  expect(await alertsOf(world)).toEqual(["replication_diverged", "replication_repaired"]);
 });
 
 test("a repair that ends with its process is followed by no more than one other", async () => {
@@ -130,11 +131,16 @@ test("writes during a repair are shipped after it, and proved", async () => {
 test("what a repair sends counts among the bytes", async () => {
   const { world } = await damagedPair();
   const before = (await statusOf(world)).counters;
+  const sentBefore = world.network.sent.length;
   await demandRepair(world);
   await atRest(world);
-  const sent = world.network.sent.filter(({ path }) => path === repairPath);
   const after = (await statusOf(world)).counters;
-  expect(after.bytes - before.bytes).toBeGreaterThan(sent[0]?.json.length ?? 0);
+  const sent = world.network.sent.slice(sentBefore);
+  const pushed = sent
+    .filter(({ path }) => path === applyPath)
+    .reduce((sum, { json }) => sum + json.length, 0);
+  const [apply] = sent.filter(({ json }) => json.includes('"step":"apply"'));
+  expect(after.bytes - before.bytes).toBeGreaterThan(pushed + (apply?.json.length ?? 0));
 });
 
 test("what one backup has put aside is collected after the next drain, and what follows reaches every backup", async () => {

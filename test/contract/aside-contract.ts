@@ -92,6 +92,18 @@ export function asideContract({ open, reopen }: StoreUnderTest): void {
     });
   });
 
+  it("a row put aside and taken is not let go for a purge of its key", async () => {
+    const { primary, backup, rows } = await withAside();
+    await backup.settleAside(
+      [],
+      rows.map(({ id }) => id),
+    );
+    for (const { key } of rows) await set(primary, key, null);
+    await drain(primary, backup);
+    await backup.promote();
+    expect((await backup.aside(10)).waiting).toBe(3);
+  });
+
   describe("a purge put aside and taken", () => {
     /** A backup on which a purge was put aside, which the primary has made again and not shipped yet. */
     const withPurge = async () => {

@@ -189,6 +189,7 @@ test("a peer that is removed stops its rows from counting as dirty; one that is 
   await writeEntries(scene, 1);
   await world.scheduler.run(hourMs);
   expect([await dirty(), requests()]).toEqual([0, sent]);
+  expect(world.trace.filter((line) => line.includes("fault"))).toEqual([]);
   void world.primary.edition.setPeers([toZurich, toOslo]);
   await writeEntries(scene, 1);
   await world.scheduler.run(secondMs);

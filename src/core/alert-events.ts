@@ -25,6 +25,8 @@ export const alertEvents = {
   disk_low: { severity: "critical", ends: null },
   disk_recovered: { severity: "info", ends: "disk_low" },
   database_corrupt: { severity: "critical", ends: null },
+  rows_damaged: { severity: "critical", ends: null },
+  rows_healed: { severity: "info", ends: "rows_damaged" },
   test: { severity: "info", ends: null },
 } as const satisfies Record<string, { severity: Severity; ends: string | null }>;
 

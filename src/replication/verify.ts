@@ -1,4 +1,4 @@
-import type { AdminCommand, AdminRequest } from "../core/edition.ts";
+import type { AdminCommand, AdminRequest, Alerts } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import { formatPosition, origin } from "../core/position.ts";
 import { formatKey } from "../core/row.ts";
@@ -12,6 +12,7 @@ export type VerifyPorts = {
   readonly store: SiteStore & PrimaryStore & RepairStore;
   readonly peers: () => readonly PeerLink[];
   readonly workers: { readonly hello: (peer: SiteName) => void };
+  readonly alerts: Alerts;
   /** Reads every page of the database, and says what is wrong; null where nothing is. */
   readonly checkDatabase: () => Promise<string | null>;
 };
@@ -39,6 +40,7 @@ async function verify(ports: VerifyPorts, isRepairWanted: boolean, call: Call): 
   const database = (await checkDatabase()) ?? "ok";
   const counted = await store.recount((done, total) => call.progress({ stage: "rows", done, total }));
   const damaged = await damagedKeys(store, counted);
+  if (damaged.length === 0) await tellHealed(ports.alerts);
   const site = await store.site();
   const compare = (link: PeerLink) => verifyPeer(ports, { site, link, counted, call });
   const peers = await Promise.all(ports.peers().map(compare));
@@ -50,6 +52,13 @@ async function verify(ports: VerifyPorts, isRepairWanted: boolean, call: Call): 
     local: { rows: counted.rows, damaged, database },
     peers,
   };
+}
+
+/** Written anew, or healed by another site since: only a count of all rows shows it. */
+async function tellHealed(alerts: Alerts): Promise<void> {
+  const open = await alerts.openIncidents();
+  if (!open.some(({ event }) => event === "rows_damaged")) return;
+  await alerts.raise("rows_healed", "", "Every row of this site fits its own hash again", {});
 }
 
 async function damagedKeys(store: RepairStore, { damaged }: Recount): Promise<readonly string[]> {

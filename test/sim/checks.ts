@@ -149,10 +149,7 @@ async function checkSettled(world: World, site: SiteName, stranded: number): Pro
   expectThat(waiting === 0, `${waiting} rows put aside wait on ${site}`);
   const { role } = await store.site();
   const open = (await store.openIncidents()).map(({ event }) => event);
-  // Damage stays with the operator.
-  const lasting = new Set<AlertEvent>(["rows_stranded", "replication_quarantined"]);
-  if (world.flips > 0) lasting.add("database_corrupt");
-  const others = open.filter((event) => !lasting.has(event));
+  const others = open.filter((event) => event !== "rows_stranded" && event !== "replication_quarantined");
   expectThat(others.length === 0, `${others[0]} is still open on ${site}`);
   const isTold = open.includes("rows_stranded");
   const mustBeTold = role === "primary" && stranded > 0;

@@ -121,6 +121,7 @@ class Scenario {
     }
     await world.rewriteDamaged(winner.site);
     await world.scheduler.run(24 * hourMs);
+    for (const site of world.sites.keys()) await command(world, site, "verify");
   }
 
   async #report(): Promise<ScenarioReport> {

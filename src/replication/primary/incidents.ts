@@ -49,7 +49,7 @@ export class Incidents {
   /** Rows of this site that fail their own hash and that the backup has not intact either. Of the site, whoever found them. */
   async damaged(rows: number): Promise<void> {
     const message = "Rows are damaged, and no intact copy of them was found";
-    await this.#alerts.raise("database_corrupt", "", message, { rows });
+    await this.#alerts.raise("rows_damaged", "", message, { rows });
   }
 
   /** Something was stranded, or may have been. */

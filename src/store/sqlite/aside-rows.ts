@@ -65,7 +65,7 @@ export function readAside(
 ): { readonly rows: readonly AsideRow[]; readonly waiting: number } {
   const rows = connection
     .all<AsideColumns>(
-      "SELECT * FROM aside INDEXED BY aside_waiting WHERE taken = 0 ORDER BY at, id LIMIT ? + 0",
+      "SELECT * FROM aside INDEXED BY aside_waiting WHERE taken = 0 ORDER BY at, rowid LIMIT ? + 0",
       limit,
     )
     .map(asideOf);

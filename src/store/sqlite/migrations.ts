@@ -119,7 +119,10 @@ const siteTables = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** What a primary knows of its backups, what a backup knows that it lacks, and the rows put aside. */
+/**
+ * What a primary knows of its backups, what a backup knows that it lacks, and the rows put aside. Those have hashes for names:
+ * kept in the order in which they come, and not by name, a hundred thousand of them go to the disk once and not many times.
+ */
 const peerTables = `
   CREATE TABLE peers (
     site TEXT PRIMARY KEY,
@@ -149,8 +152,8 @@ const peerTables = `
     site TEXT NOT NULL,
     at INTEGER NOT NULL,
     taken INTEGER NOT NULL DEFAULT 0
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX aside_waiting ON aside (at, id) WHERE taken = 0;
+  ) STRICT;
+  CREATE INDEX aside_waiting ON aside (at) WHERE taken = 0;
   CREATE INDEX aside_taken ON aside (id) WHERE taken = 1;
 
   CREATE TABLE quarantine (

@@ -14,6 +14,14 @@ export function compareEpochs(a: Epoch, b: Epoch): number {
   return a.id < b.id ? -1 : 1;
 }
 
+/** Promotions are made by people. A number this far above all that were seen was made up, or is a fault of a disk. */
+const leapMax = 1_000_000;
+
+/** Whether an epoch must not be believed: it would leave no numbers for the promotions to come, and so end them for good. */
+export function isLeap(epoch: Epoch, seen: Epoch): boolean {
+  return epoch.number - seen.number > leapMax;
+}
+
 function samePromotion(a: Promotion | undefined, b: Promotion | undefined): boolean {
   return a !== undefined && b !== undefined && compareEpochs(a.epoch, b.epoch) === 0;
 }

@@ -70,6 +70,7 @@ export interface SiteStore {
   /**
    * Records an epoch met in an authenticated message, where it is higher than any seen before; a primary is fenced
    * (`primary_superseded`) in the same transaction, unless it has an open grant. Returns whether that fence is new. May be repeated.
+   * @throws Refusal `invalid_request` for an epoch too far above all that were seen, having changed nothing
    */
   recordEpoch(epoch: Epoch): Promise<{ readonly fencedNow: boolean }>;
   /** Finds a site's operator token by its id. */

@@ -354,6 +354,14 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       expect(outcome).toMatchObject({ kind: "refused", code: "stale_epoch", receiver: { epoch } });
     });
 
+    it("of an epoch that no site can be at changes nothing", async () => {
+      const { backup, push } = await filled();
+      const site = await backup.site();
+      const made = backup.applyPush({ ...push, epoch: { number: Number.MAX_SAFE_INTEGER, id: "b" } });
+      await expect(made).rejects.toMatchObject({ code: "invalid_request" });
+      expect(await backup.site()).toEqual(site);
+    });
+
     it("leaves no epoch on an empty backup, which may yet be filled by a primary of another realm", async () => {
       const { push } = await filled();
       const empty = await open({ site: zurich, role: "backup", clock: new VirtualClock() });

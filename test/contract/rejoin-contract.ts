@@ -151,6 +151,7 @@ export function rejoinContract({ open, reopen }: StoreUnderTest): void {
       const wrong = [
         { ...winner, epoch: { number: 1, id: "zzz" } },
         { ...winner, epoch: (await primary.site()).epoch },
+        { ...winner, epoch: { number: Number.MAX_SAFE_INTEGER, id: "z" } },
         { ...winner, common: strange },
         { ...winner, common: { ...head, position: { epoch: 1, seq: 99 } } },
       ];

@@ -294,6 +294,17 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       expect((await high.site()).fenced).toBeNull();
     });
 
+    it("far above all that were seen is refused and changes nothing: it would leave no numbers for promotions", async () => {
+      for (const store of [await primary(), await backup()]) {
+        const before = await store.site();
+        for (const number of [Number.MAX_SAFE_INTEGER, 2_000_000]) {
+          const met = store.recordEpoch({ number, id: "z" });
+          await expect(met).rejects.toMatchObject({ code: "invalid_request" });
+        }
+        expect(await store.site()).toEqual(before);
+      }
+    });
+
     it("is recorded by a backup, which has nothing to fence", async () => {
       const store = await backup();
       expect(await store.recordEpoch({ number: 4, id: "a" })).toEqual({ fencedNow: false });

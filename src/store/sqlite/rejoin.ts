@@ -1,4 +1,4 @@
-import { compareEpochs } from "../../core/epoch.ts";
+import { compareEpochs, isLeap } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { comparePositions, formatPosition, type Position } from "../../core/position.ts";
 import type { Row } from "../../core/row.ts";
@@ -68,6 +68,8 @@ function refuse(tx: Transaction, { epoch, common }: Winner): void {
   if (site.role === "primary" && site.fenced === null) throw new Refusal("not_fenced");
   if (compareEpochs(epoch, site.epoch) <= 0 || compareEpochs(epoch, site.epochSeen) < 0)
     throw new Refusal("winner_unknown", `epoch ${epoch.number} is not above what this site has seen`);
+  if (isLeap(epoch, site.epochSeen))
+    throw new Refusal("winner_unknown", `no site can be at epoch ${epoch.number} yet`);
   if (!knowsPoint(tx.connection, common) || comparePositions(common.position, site.head.position) > 0)
     throw new Refusal("winner_unknown", `this site never stood at ${formatPosition(common.position)}`);
 }

@@ -1,5 +1,6 @@
 import type { Buckets } from "../../core/digest.ts";
-import { compareEpochs, type Epoch } from "../../core/epoch.ts";
+import { compareEpochs, type Epoch, isLeap } from "../../core/epoch.ts";
+import { Refusal } from "../../core/errors.ts";
 import type { Hash } from "../../core/ports.ts";
 import type { StoredRow } from "../../core/row.ts";
 import type { Site } from "../../core/store.ts";
@@ -144,9 +145,13 @@ export class Transaction {
 /**
  * Records an epoch that was met, and fences a primary that it supersedes. One that has promised to hand over takes no writes
  * already, and waits for the push that shows its grant to be used. Returns whether that fence is new.
+ * @throws Refusal `invalid_request` for an epoch too far above all that were seen
  */
 export function recordEpoch(tx: Transaction, epoch: Epoch): boolean {
   const site = tx.site();
+  if (isLeap(epoch, site.epochSeen)) {
+    throw new Refusal("invalid_request", `no site can be at epoch ${epoch.number} yet`);
+  }
   const epochSeen = compareEpochs(epoch, site.epochSeen) > 0 ? epoch : site.epochSeen;
   const superseded =
     site.role === "primary" && site.grant === null && compareEpochs(epochSeen, site.epoch) > 0;

@@ -293,11 +293,11 @@ export class Worker {
       stop: this.#stop.signal,
     });
     if (outcome.kind === "fenced") return outcome;
-    if (outcome.kind === "failed") return this.#unfinished(outcome.failure);
-    if (!outcome.written) return "done";
+    if (outcome.kind === "collected" && !outcome.written) return "done";
     onWritten();
+    // A collection that was cut short may have committed decisions, which the next one does not find again.
     await this.#guard(() => this.#reports.stranded());
-    return "again";
+    return outcome.kind === "failed" ? this.#unfinished(outcome.failure) : "again";
   }
 
   /** What was begun with the backup and cut short is owed, even with nothing dirty: one more contact takes it up. */

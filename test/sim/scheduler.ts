@@ -36,6 +36,11 @@ export class Scheduler {
     return () => this.#events.delete(event);
   }
 
+  /** Forgets everything that is still to come. */
+  end(): void {
+    this.#events.clear();
+  }
+
   /** Lets `ms` pass and runs what is due within them. */
   async run(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;

@@ -6,7 +6,7 @@ import { runSeed } from "./scenario.ts";
  * `npm run test:sim -- --from N --minutes M` looks for others.
  */
 export function testSeeds(from: number, to: number): void {
-  const seedsPerTest = 250;
+  const seedsPerTest = 125;
   for (let first = from; first <= to; first += seedsPerTest) {
     const last = first + seedsPerTest - 1;
     test(`whatever fails and whenever, sites end equal and nothing acknowledged is lost: seeds ${first} to ${last}`, async () => {

@@ -1,3 +1,3 @@
 import { testSeeds } from "./seed-range.ts";
 
-testSeeds(2_501, 3_750);
+testSeeds(1_251, 1_875);

@@ -1,3 +1,3 @@
 import { testSeeds } from "./seed-range.ts";
 
-testSeeds(3_751, 5_000);
+testSeeds(1_876, 2_500);

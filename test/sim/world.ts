@@ -348,6 +348,10 @@ export class World {
       this.crash(site);
       disk.close();
     }
+    // Waits of processes that have crashed are never over, and keep what they can see.
+    this.trace.length = 0;
+    this.network.sent.length = 0;
+    this.scheduler.end();
   }
 
   count(what: string): void {

@@ -205,8 +205,8 @@ export const mutations: readonly Mutation[] = [
     promise: "I13",
     bug: "a worker gives up after five attempts",
     file: "src/replication/primary/worker.ts",
-    find: "if (dirty === 0 &&",
-    replace: "if ((dirty === 0 || this.#failures > 5) &&",
+    find: "if (dirty === 0 && !this.#owesContact",
+    replace: "if (this.#failures > 5 || dirty === 0 && !this.#owesContact",
   },
   {
     promise: "I13",

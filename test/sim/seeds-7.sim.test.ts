@@ -1,0 +1,3 @@
+import { testSeeds } from "./seed-range.ts";
+
+testSeeds(3_751, 4_375);

@@ -1,0 +1,3 @@
+import { testSeeds } from "./seed-range.ts";
+
+testSeeds(4_376, 5_000);

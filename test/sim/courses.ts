@@ -251,10 +251,8 @@ export class Course {
   nameAllPeers(): void {
     const sites = [...this.#world.sites.keys()];
     for (const site of sites) {
-      this.#world.setPeers(
-        site,
-        sites.filter((other) => other !== site),
-      );
+      const others = sites.filter((other) => other !== site);
+      this.#world.setPeers(site, others, others);
     }
   }
 

@@ -44,8 +44,9 @@ async function collect(ports: AsidePorts): Promise<AsideOutcome> {
     if (listed.rows.length === 0) return { kind: "collected", written };
     const verdicts = await store.takeAside(listed.rows);
     const ids = listed.rows.map(({ id }, index) => ({ id, verdict: verdicts[index] }));
-    const struck = ids.filter(({ verdict }) => verdict !== "stranded").map(({ id }) => id);
-    const taken = ids.filter(({ verdict }) => verdict === "stranded").map(({ id }) => id);
+    // What this site has made of a row, stranded or purged anew, is nowhere else until the backup has it by a push.
+    const struck = ids.filter(({ verdict }) => verdict === "struck").map(({ id }) => id);
+    const taken = ids.filter(({ verdict }) => verdict !== "struck").map(({ id }) => id);
     written ||= verdicts.some((verdict) => verdict !== "struck");
     const settled = await ask(ports, { step: "settle", struck, taken });
     if (!("waiting" in settled)) return settled;

@@ -3,7 +3,7 @@ import { samePoint } from "../../core/push.ts";
 import type { Peer } from "../../core/store.ts";
 
 /** Repairs tried without an equal proof before the incident is the operator's. */
-export const repairsMax = 2;
+const repairsMax = 2;
 
 /**
  * What a worker remembers of proofs. It is a shortcut, not a state: a start asks the backup anew, so nothing is lost with it.

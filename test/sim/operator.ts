@@ -92,7 +92,8 @@ export async function command(world: World, site: SiteName, name: string, body: 
 /** Settles one stranded row, this way or that, where there is one. */
 export async function settleStranded(world: World): Promise<void> {
   const [winner] = await world.primaries();
-  if (!winner) return;
+  // It may crash while one looks for it.
+  if (!winner || !world.isUp(winner.site)) return;
   const { store } = world.process(winner.site);
   const { rows } = await store.stranded(null, 100);
   if (rows.length === 0) return;

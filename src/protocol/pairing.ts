@@ -52,6 +52,9 @@ export type InviteOpened = {
   readonly ends_at: string;
 };
 
+/** Told by `invite` for each wrong proof that counts. */
+export type InviteFailure = { readonly failures: number; readonly address: string };
+
 /** Told by `invite` when a site has proved that it has the code: the question that `invite-answer` answers. */
 export type InviteQuestion = {
   readonly joiner: {

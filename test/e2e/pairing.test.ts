@@ -217,7 +217,7 @@ describe("an invitation", () => {
     }
     const { status, stderr } = await inviting.result();
     expect(status).toBe(5);
-    expect(stderr).toMatch(/A proof was wrong \(5 of 5\)[^]*five proofs were wrong/);
+    expect(stderr).toMatch(/A proof from 127.0.0.1 was wrong \(5 of 5\)[^]*five proofs were wrong/);
     refused(await joinWith(zurich, inviting.code), 6, /No invitation is open here/);
     expect(await configOf(calgary)).toContain('"peers": []');
     expect(await secretsIn(sites.folder)).toEqual([]);

@@ -126,12 +126,30 @@ describe("an invitation", () => {
     for (let times = 1; times <= 5; times += 1) {
       expect(scene.invitation.isOver).toBe(false);
       expect(await scene.codeOf(prove(scene.stranger()))).toBe("invite_refused");
-      expect(scene.told.at(-1)).toEqual({ failures: times });
+      expect(scene.told.at(-1)).toEqual({ failures: times, address: "192.0.2.7" });
     }
     expect(await scene.end).toMatchObject({ code: "invite_refused" });
     expect(scene.invitation.isKnown).toBe(false);
     expect(await scene.codeOf(prove(scene.joiner().request))).toBe("invite_unknown");
     expect(scene.clock.sleeping).toBe(0);
+  });
+
+  it("counts no failure once a site was proved: strangers end nothing while the operator is asked, or afterwards", async () => {
+    const { request } = scene.joiner();
+    for (let times = 0; times < 4; times += 1) await scene.codeOf(prove(scene.stranger()));
+    await prove(request);
+    const told = scene.told.length;
+    for (let times = 0; times < 6; times += 1) {
+      expect(await scene.codeOf(prove(scene.stranger()))).toBe("invite_refused");
+    }
+    expect(scene.told).toHaveLength(told);
+    expect(await prove(request)).toEqual({ state: "waiting" });
+    await scene.invitation.decide(true);
+    for (let times = 0; times < 6; times += 1) {
+      expect(await scene.codeOf(prove(scene.stranger()))).toBe("invite_unknown");
+    }
+    expect((await prove(request)).state).toBe("joined");
+    expect(await scene.end).toMatchObject({ site: "zurich" });
   });
 
   it("takes no proof of which anything was changed on its way", async () => {

@@ -6,7 +6,7 @@ import { type ExchangeKey, newExchangeKey } from "../../crypto/key-agreement.ts"
 import { formatInviteCode } from "../../crypto/invite-code.ts";
 import { isSameProof, type PairingOutcome, type PairingParty, pairingOutcome } from "../../crypto/pairing.ts";
 import { formatToken } from "../../crypto/token.ts";
-import type { InviteOpened, InviteQuestion, PairingProve } from "../../protocol/pairing.ts";
+import type { InviteFailure, InviteOpened, InviteQuestion, PairingProve } from "../../protocol/pairing.ts";
 import type { NewPeer } from "./peer-files.ts";
 
 const inviteMs = 15 * 60_000;
@@ -40,6 +40,11 @@ export type InviteEnd = { readonly site: SiteName; readonly url: string; readonl
  * One invitation: a code that lets one site prove that this site's operator has invited it. It lives in memory only, and with
  * the caller who made it: 15 minutes at most, until one site has joined or five proofs were wrong. After a success it is kept
  * without a timer for as long, so that the site that joined can ask again where the answer was lost.
+ *
+ * Whoever reaches the port can send five wrong proofs, and so end an invitation before the right site has come; not after, when
+ * nobody but that site is answered. A name for the invitation that only holders of the code know would keep him off; but then a
+ * wrong code were no failure of any invitation, nobody were told of it, and no number of them would end anything. So the operator
+ * is told where the failures come from, and makes another invitation; none of them lets anybody in.
  *
  * open → asking (a site has proved that it has the code) → joined | declined; open | asking → ended
  */
@@ -111,6 +116,7 @@ export class Invitation {
 
   /**
    * Takes a joining site's proof, the first and every repetition.
+   * @param address where it came from
    * @throws Refusal `invite_refused` for a wrong proof or while another site is asked about, `invite_declined`,
    *   `invite_unknown` for another site than the one that joined
    */
@@ -120,16 +126,18 @@ export class Invitation {
       this.#own,
       request.key,
     );
-    if (outcome === undefined || !isSameProof(outcome.proofs.joiner, request.proof))
-      throw this.#countFailure();
-    if (this.#joiner === undefined) {
-      this.#joiner = { party: request, address, outcome };
-      await this.#ask(this.#joiner);
-    } else if (!isSameProof(this.#joiner.outcome.proofs.joiner, outcome.proofs.joiner)) {
-      if (this.#state === "joined") throw new Refusal("invite_unknown");
-      throw new Refusal("invite_refused", "another site has used this code, and its operator is being asked");
+    const isProved = outcome !== undefined && isSameProof(outcome.proofs.joiner, request.proof);
+    const known = this.#joiner;
+    if (known !== undefined) {
+      const isKnown = isProved && isSameProof(known.outcome.proofs.joiner, outcome.proofs.joiner);
+      if (!isKnown) throw this.#turnAway();
+      return this.#answer(known);
     }
-    return this.#answer(this.#joiner);
+    if (!isProved) throw this.#countFailure(address);
+    const joiner = { party: request, address, outcome };
+    this.#joiner = joiner;
+    await this.#ask(joiner);
+    return this.#answer(joiner);
   }
 
   /** The operator's answer. @throws Refusal what keeps the peer from being written down; the invitation has ended then */
@@ -189,9 +197,16 @@ export class Invitation {
     }
   }
 
-  #countFailure(): Refusal {
+  /** Without any effect: a site was proved, and whoever else comes has not been invited. */
+  #turnAway(): Refusal {
+    const isAsking = this.#state === "open" || this.#state === "asking" || this.#state === "admitting";
+    return new Refusal(isAsking ? "invite_refused" : "invite_unknown");
+  }
+
+  #countFailure(address: string): Refusal {
+    if (this.#state !== "open") return this.#turnAway();
     this.#failures += 1;
-    if (this.#state === "open" || this.#state === "asking") this.#tell({ failures: this.#failures });
+    this.#tell({ failures: this.#failures, address } satisfies InviteFailure);
     if (this.#failures >= failuresMax) {
       this.#end(new Refusal("invite_refused", "five proofs were wrong: the invitation has ended"));
     }

@@ -89,7 +89,8 @@ async function invite(options: Options): Promise<void> {
   const onProgress = (event: Fields): void => {
     if (typeof event.invite_id === "string") id = event.invite_id;
     if (typeof event.code === "string") printCode(options, event);
-    if (typeof event.failures === "number") printNote(`A proof was wrong (${event.failures} of 5).`);
+    if (typeof event.failures === "number")
+      printNote(`A proof from ${cell(event.address)} was wrong (${event.failures} of 5).`);
     if (isFields(event.refused)) printNote(refusedLine(event.refused));
     if (isFields(event.joiner)) void answer(admin, options, id, event.joiner);
   };

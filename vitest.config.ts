@@ -20,6 +20,8 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     // Processes, not threads: the database driver is native code, and a leaked handle then stays in one file's process.
     pool: "forks",
+    // Every core: what vitest leaves free by itself is half of a machine with two.
+    maxWorkers: "100%",
     // What a test leaves behind fails its file.
     setupFiles: ["test/support/leak-guard.ts"],
     testTimeout: 20_000,

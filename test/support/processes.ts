@@ -260,6 +260,8 @@ export async function call(
     readonly path: string;
     readonly token?: string;
     readonly body?: unknown;
+    /** For a write: `wait=5` waits so many seconds for the backups. */
+    readonly prefer?: string;
   },
 ): Promise<{ readonly status: number; readonly headers: Headers; readonly body: unknown }> {
   const answer = await fetch(`${site.url}${request.path}`, {
@@ -268,6 +270,7 @@ export async function call(
       connection: "close",
       authorization: `Bearer ${request.token ?? site.operatorToken}`,
       ...(request.body === undefined ? {} : { "content-type": "application/json" }),
+      ...(request.prefer === undefined ? {} : { prefer: request.prefer }),
     },
     ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
   });

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { allRows, calgary, fill, set } from "../../../test/contract/store-harness.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
 import { Buckets } from "../../core/digest.ts";
-import type { Store } from "../../core/store.ts";
+import type { Recount, Store } from "../../core/store.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
 
@@ -54,6 +54,28 @@ describe("a recount", () => {
     await writing;
     expect(writes).toBeGreaterThan(0);
     await expectTrueDigest(store);
+  });
+
+  it("that has begun is joined by nobody: all who come meanwhile share the next, and each hears how far it is", async () => {
+    const image = siteImage({ site: calgary, role: "primary", ...ports });
+    const store = openMemoryStore({ image, ...ports });
+    await fill(store, 2);
+    const heard: number[][] = [];
+    const waiting: Promise<Recount>[] = [];
+    const wait = (): void => {
+      const told: number[] = [];
+      heard.push(told);
+      waiting.push(store.recount((done) => told.push(done)));
+    };
+    const first = await store.recount((done) => {
+      if (done === 0) for (let times = 0; times < 100; times += 1) wait();
+    });
+    const shared = new Set(await Promise.all(waiting));
+    expect(shared.size).toBe(1);
+    expect(shared.has(first)).toBe(false);
+    expect(heard).toEqual(heard.map(() => [0, 3]));
+    expect(shared.has(await store.recount())).toBe(false);
+    await store.close();
   });
 
   it("says what the disk fails with, and so does the next", async () => {

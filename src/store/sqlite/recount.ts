@@ -31,14 +31,19 @@ export type RecountsOptions = {
 
 export type OnProgress = (done: number, total: number) => void;
 
+/** A count that has not begun, and who is to hear how far it is. */
+type NextCount = { readonly result: Promise<Recount>; readonly listeners: OnProgress[] };
+
 /**
  * Counts the rows and corrects the stored buckets, one count at a time: two that saw the same fault would correct it twice, and
- * so put it back.
+ * so put it back. Whoever comes while one is at work shares the next with all others who do: the one at work may have read
+ * already what they want to know of, and a peer may ask as often as it likes.
  */
 export class Recounts {
   readonly #options: RecountsOptions;
   readonly #ended = new AbortController();
   #last: Promise<unknown> = Promise.resolve();
+  #next: NextCount | null = null;
 
   constructor(options: RecountsOptions) {
     this.#options = options;
@@ -46,9 +51,21 @@ export class Recounts {
 
   /** See RepairStore.recount. */
   recount(onProgress: OnProgress): Promise<Recount> {
-    const recount = this.#last.then(() => this.#recount(onProgress));
-    this.#last = recount.catch(() => undefined);
-    return recount;
+    this.#next ??= this.#queue();
+    this.#next.listeners.push(onProgress);
+    return this.#next.result;
+  }
+
+  #queue(): NextCount {
+    const listeners: OnProgress[] = [];
+    const result = this.#last.then(() => {
+      this.#next = null;
+      return this.#recount((done, total) => {
+        for (const tell of listeners) tell(done, total);
+      });
+    });
+    this.#last = result.catch(() => undefined);
+    return { result, listeners };
   }
 
   /** Ends the thread that is at work; what waits for it rejects with `shutting_down`. Resolves when it is gone. */

@@ -58,11 +58,12 @@ export class Recounts {
 
   #queue(): NextCount {
     const listeners: OnProgress[] = [];
+    const tellAll: OnProgress = (done, total) => {
+      for (const tell of listeners) tell(done, total);
+    };
     const result = this.#last.then(() => {
       this.#next = null;
-      return this.#recount((done, total) => {
-        for (const tell of listeners) tell(done, total);
-      });
+      return this.#recount(tellAll);
     });
     this.#last = result.catch(() => undefined);
     return { result, listeners };

@@ -40,7 +40,12 @@ export const pairingAnswer = z.discriminatedUnion("state", [
   z.object({ state: z.literal("joined"), proof: hexBytes(32) }),
 ]);
 
-export const inviteAnswerFields = z.strictObject({ invite_id: z.string().max(64), accept: z.boolean() });
+export const inviteAnswerFields = z.strictObject({
+  invite_id: z.string().max(64),
+  accept: z.boolean(),
+  /** Demanded where the site that joins takes the place of a known peer. */
+  replace: z.boolean().optional(),
+});
 export const joinFields = z.strictObject({ code: z.string().max(1_000) });
 export const rotateFields = z.strictObject({ peer: z.string().refine(isSiteName, "must be a site's name") });
 
@@ -62,7 +67,9 @@ export type InviteQuestion = {
     readonly url: string;
     /** Where its request came from. */
     readonly address: string;
-    /** Whether a peer of this name is configured already, whose secret and URL will be replaced. */
-    readonly is_known: boolean;
+    /** SHA-256 of the certificate that it shows; null where it shows none of its own. */
+    readonly fingerprint: string | null;
+    /** The peer of this name that is configured already, whose URL, secret and certificate it would replace. */
+    readonly replaces: { readonly url: string; readonly fingerprint: string | null } | null;
   };
 };

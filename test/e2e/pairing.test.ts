@@ -245,7 +245,7 @@ describe("an invitation", () => {
     refused(await joinWith(zurich, String(progress[0]?.["code"])), 1, /has declined/);
     expect(await outcome).toMatchObject({ code: "invite_declined" });
     expect(progress[1]).toEqual({
-      joiner: { site: "zurich", url: zurich.url, address: "127.0.0.1", is_known: false },
+      joiner: { site: "zurich", url: zurich.url, address: "127.0.0.1", fingerprint: null, replaces: null },
     });
     expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
     expect(await secretsIn(sites.folder)).toEqual([]);

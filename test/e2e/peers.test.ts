@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemRandom } from "../../src/app/system-ports.ts";
 import { formatToken, newToken } from "../../src/crypto/token.ts";
-import { initLoneSite, pairSites } from "../support/pairing.ts";
+import { initLoneSite, Inviting, pairSites } from "../support/pairing.ts";
 import { call, type CommandResult, dormouse, type SiteProcess, Sites } from "../support/processes.ts";
 
 /** Adding and removing real sites as peers, and changing the secret of a pair that is at work. */
@@ -167,7 +167,7 @@ describe("peers of a running primary", () => {
     for (const backup of backups) expect(await vault.titlesAt(backup)).toEqual(["Note 2", "Note 1"]);
   });
 
-  it("that were lost and made anew are paired again under their name, with a new secret, and filled from the beginning", async () => {
+  it("that were lost and made anew are paired again under their name, when that is meant, with a new secret, and filled from the beginning", async () => {
     const calgary = await initLoneSite(sites, "calgary", "primary");
     const lost = await initLoneSite(sites, "zurich", "backup");
     await calgary.start();
@@ -181,14 +181,24 @@ describe("peers of a running primary", () => {
 
     const anew = await initLoneSite(sites, "zurich", "backup");
     await anew.start();
-    await pairSites(calgary, anew);
+    const before = await readFile(calgary.configPath, "utf8");
+    await using unmeant = await Inviting.begin(calgary);
+    const declined = await dormouse(["peer", "join", "--config", anew.configPath], { stdin: unmeant.code });
+    expect(declined).toMatchObject({ status: 1, stderr: expect.stringMatching(/declined/) });
+    const { status: ended, stderr } = await unmeant.result();
+    expect(ended).toBe(1);
+    expect(stderr).toMatch(/zurich is a peer already[^]*If that is meant, add --replace/);
+    expect(stderr).toContain(`${lost.url} → ${anew.url}`);
+    expect(await readFile(calgary.configPath, "utf8")).toBe(before);
+
+    await pairSites(calgary, anew, "--replace");
     const status = await statusWhere(calgary, isCurrent("zurich"));
     expect(status.peers).toMatchObject([{ site: "zurich", url: anew.url, dirty: 0 }]);
     expect(await vault.titlesAt(anew)).toEqual(["Note 1"]);
-    const [before, after] = await Promise.all(
+    const [first, second] = await Promise.all(
       ["zurich.token", "zurich-2.token"].map((name) => readFile(join(sites.folder, name), "utf8")),
     );
-    expect(after).not.toBe(before);
+    expect(second).not.toBe(first);
     expect(await readFile(calgary.configPath, "utf8")).toContain("zurich-2.token");
   });
 

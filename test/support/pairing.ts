@@ -39,8 +39,8 @@ export class Inviting implements AsyncDisposable {
     this.code = (JSON.parse(parts.lines[0] ?? "{}") as { code: string }).code;
   }
 
-  static async begin(primary: SiteProcess): Promise<Inviting> {
-    const args = ["peer", "invite", "--config", primary.configPath, "--yes", "--json"];
+  static async begin(primary: SiteProcess, ...options: readonly string[]): Promise<Inviting> {
+    const args = ["peer", "invite", "--config", primary.configPath, "--yes", "--json", ...options];
     const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     const ended = once(child, "close").then(([status]) => Number(status));
     const lines: string[] = [];
@@ -85,8 +85,12 @@ export function startJoin(backup: SiteProcess, code: string): AsyncDisposable & 
 }
 
 /** Both commands, to their end. The primary runs; the backup may. */
-export async function pairSites(primary: SiteProcess, backup: SiteProcess): Promise<void> {
-  await using inviting = await Inviting.begin(primary);
+export async function pairSites(
+  primary: SiteProcess,
+  backup: SiteProcess,
+  ...options: readonly string[]
+): Promise<void> {
+  await using inviting = await Inviting.begin(primary, ...options);
   const args = ["peer", "join", "--config", backup.configPath];
   const joined = await dormouse(args, { stdin: `${inviting.code}\n` });
   if (joined.status !== 0) throw new Error(joined.stderr);

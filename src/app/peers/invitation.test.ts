@@ -7,10 +7,11 @@ import { newExchangeKey } from "../../crypto/key-agreement.ts";
 import { pairingOutcome } from "../../crypto/pairing.ts";
 import type { PairingProve } from "../../protocol/pairing.ts";
 import { systemRandom } from "../system-ports.ts";
-import { Invitation, type InviteEnd } from "./invitation.ts";
+import { Invitation, type InviteEnd, type KnownPeer } from "./invitation.ts";
 import type { NewPeer } from "./peer-files.ts";
 
-const zurich = { site: "zurich" as SiteName, url: "https://zurich.example", fingerprint: null };
+type Party = Pick<PairingProve, "site" | "url" | "fingerprint">;
+const zurich: Party = { site: "zurich" as SiteName, url: "https://zurich.example", fingerprint: null };
 
 class Scene {
   readonly clock = new VirtualClock();
@@ -20,6 +21,7 @@ class Scene {
   readonly invitation: Invitation;
   readonly end: Promise<InviteEnd | Refusal>;
   refusal: Refusal | undefined;
+  known: KnownPeer | null = null;
 
   constructor() {
     this.invitation = new Invitation(
@@ -29,7 +31,7 @@ class Scene {
         self: { site: "calgary" as SiteName, url: "https://calgary.example", fingerprint: "ab".repeat(32) },
         judge: async () => {
           if (this.refusal !== undefined) throw this.refusal;
-          return { isKnown: false };
+          return { known: this.known };
         },
         admit: async (peer) => void this.admitted.push(peer),
       },
@@ -82,14 +84,35 @@ describe("an invitation", () => {
     const { request, outcome } = scene.joiner();
     expect(await prove(request)).toEqual({ state: "waiting" });
     expect(scene.told[1]).toEqual({
-      joiner: { site: "zurich", url: zurich.url, address: "192.0.2.7", is_known: false },
+      joiner: {
+        site: "zurich",
+        url: zurich.url,
+        address: "192.0.2.7",
+        fingerprint: null,
+        replaces: null,
+      },
     });
     expect(scene.admitted).toEqual([]);
-    await scene.invitation.decide(true);
+    await scene.invitation.decide({ accept: true });
     const proof = Buffer.from(outcome.proofs.primary).toString("hex");
     expect(await prove(request)).toEqual({ state: "joined", proof });
     expect(await scene.end).toEqual({ site: "zurich", url: zurich.url, address: "192.0.2.7" });
     expect(scene.admitted).toHaveLength(1);
+  });
+
+  it("shows what a site of a known name would replace, and takes no answer that does not name the replacement", async () => {
+    scene.known = { url: "https://old.example", fingerprint: "01".repeat(32) };
+    const party = { ...zurich, fingerprint: "02".repeat(32) };
+    const { request } = scene.joiner(undefined, party);
+    await prove(request);
+    expect(scene.told[1]).toEqual({
+      joiner: { ...party, address: "192.0.2.7", replaces: scene.known },
+    });
+    expect(await scene.codeOf(scene.invitation.decide({ accept: true }))).toBe("peer_exists");
+    expect(scene.admitted).toEqual([]);
+    expect(await prove(request)).toEqual({ state: "waiting" });
+    await scene.invitation.decide({ accept: true, replace: true });
+    expect(scene.admitted).toMatchObject([party]);
   });
 
   it("asks once, however often the site asks", async () => {
@@ -102,7 +125,7 @@ describe("an invitation", () => {
     const { request } = scene.joiner();
     const late = scene.joiner().request;
     await prove(request);
-    await scene.invitation.decide(true);
+    await scene.invitation.decide({ accept: true });
     await scene.end;
     await scene.clock.turn();
     expect(scene.clock.sleeping).toBe(0);
@@ -144,7 +167,7 @@ describe("an invitation", () => {
     }
     expect(scene.told).toHaveLength(told);
     expect(await prove(request)).toEqual({ state: "waiting" });
-    await scene.invitation.decide(true);
+    await scene.invitation.decide({ accept: true });
     for (let times = 0; times < 6; times += 1) {
       expect(await scene.codeOf(prove(scene.stranger()))).toBe("invite_unknown");
     }
@@ -175,10 +198,10 @@ describe("an invitation", () => {
   it("that was declined lets nobody in, and says so to the site that asks again", async () => {
     const { request } = scene.joiner();
     await prove(request);
-    await scene.invitation.decide(false);
+    await scene.invitation.decide({ accept: false });
     expect(await scene.end).toMatchObject({ code: "invite_declined" });
     expect(await scene.codeOf(prove(request))).toBe("invite_declined");
-    expect(await scene.codeOf(scene.invitation.decide(true))).toBe("invite_unknown");
+    expect(await scene.codeOf(scene.invitation.decide({ accept: true }))).toBe("invite_unknown");
     expect(scene.admitted).toEqual([]);
   });
 

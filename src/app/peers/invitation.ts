@@ -17,10 +17,20 @@ export type InvitationPorts = {
   readonly random: Random;
   /** What this site shows of itself. */
   readonly self: { readonly site: SiteName; readonly url: string; readonly fingerprint: string | null };
-  /** Whether a peer of this name is configured; refuses one that could not be. */
-  readonly judge: (peer: Omit<NewPeer, "token">) => Promise<{ readonly isKnown: boolean }>;
+  /** The peer of this name that is configured already; refuses one that could not be. */
+  readonly judge: (peer: Omit<NewPeer, "token">) => Promise<{ readonly known: KnownPeer | null }>;
   /** Writes the peer down and has replication take it over. May be repeated. */
   readonly admit: (peer: NewPeer) => Promise<void>;
+};
+
+/** What a site of the same name would take the place of. */
+export type KnownPeer = { readonly url: string; readonly fingerprint: string | null };
+
+/** The operator's answer. */
+export type InviteDecision = {
+  readonly accept: boolean;
+  /** That it takes the place of a known peer is meant. */
+  readonly replace?: boolean | undefined;
 };
 
 /** What the joining site is told; a refusal is thrown. */
@@ -32,6 +42,7 @@ type Joiner = {
   readonly party: PairingParty;
   readonly address: string;
   readonly outcome: PairingOutcome;
+  known: KnownPeer | null;
 };
 
 export type InviteEnd = { readonly site: SiteName; readonly url: string; readonly address: string };
@@ -134,19 +145,26 @@ export class Invitation {
       return this.#answer(known);
     }
     if (!isProved) throw this.#countFailure(address);
-    const joiner = { party: request, address, outcome };
+    const joiner: Joiner = { party: request, address, outcome, known: null };
     this.#joiner = joiner;
     await this.#ask(joiner);
     return this.#answer(joiner);
   }
 
-  /** The operator's answer. @throws Refusal what keeps the peer from being written down; the invitation has ended then */
-  async decide(accept: boolean): Promise<void> {
+  /**
+   * Takes the operator's answer.
+   * @throws Refusal `peer_exists`, which leaves the question open, where a replacement is not meant; what keeps the peer from
+   *   being written down, and the invitation has ended then
+   */
+  async decide({ accept, replace = false }: InviteDecision): Promise<void> {
     const joiner = this.#joiner;
     if (this.#state !== "asking" || joiner === undefined) {
       throw new Refusal("invite_unknown", "no site is waiting for an answer to this invitation");
     }
     if (!accept) return this.#decline(new Refusal("invite_declined", "declined; nothing was changed"));
+    if (joiner.known !== null && !replace) {
+      throw new Refusal("peer_exists", `${joiner.party.site} would take the place of a known peer`);
+    }
     this.#state = "admitting";
     const { site, url, fingerprint } = joiner.party;
     try {
@@ -163,12 +181,12 @@ export class Invitation {
   async #ask(joiner: Joiner): Promise<void> {
     const { site, url, fingerprint } = joiner.party;
     try {
-      const { isKnown } = await this.#ports.judge({ site, url, fingerprint });
+      const { known } = await this.#ports.judge({ site, url, fingerprint });
       if (this.#state !== "open") return;
       this.#state = "asking";
-      this.#tell({
-        joiner: { site, url, address: joiner.address, is_known: isKnown },
-      } satisfies InviteQuestion);
+      joiner.known = known;
+      const { address } = joiner;
+      this.#tell({ joiner: { site, url, address, fingerprint, replaces: known } } satisfies InviteQuestion);
     } catch (error) {
       // The site may correct itself and come again.
       this.#joiner = undefined;

@@ -41,11 +41,11 @@ export class Invitations {
     {
       name: "invite-answer",
       handle: async ({ body }) => {
-        const { invite_id, accept } = check(inviteAnswerFields, body);
+        const { invite_id, ...decision } = check(inviteAnswerFields, body);
         const invitation = this.#invitation;
         if (invitation?.id !== invite_id) throw new Refusal("invite_unknown");
-        await invitation.decide(accept);
-        return { accepted: accept };
+        await invitation.decide(decision);
+        return { accepted: decision.accept };
       },
     },
   ];

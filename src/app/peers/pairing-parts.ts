@@ -43,7 +43,8 @@ export function pairing(parts: PairingParts): {
       if (peer.site === site)
         throw new Refusal("config_invalid", "is this very site's: give the other another name");
       await checkPeer(configPath, peer);
-      return { isKnown: (await findPeer(configPath, peer.site)) !== undefined };
+      const known = await findPeer(configPath, peer.site);
+      return { known: known === undefined ? null : { url: known.url, fingerprint: known.tls.fingerprint } };
     },
     admit: async (peer) => {
       await savePeer(configPath, peer);

@@ -6,6 +6,7 @@ import { printJson, printLine, printNote, printTable } from "../output.ts";
 import { askHidden, confirm } from "../prompt.ts";
 import { CommandRefusal, usageRefusal } from "../report.ts";
 import { UnreachableRefusal } from "../site-client.ts";
+import { invite, inviteHelp } from "./invite.ts";
 import { isRefused } from "./reload.ts";
 import { Refusal } from "../../core/errors.ts";
 import { isSiteName, type SiteName } from "../../core/ids.ts";
@@ -16,7 +17,8 @@ type AddOptions = AdminOptions & { readonly tokenFile: string; readonly fingerpr
 export function definePeer(peer: Command): void {
   addAdminOptions(peer.command("invite"))
     .description("on a primary: print a code with which one empty backup can join, and wait for it")
-    .option("--yes", "accept the site that joins without asking")
+    .option("--yes", "accept the site that joins without asking, unless it takes the place of a known peer")
+    .option("--replace", "with --yes: accept one that takes the place of a known peer too")
     .addHelpText("after", inviteHelp)
     .action(invite);
   addAdminOptions(peer.command("join [code]"))
@@ -44,16 +46,6 @@ export function definePeer(peer: Command): void {
     .action(rotate);
 }
 
-const inviteHelp = `
-The code is good for 15 minutes and for one site; it ends with this command, and after five wrong proofs. When a site has
-proved that it has the code, its name and address are shown, and nothing is changed before you have answered.
-With --json, prints one line of JSON for the code and one for the site that has joined.
-
-Examples:
-  dormouse peer invite --config calgary.yaml
-  dormouse peer invite --config calgary.yaml --yes --json
-`;
-
 const joinHelp = `
 Make the empty backup first: dormouse init --config zurich.yaml --role backup, with replication: { peers: [] } in the file.
 Without CODE it is asked for, or read from standard input, where no other user of this machine can see it.
@@ -76,60 +68,6 @@ May be repeated after any failure, on the site where it was begun.
 Examples:
   dormouse peer rotate zurich --config calgary.yaml
 `;
-
-async function invite(options: Options): Promise<void> {
-  if (options.yes !== true && !process.stdin.isTTY) {
-    throw usageRefusal(
-      "nobody can be asked whether the site may join",
-      "give --yes, or run it on a terminal",
-    );
-  }
-  const admin = await AdminClient.of(options);
-  let id = "";
-  const onProgress = (event: Fields): void => {
-    if (typeof event.invite_id === "string") id = event.invite_id;
-    if (typeof event.code === "string") printCode(options, event);
-    if (typeof event.failures === "number")
-      printNote(`A proof from ${cell(event.address)} was wrong (${event.failures} of 5).`);
-    if (isFields(event.refused)) printNote(refusedLine(event.refused));
-    if (isFields(event.joiner)) void answer(admin, options, id, event.joiner);
-  };
-  try {
-    const joined = await admin.call({ command: "invite", onProgress });
-    if (options.json === true) printLine(JSON.stringify(joined));
-    else
-      printLine(`Paired with ${cell(joined.site)} (${cell(joined.url)}). It is filled as soon as it runs.`);
-  } catch (error) {
-    // The question may still be open.
-    process.stdin.destroy();
-    throw error;
-  }
-}
-
-function printCode(options: Options, { code, url, ends_at }: Fields): void {
-  if (options.json === true) return printLine(JSON.stringify({ code, url, ends_at }));
-  printLine(cell(code));
-  printNote(
-    `Give this code to "dormouse peer join" on the new backup before ${cell(ends_at)}. Waiting for it …`,
-  );
-}
-
-function refusedLine({ site, url, address, reason }: Fields): string {
-  return `${cell(site)} (${cell(url)}, from ${cell(address)}) cannot be a peer of this site: ${cell(reason)}`;
-}
-
-/** What goes wrong here is the end of the invitation too, and is told there. */
-async function answer(admin: AdminClient, options: Options, inviteId: string, joiner: Fields): Promise<void> {
-  const { site, url, address, is_known: isKnown } = joiner;
-  const who = `${cell(site)} (${cell(url)}), asking from ${cell(address)}, has the code.`;
-  const what = isKnown === true ? "It is a peer already: replace its address and secret?" : "Pair with it?";
-  const accept = await confirm(`${who} ${what}`, options.yes === true).then(
-    () => true,
-    () => false,
-  );
-  const body = { invite_id: inviteId, accept };
-  await admin.call({ command: "invite-answer", body }).catch(() => undefined);
-}
 
 async function join(given: string | undefined, options: AdminOptions): Promise<void> {
   const code = given ?? (await readCode());

@@ -2,10 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytesEqual } from "./bytes.ts";
 import type { RealmId, SiteName, VaultId } from "./ids.ts";
+import type { RepairCursor } from "./ports.ts";
 import { comparePositions, type Point } from "./position.ts";
 import type { Identity, Receiver } from "./push.ts";
-import { judgeRepair, planRepair, type RepairPlan, type RowSummary } from "./repair.ts";
-import { formatKey } from "./row.ts";
+import { isListedOn, judgeRepair, planRepair, type RepairPlan, type RowSummary } from "./repair.ts";
+import { formatKey, type RowKey } from "./row.ts";
 
 /** A row by a letter: at a position, with a hash of one byte. */
 function row(name: string, seq: number, hash = 0, isIntact = true): RowSummary {
@@ -125,5 +126,44 @@ describe("a step of a repair", () => {
     expect(judge({}, {}, point(9), { number: 1, id: "z" })).toBe("resume");
     expect(judge({}, {}, point(8))).toBe("resume");
     expect(judge({}, {}, { ...point(9), chain: new Uint8Array(32).fill(1) })).toBe("resume");
+  });
+});
+
+describe("a listing goes on", () => {
+  const vault = (vaultId: string) => ({ kind: "vault", vaultId }) as const as RowKey;
+  const entry = (vaultId: string, entryId: string) => ({ kind: "entry", vaultId, entryId }) as RowKey;
+  const at = (bucket: number, key: RowKey): RepairCursor => ({ bucket, key });
+  const buckets = [9, 2, 100];
+  const rows = [row("a", 1)];
+
+  it("only upwards: by bucket as a number, then by kind as rows are listed, then by key", () => {
+    const cursors = [
+      at(2, vault("b")),
+      at(2, vault("c")),
+      at(2, entry("a", "a")),
+      at(2, entry("a", "b")),
+      at(9, vault("a")),
+      at(100, vault("a")),
+    ];
+    for (const [index, next] of cursors.entries()) {
+      const goesOn = cursors.map((after) => isListedOn({ buckets, after }, { rows, next }));
+      expect(goesOn).toEqual(cursors.map((_, other) => other < index));
+      expect(isListedOn({ buckets, after: null }, { rows, next })).toBe(true);
+    }
+  });
+
+  it("not in a bucket that nobody asked for, nor behind a page without rows", () => {
+    const after = at(2, vault("b"));
+    expect(isListedOn({ buckets, after }, { rows, next: at(3, vault("c")) })).toBe(false);
+    expect(isListedOn({ buckets, after }, { rows: [], next: at(9, vault("c")) })).toBe(false);
+  });
+
+  it("or ends, wherever it is", () => {
+    for (const page of [
+      { rows, next: null },
+      { rows: [], next: null },
+    ]) {
+      expect(isListedOn({ buckets, after: null }, page)).toBe(true);
+    }
   });
 });

@@ -1,8 +1,9 @@
 import { bytesEqual } from "./bytes.ts";
 import { compareEpochs, type Epoch } from "./epoch.ts";
+import type { RepairCursor, RepairReply, RepairStep } from "./ports.ts";
 import { comparePositions, type Point, type Position } from "./position.ts";
 import { type Identity, type PushRefusal, type Receiver, samePoint } from "./push.ts";
-import { formatKey, type RowKey } from "./row.ts";
+import { formatKey, type RowKey, rowKinds } from "./row.ts";
 
 /**
  * Whether a step of a repair may happen here, in the order of a push's checks. A push at the very point is what must come first
@@ -28,6 +29,31 @@ export type RowSummary = {
   readonly hash: Uint8Array;
   readonly isIntact: boolean;
 };
+
+type ListStep = RepairStep & { readonly step: "list" };
+type ListReply = RepairReply & { readonly step: "list" };
+
+/**
+ * Whether a page is one after which a listing ends or comes nearer to its end: it goes on only behind rows, in a bucket that
+ * was asked for, and above where it went on before. Otherwise a peer that is wrong could keep this site listing for good.
+ */
+export function isListedOn(
+  { buckets, after }: Pick<ListStep, "buckets" | "after">,
+  { rows, next }: Pick<ListReply, "rows" | "next">,
+): boolean {
+  if (next === null) return true;
+  if (rows.length === 0 || !buckets.includes(next.bucket)) return false;
+  return after === null || compareCursors(after, next) < 0;
+}
+
+/** Negative, zero or positive, as rows are listed: by bucket, then by kind, then by key. */
+function compareCursors(a: RepairCursor, b: RepairCursor): number {
+  if (a.bucket !== b.bucket) return a.bucket - b.bucket;
+  if (a.key.kind !== b.key.kind) return rowKinds.indexOf(a.key.kind) - rowKinds.indexOf(b.key.kind);
+  const [first, second] = [formatKey(a.key), formatKey(b.key)];
+  if (first === second) return 0;
+  return first < second ? -1 : 1;
+}
 
 /** What makes one bucket of a backup equal to the primary's. */
 export type RepairPlan = {

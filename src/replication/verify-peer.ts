@@ -3,7 +3,7 @@ import { bytesEqual } from "../core/bytes.ts";
 import { bucketCount, Buckets } from "../core/digest.ts";
 import type { PeerAnswer, RepairCursor, RepairReply, RepairStep } from "../core/ports.ts";
 import { comparePositions, type Point, type Position } from "../core/position.ts";
-import type { RowSummary } from "../core/repair.ts";
+import { isListedOn, type RowSummary } from "../core/repair.ts";
 import { formatKey, type RowKey } from "../core/row.ts";
 import type { PrimaryStore, Recount, RepairStore, SiteStore } from "../core/store.ts";
 import type { RowDifference, VerifiedPeer } from "../protocol/admin-requests.ts";
@@ -87,7 +87,8 @@ async function compareBucket(
     const found = await ask(comparison, { step: "list", buckets: [bucket], after }, call, attemptsMax);
     if ("stopped" in found) return found;
     const { reply, at } = found;
-    if (reply.step !== "list") return { stopped: "the answer makes no sense" };
+    const isSense = reply.step === "list" && isListedOn({ buckets: [bucket], after }, reply);
+    if (!isSense) return { stopped: "the answer makes no sense" };
     for (const row of reply.rows) theirs.set(formatKey(row.key), row);
     // What was written after the first page may stand in a later one, and not in this.
     acked ??= at.position;

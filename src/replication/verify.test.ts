@@ -103,6 +103,28 @@ test("a backup that moves faster than it counts is compared by rows", async () =
   });
 });
 
+test("a backup whose list of rows does not end is asked no further, and is not equal", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const [key] = await writeAt(scene, calgary, 3);
+  if (!key) throw new Error("nothing was written");
+  await world.turnBit(zurich, key, "body");
+  const { realm, epoch } = await world.process(zurich).store.site();
+  const identity = { site: zurich, realm, role: "backup", epoch, applied: "1:1", chain: "0".repeat(64) };
+  let lists = 0;
+  world.network.intercept = (path, json) => {
+    if (path !== repairPath || !json.includes('"list"')) return undefined;
+    lists += 1;
+    const { buckets } = JSON.parse(json) as { buckets: [number] };
+    const next = lists > 9 ? null : { bucket: buckets[0], key: formatKey(key) };
+    return { status: 200, body: { ...identity, step: "list", rows: [], next } };
+  };
+  const [peer] = (await verify(world, calgary)).peers;
+  expect(peer).toMatchObject({ equal: false, error: "the answer makes no sense" });
+  expect(lists).toBe(1);
+  world.network.intercept = null;
+});
+
 test("a backup that does not answer is not equal, and keeps no other from being compared", async () => {
   const scene = await pair({ backups: [zurich, oslo] });
   const { world } = scene;

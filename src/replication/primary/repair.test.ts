@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
+import { type Arrived, calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
 import { sha256Hash } from "../../../test/support/ports.ts";
 import { bucketOf } from "../../core/digest.ts";
 import type { RowKey } from "../../core/row.ts";
@@ -267,6 +267,31 @@ test("a list that has more rows than were counted, or does not end, is nonsense"
     return { status: 200, body: encodeRepairReply(identityOf(await pair.backup.site()), reply) };
   };
   expect(await repair()).toMatchObject({ failure: { error: "the answer makes no sense" } });
+});
+
+test("a list that does not go upwards, or goes on behind nothing, is nonsense and asked no further", async () => {
+  pair.lose(pair.backup, key(0));
+  const identity = identityOf(await pair.backup.site());
+  const bucket = bucketOf(sha256Hash, key(0));
+  const summary = { key: key(1), position: { epoch: 1, seq: 1 }, hash: new Uint8Array(32), isIntact: true };
+  const isListed = ({ body }: Arrived) => body["step"] === "list";
+  const [lower, upper] = [key(1), key(2)].toSorted((a, b) => (a.entryId < b.entryId ? -1 : 1));
+  for (const [rows, cursors, asked] of [
+    [[summary], [upper, upper], 2],
+    [[summary], [upper, lower], 2],
+    [[], [upper], 1],
+  ] as const) {
+    pair.arrived.length = 0;
+    pair.intercept = (request) => {
+      if (!isListed(request)) return undefined;
+      const next = cursors[pair.arrived.filter(isListed).length - 1];
+      if (!next) throw new Error("the list is asked for once more");
+      const reply = { step: "list" as const, rows, next: { bucket, key: next } };
+      return { status: 200, body: encodeRepairReply(identity, reply) };
+    };
+    expect(await repair()).toMatchObject({ failure: { error: "the answer makes no sense" } });
+    expect(pair.arrived.filter(isListed)).toHaveLength(asked);
+  }
 });
 
 test("a repair that is stopped begins no further step", async () => {

@@ -3,7 +3,7 @@ import type { SiteName } from "../../core/ids.ts";
 import type { RepairCursor, RepairReply, RepairStep, Transport } from "../../core/ports.ts";
 import { comparePositions, origin, type Point } from "../../core/position.ts";
 import type { Identity } from "../../core/push.ts";
-import { planRepair, type RepairPlan, type RowSummary } from "../../core/repair.ts";
+import { isListedOn, planRepair, type RepairPlan, type RowSummary } from "../../core/repair.ts";
 import { formatKey, type Row, type RowKey } from "../../core/row.ts";
 import type { BatchLimit, PrimaryStore, RepairStore, SiteStore } from "../../core/store.ts";
 import { identityOf } from "../identity.ts";
@@ -155,7 +155,7 @@ export class Repair {
     do {
       const page: Answered<"list"> = await this.#ask({ step: "list", buckets, after });
       rows.push(...page.rows);
-      if (rows.length > rowsMax) throw new Interruption(nonsense);
+      if (rows.length > rowsMax || !isListedOn({ buckets, after }, page)) throw new Interruption(nonsense);
       after = page.next;
     } while (after !== null);
     return rows;

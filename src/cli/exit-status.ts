@@ -50,6 +50,7 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   invite_malformed: usage,
   invite_unknown: unknown,
   invite_refused: unauthorized,
+  pairing_failed: conflict,
   invite_open: conflict,
   site_not_empty: conflict,
   peer_exists: conflict,

@@ -190,8 +190,14 @@ export const errorCodes = {
     retry: false,
   },
   invite_declined: {
-    meaning: "The operator of the primary has declined, or the primary could not take this site over.",
-    remedy: "See what `dormouse peer invite` says on the primary.",
+    meaning: "The operator of the primary has declined.",
+    remedy: "Ask the operator, and have another invitation made.",
+    retry: false,
+  },
+  pairing_failed: {
+    meaning: "The code was right, but the primary could not take the site that joins as its peer.",
+    remedy:
+      "`dormouse peer invite` on the primary says why. Correct it there, and join once more; where the invitation has ended, with another.",
     retry: false,
   },
   invite_open: {

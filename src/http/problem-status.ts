@@ -41,6 +41,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   invite_unknown: 404,
   invite_refused: 403,
   invite_declined: 403,
+  pairing_failed: 409,
   invite_open: 409,
   site_not_empty: 409,
   peer_exists: 409,

@@ -21,6 +21,7 @@ class Scene {
   readonly invitation: Invitation;
   readonly end: Promise<InviteEnd | Refusal>;
   refusal: Refusal | undefined;
+  failure: Refusal | undefined;
   known: KnownPeer | null = null;
 
   constructor() {
@@ -33,7 +34,10 @@ class Scene {
           if (this.refusal !== undefined) throw this.refusal;
           return { known: this.known };
         },
-        admit: async (peer) => void this.admitted.push(peer),
+        admit: async (peer) => {
+          if (this.failure !== undefined) throw this.failure;
+          this.admitted.push(peer);
+        },
       },
       (event) => void this.told.push({ ...event }),
     );
@@ -215,13 +219,35 @@ describe("an invitation", () => {
     expect(scene.clock.sleeping).toBe(0);
   });
 
-  it("tells a site that cannot be a peer why, and stays open for it", async () => {
+  it("tells its operator alone why a site cannot be a peer, and stays open for it", async () => {
     const { request } = scene.joiner();
-    scene.refusal = new Refusal("config_invalid", "…", [
-      { path: "url", message: "must begin with https://" },
+    scene.refusal = new Refusal("config_invalid", "calgary.yaml has a mistake", [
+      { path: "peers[0].token_file", message: "names a file that others can read" },
     ]);
-    expect(await scene.codeOf(prove(request))).toBe("invite_declined");
+    const refusal = await prove(request).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: "pairing_failed", mistakes: [] });
+    expect(String(refusal)).not.toMatch(/calgary\.yaml|token_file|others can read/);
+    expect(scene.told.at(-1)).toEqual({
+      refused: {
+        site: "zurich",
+        url: zurich.url,
+        address: "192.0.2.7",
+        reason: "peers[0].token_file names a file that others can read",
+      },
+    });
     scene.refusal = undefined;
     expect((await prove(request)).state).toBe("waiting");
+  });
+
+  it("that fails after its operator has accepted is not called declined, and he is told why", async () => {
+    const { request } = scene.joiner();
+    await prove(request);
+    scene.failure = new Refusal("config_invalid", "calgary.yaml was changed meanwhile");
+    expect(await scene.codeOf(scene.invitation.decide({ accept: true }))).toBe("config_invalid");
+    expect(await scene.end).toBe(scene.failure);
+    const refusal = await prove(request).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: "pairing_failed" });
+    expect(String(refusal)).not.toContain("calgary.yaml");
+    expect(scene.clock.sleeping).toBe(0);
   });
 });

@@ -57,7 +57,7 @@ export type InviteEnd = { readonly site: SiteName; readonly url: string; readonl
  * wrong code were no failure of any invitation, nobody were told of it, and no number of them would end anything. So the operator
  * is told where the failures come from, and makes another invitation; none of them lets anybody in.
  *
- * open → asking (a site has proved that it has the code) → joined | declined; open | asking → ended
+ * open → asking (a site has proved that it has the code) → joined | declined | failed; open | asking → ended
  */
 export class Invitation {
   readonly id: string;
@@ -69,7 +69,7 @@ export class Invitation {
   readonly #ended = Promise.withResolvers<InviteEnd>();
   readonly #over = new AbortController();
   readonly #tell: (event: object) => void;
-  #state: "open" | "asking" | "admitting" | "joined" | "declined" | "ended" = "open";
+  #state: "open" | "asking" | "admitting" | "joined" | "declined" | "failed" | "ended" = "open";
   #joiner: Joiner | undefined;
   #failures = 0;
 
@@ -128,8 +128,8 @@ export class Invitation {
   /**
    * Takes a joining site's proof, the first and every repetition.
    * @param address where it came from
-   * @throws Refusal `invite_refused` for a wrong proof or while another site is asked about, `invite_declined`,
-   *   `invite_unknown` for another site than the one that joined
+   * @throws Refusal `invite_refused` for a wrong proof or while another site is asked about, `invite_declined`, `pairing_failed`
+   *   where it cannot be a peer, `invite_unknown` for another site than the one that joined
    */
   async prove(request: PairingProve, address: string): Promise<ProveAnswer> {
     const outcome = pairingOutcome(
@@ -161,7 +161,8 @@ export class Invitation {
     if (this.#state !== "asking" || joiner === undefined) {
       throw new Refusal("invite_unknown", "no site is waiting for an answer to this invitation");
     }
-    if (!accept) return this.#decline(new Refusal("invite_declined", "declined; nothing was changed"));
+    if (!accept)
+      return this.#close("declined", new Refusal("invite_declined", "declined; nothing was changed"));
     if (joiner.known !== null && !replace) {
       throw new Refusal("peer_exists", `${joiner.party.site} would take the place of a known peer`);
     }
@@ -170,7 +171,7 @@ export class Invitation {
     try {
       await this.#ports.admit({ site, url, fingerprint, token: formatToken(joiner.outcome.token) });
     } catch (error) {
-      this.#decline(error);
+      this.#close("failed", error);
       throw error;
     }
     this.#state = "joined";
@@ -190,13 +191,9 @@ export class Invitation {
     } catch (error) {
       // The site may correct itself and come again.
       this.#joiner = undefined;
-      if (!(error instanceof Refusal)) throw error;
-      const why = error.mistakes.map(({ message }) => message).join("; ") || error.message;
-      this.#tell({ refused: { site, url, address: joiner.address, reason: why } });
-      throw new Refusal(
-        "invite_declined",
-        `the primary cannot have this site as its peer: its URL or name ${why}`,
-      );
+      this.#tell({ refused: { site, url, address: joiner.address, reason: reasonOf(error) } });
+      // What is wrong here is no business of a site that is no peer.
+      throw error instanceof Refusal ? new Refusal("pairing_failed") : error;
     }
   }
 
@@ -210,6 +207,8 @@ export class Invitation {
         return { state: "joined", proof: Buffer.from(outcome.proofs.primary).toString("hex") };
       case "declined":
         throw new Refusal("invite_declined");
+      case "failed":
+        throw new Refusal("pairing_failed");
       case "ended":
         throw new Refusal("invite_unknown");
     }
@@ -231,17 +230,21 @@ export class Invitation {
     return new Refusal("invite_refused");
   }
 
-  #decline(reason: unknown): void {
-    this.#state = "declined";
+  #close(state: "declined" | "failed" | "ended", reason: unknown): void {
+    this.#state = state;
     this.#over.abort();
     this.#ended.reject(reason);
   }
 
   /** What is being admitted is finished; what has joined stays so. */
   #end(reason: Refusal): void {
-    if (this.#state !== "open" && this.#state !== "asking") return;
-    this.#state = "ended";
-    this.#over.abort();
-    this.#ended.reject(reason);
+    if (this.#state === "open" || this.#state === "asking") this.#close("ended", reason);
   }
+}
+
+/** For the operator: whole, with what of the configuration is meant. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Refusal)) return "a fault of this site, which its log tells";
+  const mistakes = error.mistakes.map(({ path, message }) => `${path} ${message}`.trim());
+  return mistakes.join("; ") || error.message;
 }

@@ -1,5 +1,6 @@
 import type { AdminCommand, EditionRoute } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
+import type { SiteName } from "../../core/ids.ts";
 import type { PeerTls } from "../../core/peer-tls.ts";
 import type { Store } from "../../core/store.ts";
 import type { CommercialConfig } from "../../ops/config/config.ts";
@@ -41,7 +42,7 @@ export function pairing(parts: PairingParts): {
     checkWritable: () => checkWritable(configPath),
     judge: async (peer) => {
       if (peer.site === site)
-        throw new Refusal("config_invalid", "is this very site's: give the other another name");
+        throw new Refusal("config_invalid", `${site} is this very site's name: give the other another`);
       await checkPeer(configPath, peer);
       const known = await findPeer(configPath, peer.site);
       return { known: known === undefined ? null : { url: known.url, fingerprint: known.tls.fingerprint } };
@@ -49,7 +50,9 @@ export function pairing(parts: PairingParts): {
     admit: async (peer) => {
       await savePeer(configPath, peer);
       links.expectJoining(peer.site);
-      await reload();
+      await reload().catch((error: unknown) => {
+        throw notTakenOver(configPath, peer.site, error);
+      });
     },
   });
   const rotation = new Rotation({ site, random: systemRandom, links });
@@ -63,6 +66,13 @@ export function pairing(parts: PairingParts): {
 export async function ownFingerprint({ publicUrl, listen }: CommercialConfig): Promise<string | null> {
   if (listen.tls === null || !publicUrl.startsWith("https:")) return null;
   return (await ownCertificate(listen.tls))?.fingerprint ?? null;
+}
+
+/** The file has the peer by then: whoever only reads that it failed would look for it in vain. */
+function notTakenOver(configPath: string, site: SiteName, error: unknown): Refusal {
+  const reason = error instanceof Error ? error.message : "a fault";
+  const detail = `${site} is written into ${configPath}, but the running site could not take it over: ${reason}`;
+  return new Refusal("pairing_failed", detail, error instanceof Refusal ? error.mistakes : []);
 }
 
 function joinCommand(parts: PairingParts): AdminCommand {

@@ -21,7 +21,7 @@ export type RestOptions = {
  */
 export async function checkAtRest(world: World, { exceptQuarantine }: RestOptions): Promise<void> {
   expectThat(world.scheduler.pending === 0, `${world.scheduler.pending} timers are left`);
-  world.watch.look(await world.running());
+  await world.look();
   await checkAlerts(world);
   const [winner, second] = await world.primaries();
   if (!winner) return checkFenced(world);

@@ -1,9 +1,24 @@
-import { bytesOf, Connection, type Connections, openImage } from "../../src/store/sqlite/connection.ts";
+import {
+  bytesOf,
+  Connection,
+  type Connections,
+  openImage,
+  type SqlValue,
+} from "../../src/store/sqlite/connection.ts";
+import { origin, type Position } from "../../src/core/position.ts";
 import type { Row, RowKey } from "../../src/core/row.ts";
 import { SqliteStore, type StorePorts } from "../../src/store/sqlite/sqlite-store.ts";
 
-/** A connection that outlives the process that uses it. */
+/** A connection that outlives the process that uses it, and whose disk can fail in the very moment of a COMMIT. */
 class KeptConnection extends Connection {
+  failsCommit = false;
+
+  override run(sql: string, ...values: SqlValue[]): number {
+    if (sql !== "COMMIT" || !this.failsCommit) return super.run(sql, ...values);
+    this.failsCommit = false;
+    throw Object.assign(new Error("disk I/O error"), { code: "SQLITE_IOERR_FSYNC" });
+  }
+
   override close(): void {}
 }
 
@@ -13,7 +28,7 @@ class KeptConnection extends Connection {
  * without does so between two turns of the event loop, when no transaction is open.
  */
 export class Disk {
-  #connection: Connection;
+  #connection: KeptConnection;
 
   constructor(image: Buffer) {
     this.#connection = opened(image);
@@ -31,6 +46,17 @@ export class Disk {
       },
     };
     return new SqliteStore({ ...ports, connections, checkRoom: () => {} });
+  }
+
+  /** Fails the COMMIT of the group that the work is in, and no other. */
+  async failingCommit<T>(work: () => Promise<T>): Promise<T> {
+    const connection = this.#connection;
+    connection.failsCommit = true;
+    try {
+      return await work();
+    } finally {
+      connection.failsCommit = false;
+    }
   }
 
   /** What a crash at this moment leaves. */
@@ -59,6 +85,16 @@ export class Disk {
     database.prepare(`UPDATE ${name} SET ${column} = ? WHERE ${condition}`).run(flipped, ...ids);
   }
 
+  /** Where the highest row of an epoch stands that is not dirty; the origin where there is none. */
+  highestUnmarked(epoch: number): Position {
+    const unmarked = Object.values(tables).map(
+      ({ name }) => `SELECT max(seq) AS seq FROM ${name} WHERE epoch = $epoch AND replication_dirty = 0`,
+    );
+    const sql = `SELECT max(seq) AS seq FROM (${unmarked.join(" UNION ALL ")})`;
+    const found = this.#connection.database.prepare(sql).get({ epoch }) as { seq: number | null };
+    return found.seq === null ? origin.position : { epoch, seq: found.seq };
+  }
+
   /** Every row put aside, also those that the primary has taken. */
   asideRows(): readonly Row[] {
     return this.#connection.all<AsideRecord>("SELECT * FROM aside").map((record) => ({
@@ -74,7 +110,7 @@ export class Disk {
   }
 }
 
-function opened(image: Buffer): Connection {
+function opened(image: Buffer): KeptConnection {
   return new KeptConnection(openImage(image).writer.database);
 }
 

@@ -46,7 +46,7 @@ class Scenario {
     for (let i = 10 + world.draw(30); i > 0; i -= 1) {
       await this.#course.act();
       await world.scheduler.run(this.#pauseMs());
-      world.watch.look(await world.running());
+      await world.look();
     }
     await this.#heal();
     return this.#report();

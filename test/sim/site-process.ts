@@ -132,8 +132,13 @@ export class SiteProcess {
         if (typeof member !== "function") return member;
         return async (...args: unknown[]): Promise<unknown> => {
           if (this.#crashesHere()) return never();
-          if (this.#options.fails(String(name))) throw new Refusal("storage_failed");
-          const [outcome] = await Promise.allSettled([Reflect.apply(member, target, args)]);
+          const fails = this.#options.fails(String(name));
+          // A client's write fails where it would be durable, and everything else at the call.
+          if (fails && name !== "write") throw new Refusal("storage_failed");
+          const call = (): Promise<unknown> => Reflect.apply(member, target, args);
+          const [outcome] = await Promise.allSettled([
+            fails ? this.#options.disk.failingCommit(call) : call(),
+          ]);
           if (this.#options.lingers()) await this.clock.turn();
           if (this.#crashesHere()) return never();
           if (outcome?.status === "rejected") throw outcome.reason;

@@ -1,7 +1,7 @@
 import { compareEpochs, type Epoch } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
 import type { SiteName } from "../../src/core/ids.ts";
-import { comparePositions, formatPosition, type Position } from "../../src/core/position.ts";
+import { comparePositions, formatPosition, origin, type Position } from "../../src/core/position.ts";
 import type { Site } from "../../src/core/store.ts";
 import { applyPath, type Reply } from "../../src/replication/transport.ts";
 import type { SiteProcess } from "./site-process.ts";
@@ -19,6 +19,10 @@ export class Watch {
   readonly #eras = new Map<SiteName, number>();
   readonly #comingHome = new Map<SiteName, Set<symbol>>();
   readonly #violations: string[] = [];
+  /** The highest watermark that each site ever had on disk. */
+  readonly #applied = new Map<SiteName, Position>();
+  /** Sites that had a peer removed: what it lacks is marked no more, and marked again in slices when it is back. */
+  readonly #partedWith = new Set<SiteName>();
 
   /** A site's disk was put back: its watermark, and what it has seen, may have moved back. */
   forget(site: SiteName): void {
@@ -35,6 +39,26 @@ export class Watch {
     return () => {
       if (underWay.delete(homecoming)) this.#seen.delete(site);
     };
+  }
+
+  /** A peer was removed from a site's configuration. */
+  partsWith(site: SiteName): void {
+    this.#partedWith.add(site);
+  }
+
+  /**
+   * I3: a row that a primary has written itself carries its mark until every peer has had it on disk at some time.
+   * @param unmarked the highest such row without a mark
+   */
+  marks({ site, role, fenced }: Site, unmarked: Position, peers: readonly SiteName[]): void {
+    if (role !== "primary" || fenced !== null || this.#partedWith.has(site)) return;
+    for (const peer of peers) {
+      const applied = this.#applied.get(peer) ?? origin.position;
+      if (comparePositions(unmarked, applied) > 0)
+        this.#violations.push(
+          `${site} has no mark at ${formatPosition(unmarked)}, and ${peer} never had more than ${formatPosition(applied)}`,
+        );
+    }
   }
 
   /** A site's process has ended, and what an operator had it do with it. */
@@ -75,6 +99,7 @@ export class Watch {
     const { site, epochSeen } = await store.site();
     const era = this.#era(site);
     const reply = await receive();
+    this.#hasApplied(await store.site());
     const { epoch } = body as { epoch: Epoch };
     if (reply.status === 200 && era === this.#era(site) && compareEpochs(epoch, epochSeen) < 0) {
       this.#violations.push(`${site} took a push of epoch ${epoch.number}, having seen ${epochSeen.number}`);
@@ -91,6 +116,7 @@ export class Watch {
 
   #look({ site, role, head, epoch, epochSeen }: Site): void {
     if (role === "primary") this.claim(site, epoch);
+    this.#hasApplied({ site, head });
     const before = this.#seen.get(site);
     this.#seen.set(site, { head: head.position, epoch, epochSeen });
     if (!before) return;
@@ -101,6 +127,11 @@ export class Watch {
       );
     if (compareEpochs(epoch, before.epoch) < 0 || compareEpochs(epochSeen, before.epochSeen) < 0)
       this.#violations.push(`the epoch of ${site} has moved back`);
+  }
+
+  #hasApplied({ site, head }: Pick<Site, "site" | "head">): void {
+    const before = this.#applied.get(site) ?? origin.position;
+    if (comparePositions(head.position, before) > 0) this.#applied.set(site, head.position);
   }
 
   #era(site: SiteName): number {

@@ -125,6 +125,17 @@ export class World {
     return Promise.all(processes.map(({ store }) => store.site()));
   }
 
+  /** Throws what must never hold, and does. */
+  async look(): Promise<void> {
+    const sites = await this.running();
+    this.watch.look(sites);
+    for (const site of sites) {
+      const { disk, peers } = this.#site(site.site);
+      this.watch.marks(site, disk.highestUnmarked(site.epoch.number), peers);
+    }
+    this.watch.look([]);
+  }
+
   /** Running primaries that take writes, the highest epoch first: one, or none or two for a while. */
   async primaries(): Promise<readonly Site[]> {
     const sites = await this.running();
@@ -303,6 +314,7 @@ export class World {
   /** Changes whom a site's configuration names, and has a running site read it; `changed`: pairs with a new secret. */
   setPeers(site: SiteName, peers: readonly SiteName[], changed: readonly SiteName[] = []): void {
     const slot = this.#site(site);
+    if (peers.length < slot.peers.length) this.watch.partsWith(site);
     this.note(`the peers of ${site}: ${peers.join(", ")}${changed.length > 0 ? `, ${changed} anew` : ""}`);
     slot.peers = peers;
     const { process } = slot;

@@ -18,15 +18,13 @@ export const mutations: readonly Mutation[] = [
     file: "src/store/sqlite/write-queue.ts",
     find: "outcomes.set(member, outcome);",
     replace: "settle(member, outcome);",
-    test: { file: "src/store/sqlite/write-queue.test.ts", title: "settle only after the commit" },
   },
   {
     promise: "I1",
-    bug: "a write is answered though its disk failed",
-    file: "test/sim/site-process.ts",
-    find: "if (this.#options.fails(String(name))) throw",
-    replace:
-      'if (this.#options.fails(String(name)) && name === "write") return [];\n          if (false) throw',
+    bug: "a write is answered though its COMMIT failed",
+    file: "src/store/sqlite/write-queue.ts",
+    find: "for (const member of members) member.reject(refusalOf(error));",
+    replace: "for (const [member, outcome] of outcomes) settle(member, outcome);",
   },
   {
     promise: "I2",

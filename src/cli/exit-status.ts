@@ -47,6 +47,7 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   not_fenced: conflict,
   not_behind: conflict,
   reapply_refused: conflict,
+  stranded_unreadable: conflict,
   invite_malformed: usage,
   invite_unknown: unknown,
   invite_refused: unauthorized,

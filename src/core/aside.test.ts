@@ -7,13 +7,14 @@ import {
   decodeStranded,
   encodeStranded,
   judgeAside,
+  parseStranded,
   strandedIdOf,
   strandedKeyOf,
 } from "./aside.ts";
 import { utf8 } from "./bytes.ts";
 import { type AccessId, type EntryId, isUuid, type SiteName, type StrandedId, type VaultId } from "./ids.ts";
 import type { Position } from "./position.ts";
-import { hashRow, type Row, type RowKey } from "./row.ts";
+import { hashRow, type Row, rowBodyBytesMaxOf, type RowKey } from "./row.ts";
 
 const zurich = "zurich" as SiteName;
 const vaultId = "0190a0a0-0000-7000-8000-000000000001" as VaultId;
@@ -139,6 +140,8 @@ describe("an identity", () => {
 });
 
 describe("what a stranded row holds", () => {
+  const latest = Date.UTC(275_760, 8, 13);
+
   it("is what was put in: the row with its body or without, its site and time", () => {
     const anyKey = fc.constantFrom<RowKey>(
       key,
@@ -148,7 +151,7 @@ describe("what a stranded row holds", () => {
     const position = fc.record({ epoch: fc.maxSafeNat(), seq: fc.maxSafeNat() });
     const body = fc.option(fc.uint8Array());
     fc.assert(
-      fc.property(anyKey, position, body, fc.maxSafeNat(), (of, at, bytes, time) => {
+      fc.property(anyKey, position, body, fc.nat(latest), (of, at, bytes, time) => {
         const row = { key: of, position: at, hash: hashRow(sha256Hash, bytes), body: bytes };
         const stranded = { row, site: zurich, at: time };
         expect(decodeStranded(encodeStranded(stranded))).toEqual(stranded);
@@ -156,12 +159,51 @@ describe("what a stranded row holds", () => {
     );
   });
 
-  it("is nothing that another row could be taken for", () => {
-    expect(() => decodeStranded(utf8("{}"))).toThrow("position");
-    expect(() => decodeStranded(utf8("no json"))).toThrow(SyntaxError);
-    const wire = JSON.parse(
-      new TextDecoder().decode(encodeStranded({ row: rowAt(1, "x"), site: zurich, at: 0 })),
-    );
-    expect(() => decodeStranded(utf8(JSON.stringify({ ...wire, position: "nowhere" })))).toThrow("position");
+  it("has room for any row that may be stranded, whatever it is called and wherever it lay", () => {
+    const position = { epoch: Number.MAX_SAFE_INTEGER, seq: Number.MAX_SAFE_INTEGER };
+    const body = new Uint8Array(rowBodyBytesMaxOf("access")).fill(0xff);
+    const row = {
+      key: { kind: "access", vaultId, accessId } as const,
+      position,
+      hash: new Uint8Array(32),
+      body,
+    };
+    const encoded = encodeStranded({ row, site: `s${"-".repeat(62)}` as SiteName, at: latest });
+    expect(encoded.length).toBeLessThanOrEqual(rowBodyBytesMaxOf("stranded"));
+  });
+
+  it("is nothing where it cannot be read, and no other row could be taken for it", () => {
+    const stranded = { row: rowAt(1, "x"), site: zurich, at: 0 };
+    const [line = ""] = new TextDecoder().decode(encodeStranded(stranded)).split("\n");
+    const fields = JSON.parse(line) as Record<string, unknown>;
+    const encoded = (changes: object, kept = "x"): Uint8Array =>
+      utf8(`${JSON.stringify({ ...fields, ...changes })}\n${kept}`);
+    expect(parseStranded(encoded({}))).toEqual(stranded);
+    const broken = [
+      { position: "nowhere" },
+      { hash: "ff" },
+      { deleted: true },
+      { deleted: 0 },
+      { site: "No Site" },
+      { at: -1 },
+      { at: latest + 1 },
+      { at: "0" },
+      { key: null },
+      { key: { kind: "vault" } },
+      { key: { ...key, entryId: "../x" } },
+      { key: { kind: "access", vaultId } },
+      { key: strandedKey },
+      { key: { kind: "hologram", vaultId } },
+    ];
+    const bodies = [
+      ...broken.map((changes) => encoded(changes)),
+      utf8(line),
+      utf8("no json\nx"),
+      utf8("null\n"),
+    ];
+    for (const body of [...bodies, utf8(""), Uint8Array.of(0xff, 10)]) {
+      expect(parseStranded(body)).toBeUndefined();
+      expect(() => decodeStranded(body)).toThrow(expect.objectContaining({ code: "stranded_unreadable" }));
+    }
   });
 });

@@ -1,5 +1,15 @@
 import { bytesEqual, fromHex, fromUtf8, toHex, u64be, utf8 } from "./bytes.ts";
-import { type SiteName, type StrandedId, uuidOfHash } from "./ids.ts";
+import { Refusal } from "./errors.ts";
+import {
+  type AccessId,
+  type EntryId,
+  isSiteName,
+  isUuid,
+  type SiteName,
+  type StrandedId,
+  uuidOfHash,
+  type VaultId,
+} from "./ids.ts";
 import type { Hash } from "./ports.ts";
 import { comparePositions, formatPosition, parsePosition, type Position } from "./position.ts";
 import { formatKey, type Row, type RowKey } from "./row.ts";
@@ -80,37 +90,90 @@ export type Stranded = {
   readonly at: number;
 };
 
-type StrandedWire = {
+/** Written as a line of JSON, and behind it the row's body as it is: a denser form than JSON has for bytes. */
+type StrandedLine = {
   readonly key: RowKey;
   readonly position: string;
   readonly hash: string;
-  readonly body: string | null;
+  readonly deleted: boolean;
   readonly site: SiteName;
   readonly at: number;
 };
 
+const lineEnd = 0x0a;
+
 export function encodeStranded({ row, site, at }: Stranded): Uint8Array {
-  const wire: StrandedWire = {
+  const line: StrandedLine = {
     key: row.key,
     position: formatPosition(row.position),
     hash: toHex(row.hash),
-    body: row.body && toHex(row.body),
+    deleted: row.body === null,
     site,
     at,
   };
-  return utf8(JSON.stringify(wire));
+  const head = utf8(`${JSON.stringify(line)}\n`);
+  const bytes = new Uint8Array(head.length + (row.body?.length ?? 0));
+  bytes.set(head);
+  if (row.body) bytes.set(row.body, head.length);
+  return bytes;
 }
 
-/** @param body of an intact row of kind `stranded`; anything else is a bug and throws */
+/** @throws Refusal `stranded_unreadable` */
 export function decodeStranded(body: Uint8Array): Stranded {
-  const wire = JSON.parse(fromUtf8(body)) as StrandedWire;
-  const position = parsePosition(wire.position);
-  if (!position) throw new Error("a stranded row without a position");
-  const row = {
-    key: wire.key,
-    position,
-    hash: fromHex(wire.hash),
-    body: wire.body === null ? null : fromHex(wire.body),
-  };
-  return { row, site: wire.site, at: wire.at };
+  const stranded = parseStranded(body);
+  if (!stranded) throw new Refusal("stranded_unreadable");
+  return stranded;
+}
+
+/**
+ * What a stranded row's body holds; undefined where it cannot be read. A body is opaque wherever rows travel, so that a site
+ * must be ready for any that another has sent.
+ */
+export function parseStranded(body: Uint8Array): Stranded | undefined {
+  const end = body.indexOf(lineEnd);
+  const line = end < 0 ? undefined : parseLine(body.subarray(0, end));
+  if (!line) return undefined;
+  const { site, at, deleted, ...rest } = line;
+  const kept = body.slice(end + 1);
+  const position = parsePosition(rest.position);
+  if (!position || (deleted && kept.length > 0)) return undefined;
+  const row = { key: rest.key, position, hash: fromHex(rest.hash), body: deleted ? null : kept };
+  return { row, site, at };
+}
+
+/** The last moment that a Date can name, in milliseconds. */
+const latest = 8_640_000_000_000_000;
+const hashPattern = /^[0-9a-f]{64}$/;
+
+function parseLine(bytes: Uint8Array): StrandedLine | undefined {
+  const { key: fields, position, hash, deleted, site, at } = fieldsOf(parseJson(bytes));
+  const key = keyOf(fieldsOf(fields));
+  if (!key || typeof position !== "string" || typeof hash !== "string" || !hashPattern.test(hash))
+    return undefined;
+  if (typeof deleted !== "boolean" || typeof site !== "string" || !isSiteName(site)) return undefined;
+  if (typeof at !== "number" || !Number.isSafeInteger(at) || at < 0 || at > latest) return undefined;
+  return { key, position, hash, deleted, site, at };
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(fromUtf8(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/** The key of a row that may be stranded: one that is already keeps its own. */
+function keyOf({ kind, vaultId, accessId, entryId }: Readonly<Record<string, unknown>>): RowKey | undefined {
+  const isId = (id: unknown): id is string => typeof id === "string" && isUuid(id);
+  if (!isId(vaultId)) return undefined;
+  const vault = { vaultId: vaultId as VaultId };
+  if (kind === "vault") return { kind, ...vault };
+  if (kind === "access" && isId(accessId)) return { kind, ...vault, accessId: accessId as AccessId };
+  if (kind === "entry" && isId(entryId)) return { kind, ...vault, entryId: entryId as EntryId };
+  return undefined;
 }

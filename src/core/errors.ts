@@ -173,6 +173,11 @@ export const errorCodes = {
     remedy: "Read it with `dormouse stranded show`, make a new one of it, and discard it.",
     retry: false,
   },
+  stranded_unreadable: {
+    meaning: "What the stranded row keeps cannot be read.",
+    remedy: "Upgrade this site if a newer one wrote it; otherwise discard it.",
+    retry: false,
+  },
   // pairing
   invite_malformed: {
     meaning: "What was given is no code of an invitation.",

@@ -42,6 +42,14 @@ export function isLive(row: StoredRow): row is LiveRow {
 /** The largest body that a backup takes, in bytes: room for an entry of 256 KiB with what sealing adds. */
 export const rowBodyBytesMax = 1024 * 1024;
 
+/** What a stranded row may hold beside the row that it keeps: whose key, position and hash, and where it lay. */
+const strandedBytesMax = 1024;
+
+/** The largest body of a row of this kind: any row that a backup takes may be stranded. */
+export function rowBodyBytesMaxOf(kind: RowKind): number {
+  return kind === "stranded" ? rowBodyBytesMax + strandedBytesMax : rowBodyBytesMax;
+}
+
 /** `entry/<vault>/<entry>`: a key as one text, for maps, messages and hashes. */
 export function formatKey(key: RowKey): string {
   switch (key.kind) {

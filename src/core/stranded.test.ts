@@ -47,6 +47,12 @@ describe("reapplying a stranded row", () => {
     }
   });
 
+  it("is refused where what was kept cannot be read", () => {
+    expect(() => reapply.decide([stored(strandedKey("a"), utf8("?")), undefined])).toThrow(
+      expect.objectContaining({ code: "stranded_unreadable" }),
+    );
+  });
+
   it("is refused where there is none, or it was settled", () => {
     for (const none of [undefined, stored(strandedKey("a"), null)]) {
       expect(() => reapply.decide([none, undefined])).toThrow(

@@ -10,7 +10,7 @@ type StrandedKey = RowKey & { readonly kind: "stranded" };
 /**
  * Makes the stranded row the row of its key again, as a change of its own, and settles it.
  * @param key of the row that is stranded, as its body names it
- * @throws Refusal `stranded_unknown`; `reapply_refused` where the row was purged or revoked since
+ * @throws Refusal `stranded_unknown`, `stranded_unreadable`; `reapply_refused` where the row was purged or revoked since
  */
 export function reapplyStranded(strandedKey: StrandedKey, key: RowKey): Write {
   return {

@@ -37,6 +37,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   peer_unknown: 404,
   stranded_unknown: 404,
   reapply_refused: 409,
+  stranded_unreadable: 409,
   invite_malformed: 400,
   invite_unknown: 404,
   invite_refused: 403,

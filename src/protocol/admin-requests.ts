@@ -117,6 +117,7 @@ export const strandedFields = z.discriminatedUnion("action", [
   }),
 ]);
 
+/** Of one whose content cannot be read, kind, key and position are the stranded row's own, and `from` and `at` null. */
 export type StrandedItem = {
   readonly id: string;
   readonly kind: string;
@@ -124,8 +125,8 @@ export type StrandedItem = {
   /** Where the row stood in the history that lost. */
   readonly position: string;
   /** The site that put it aside. */
-  readonly from: string;
-  readonly at: string;
+  readonly from: string | null;
+  readonly at: string | null;
   /** Whether it is a purge or a revocation. */
   readonly deleted: boolean;
 };

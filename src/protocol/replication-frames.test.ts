@@ -257,4 +257,7 @@ it("a body is base64 with its padding, or the row is refused alone", () => {
   }
   const large = Buffer.alloc(1024 * 1024 + 1).toString("base64");
   expect(rowOf({ body: large })).toMatchObject({ kind: "unreadable", code: "row_too_large" });
+  // It keeps another of the largest size.
+  const stranded = { kind: "stranded", key: { vault_id: uuid(1), stranded_id: uuid(3) } };
+  expect(rowOf({ ...stranded, body: large })).toMatchObject({ kind: "row" });
 });

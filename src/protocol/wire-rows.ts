@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type AccessId, type EntryId, isUuid, type StrandedId, type VaultId } from "../core/ids.ts";
 import { formatPosition, parsePosition } from "../core/position.ts";
 import { type PushedRow, type Rejection, type WireKey, wireKeyOf } from "../core/push.ts";
-import { formatKey, type Row, type RowKey, rowBodyBytesMax } from "../core/row.ts";
+import { formatKey, type Row, rowBodyBytesMaxOf, type RowKey } from "../core/row.ts";
 import { fromHex, isHash, isRecord, readBase64, toBase64, toHex } from "./wire-fields.ts";
 
 const idsMax = 4;
@@ -126,7 +126,7 @@ export function readPushedRow(raw: unknown): PushedRow | undefined {
   const { deleted, hash: hashText, body: bodyText } = raw;
   const body = readBody(deleted, bodyText);
   if (body === undefined || !isHash(hashText)) return unreadable("row_malformed");
-  if (body !== null && body.length > rowBodyBytesMax) return unreadable("row_too_large");
+  if (body !== null && body.length > rowBodyBytesMaxOf(key.kind)) return unreadable("row_too_large");
   return { kind: "row", row: { key, position: at, hash: fromHex(hashText), body } };
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Refusal } from "../core/errors.ts";
 import { encodeAccess } from "../core/access.ts";
-import type { AccessId, SiteName } from "../core/ids.ts";
+import type { AccessId, SiteName, StrandedId } from "../core/ids.ts";
 import { formatKey, type RowKey } from "../core/row.ts";
 import type { StrandedList, StrandedShown } from "../protocol/admin-requests.ts";
 import { hourMs, minuteMs, pair, type Scene, writeAt } from "../../test/sim/scene.ts";
@@ -113,6 +113,32 @@ test("of all, those that may not come back are named and stay", async () => {
   });
   expect(await run(world, zurich, "stranded", { action: "discard", all: true })).toMatchObject({ left: 0 });
   expect((await world.rows(zurich)).get(formatKey(key))?.body).toBeNull();
+});
+
+test("one that cannot be read is listed and shown as that, stays where all are reapplied, and can be discarded", async () => {
+  const { world, vault } = await strandedScene(1);
+  const strandedId = "00000000-0000-8000-8000-000000000000" as StrandedId;
+  const key = { kind: "stranded", vaultId: vault.vaultId, strandedId } as const;
+  const { store } = world.process(zurich);
+  void store.write({ keys: [], decide: () => [{ key, body: new Uint8Array(7) }] });
+  await world.scheduler.run(minuteMs);
+  const unreadable = { id: strandedId, kind: "stranded", key: formatKey(key), from: null, at: null };
+  const [, row] = await listed(world, zurich);
+  expect(row).toMatchObject(unreadable);
+  const one = { action: "show", id: strandedId };
+  expect(await run(world, zurich, "stranded", one)).toMatchObject({
+    ...unreadable,
+    content: "7 bytes that cannot be read",
+  });
+  expect(await run(world, zurich, "stranded", { action: "reapply", all: true })).toMatchObject({
+    settled: 1,
+    refused: [{ id: strandedId, code: "stranded_unreadable" }],
+    left: 1,
+  });
+  const reapply = { action: "reapply", id: strandedId };
+  expect(await run(world, zurich, "stranded", reapply)).toMatchObject({ code: "stranded_unreadable" });
+  const discard = { action: "discard", id: strandedId };
+  expect(await run(world, zurich, "stranded", discard)).toMatchObject({ settled: 1, left: 0 });
 });
 
 test("which rows are meant must be said, and only once", async () => {

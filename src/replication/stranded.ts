@@ -1,4 +1,4 @@
-import { decodeStranded, type Stranded } from "../core/aside.ts";
+import { parseStranded, type Stranded } from "../core/aside.ts";
 import { fromUtf8 } from "../core/bytes.ts";
 import type { AdminCommand, Alerts } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
@@ -23,8 +23,12 @@ export type StrandedPorts = {
   readonly workers: { readonly signal: () => void };
 };
 
-/** What lies open of a stranded row: its key, as the store knows it, and what its body tells. */
-type Opened = Stranded & { readonly id: StrandedId; readonly stranded: LiveRow };
+/** A stranded row as the store has it, and what it keeps; undefined where that cannot be read. */
+type Opened = {
+  readonly id: StrandedId;
+  readonly stranded: LiveRow;
+  readonly kept: Stranded | undefined;
+};
 
 /** Rows read at a time. */
 const pageRows = 500;
@@ -54,7 +58,7 @@ async function list({ store }: StrandedPorts): Promise<StrandedList> {
 
 async function show({ store }: StrandedPorts, id: string): Promise<StrandedShown> {
   const opened = await openOne(store, id);
-  return { ...itemOf(opened), content: contentOf(opened.row) };
+  return { ...itemOf(opened), content: contentOf(opened) };
 }
 
 async function chosen(
@@ -96,12 +100,18 @@ async function settle(
   return { action, settled, refused, left: (await store.stranded(null, 1)).total };
 }
 
-const settledElsewhere: ReadonlySet<string> = new Set(["reapply_refused", "stranded_unknown"]);
+const settledElsewhere: ReadonlySet<string> = new Set([
+  "reapply_refused",
+  "stranded_unknown",
+  "stranded_unreadable",
+]);
 
-function writeOf(action: "reapply" | "discard", { stranded, row }: Opened): Write {
+function writeOf(action: "reapply" | "discard", { stranded, kept }: Opened): Write {
   const { key } = stranded;
   if (key.kind !== "stranded") throw new Error("a stranded row has a key of another kind");
-  return action === "reapply" ? reapplyStranded(key, row.key) : discardStranded([key]);
+  if (action === "discard") return discardStranded([key]);
+  if (!kept) throw new Refusal("stranded_unreadable");
+  return reapplyStranded(key, kept.row.key);
 }
 
 async function openAll(store: AsideStore): Promise<readonly Opened[]> {
@@ -114,7 +124,7 @@ async function openAll(store: AsideStore): Promise<readonly Opened[]> {
     after = last.id;
   }
   // In this order a later state of a row is reapplied after the one that it was built on.
-  return opened.toSorted((a, b) => comparePositions(a.row.position, b.row.position));
+  return opened.toSorted((a, b) => comparePositions(shownOf(a).position, shownOf(b).position));
 }
 
 /** @throws Refusal `stranded_unknown` */
@@ -127,23 +137,32 @@ async function openOne(store: AsideStore, id: string): Promise<Opened> {
 function open(stranded: LiveRow): Opened {
   const { key } = stranded;
   if (key.kind !== "stranded") throw new Error("a stranded row has a key of another kind");
-  return { ...decodeStranded(stranded.body), id: key.strandedId, stranded };
+  return { id: key.strandedId, stranded, kept: parseStranded(stranded.body) };
 }
 
-function itemOf({ id, row, site, at }: Opened): StrandedItem {
+/** The row that is told of: the one that is kept, or where that cannot be read the stranded row itself. */
+function shownOf({ stranded, kept }: Opened): Row {
+  return kept?.row ?? stranded;
+}
+
+function itemOf(opened: Opened): StrandedItem {
+  const { id, kept } = opened;
+  const { key, position, body } = shownOf(opened);
   return {
     id,
-    kind: row.key.kind,
-    key: formatKey(row.key),
-    position: formatPosition(row.position),
-    from: site,
-    at: new Date(at).toISOString(),
-    deleted: row.body === null,
+    kind: key.kind,
+    key: formatKey(key),
+    position: formatPosition(position),
+    from: kept?.site ?? null,
+    at: kept ? new Date(kept.at).toISOString() : null,
+    deleted: body === null,
   };
 }
 
 /** The body as it is stored, but for what a token is checked by: that is nobody's to read. */
-function contentOf({ body }: Row): unknown {
+function contentOf({ stranded, kept }: Opened): unknown {
+  if (!kept) return `${stranded.body.length} bytes that cannot be read`;
+  const { body } = kept.row;
   if (body === null) return null;
   try {
     const content: unknown = JSON.parse(fromUtf8(body));

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type AsideRow, decodeStranded, strandedIdOf } from "../../src/core/aside.ts";
 import { utf8 } from "../../src/core/bytes.ts";
 import type { StrandedId } from "../../src/core/ids.ts";
-import { type RowKey } from "../../src/core/row.ts";
+import { rowBodyBytesMax, type RowKey } from "../../src/core/row.ts";
 import { discardStranded } from "../../src/core/stranded.ts";
 import type { Store } from "../../src/core/store.ts";
 import { sha256Hash } from "../support/ports.ts";
@@ -314,6 +314,33 @@ export function asideContract({ open, reopen }: StoreUnderTest): void {
       );
       expect((await backup.aside(10)).waiting).toBe(0);
       expect((await backup.stranded(null, 10)).total).toBe(3);
+    });
+
+    it("may be of the largest size: every backup takes the stranded row too, and hands it back as it was", async () => {
+      const { primary, backup } = await pair();
+      const largest = rowAt(newVault(), "x".repeat(rowBodyBytesMax), { epoch: 1, seq: 90 });
+      expect(await primary.takeAside([asideOf(largest)])).toEqual(["stranded"]);
+      await drain(primary, backup);
+      expect(await backup.rejections()).toEqual([]);
+      const [stranded] = (await backup.stranded(null, 1)).rows;
+      expect(decodeStranded(stranded?.body ?? new Uint8Array()).row).toEqual(largest);
+    });
+
+    it("where a stranded row cannot be read: it is kept as it is, by every site, and holds up none behind it", async () => {
+      const { primary, backup } = await pair();
+      const { vaultId } = newVault();
+      const rows = ["", "{}", "no json\nx"].map((text, n) => {
+        const strandedId = `00000000-0000-8000-8000-00000000000${n}` as StrandedId;
+        return asideOf(rowAt({ kind: "stranded", vaultId, strandedId }, text, { epoch: 1, seq: 90 }));
+      });
+      const behind = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 91 }));
+      const all = [...rows, behind];
+      expect(await primary.takeAside(all)).toEqual(all.map(() => "stranded"));
+      expect(await primary.takeAside(all)).toEqual(all.map(() => "struck"));
+      await drain(primary, backup);
+      expect(await backup.rejections()).toEqual([]);
+      for (const { id, body } of rows) expect((await backup.strandedById(id))?.body).toEqual(body);
+      expect((await backup.stranded(null, 10)).total).toBe(4);
     });
 
     it("is nothing on a backup or a fenced primary", async () => {

@@ -12,7 +12,7 @@ import {
   replaces,
   wireKeyOf,
 } from "../../core/push.ts";
-import { isIntact, type Row, rowBodyBytesMax } from "../../core/row.ts";
+import { isIntact, type Row, rowBodyBytesMaxOf } from "../../core/row.ts";
 import type { ApplyOutcome, Verified } from "../../core/store.ts";
 import { type AsideContext, countWaiting, forgetTaken, putAside, waitAgain } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
@@ -111,7 +111,7 @@ function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): 
 }
 
 export function faultOf(row: Row, hash: Hash): "row_too_large" | "row_hash_wrong" | undefined {
-  if (row.body !== null && row.body.length > rowBodyBytesMax) return "row_too_large";
+  if (row.body !== null && row.body.length > rowBodyBytesMaxOf(row.key.kind)) return "row_too_large";
   return isIntact(hash, row) ? undefined : "row_hash_wrong";
 }
 

@@ -2,9 +2,9 @@ import {
   type AsideEvidence,
   type AsideRow,
   type AsideVerdict,
-  decodeStranded,
   encodeStranded,
   judgeAside,
+  parseStranded,
   strandedIdOf,
   strandedKeyOf,
 } from "../../core/aside.ts";
@@ -75,10 +75,14 @@ function evidenceOf(connection: Connection, row: AsideRow, hash: Hash): AsideEvi
   };
 }
 
-/** Whether the row that a stranded row keeps is here: what the primary of one reign lacked, that of another may have. */
+/**
+ * Whether the row that a stranded row keeps is here: what the primary of one reign lacked, that of another may have. One that
+ * cannot be read is judged by its own key alone: kept and counted like any other, and in nobody's way.
+ */
 function isHereAfterAll(connection: Connection, { key, body }: AsideRow, hash: Hash): boolean {
   if (key.kind !== "stranded" || body === null) return false;
-  const { row } = decodeStranded(body);
+  const row = parseStranded(body)?.row;
+  if (!row) return false;
   const own = readRow(connection, row.key);
   const order = own === undefined ? -1 : comparePositions(own.position, row.position);
   if (own && order === 0 && bytesEqual(own.hash, row.hash)) return true;

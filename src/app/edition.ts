@@ -9,6 +9,7 @@ import { readSiteConfig } from "./site-config.ts";
 import { examineBeside } from "../store/sqlite/examine-beside.ts";
 import { databasePath } from "./data-folder.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
+import type { ShownCertificate } from "./tls-reload.ts";
 
 /** The bytes of rows in one push, before base64: the design, section 4, step 5. */
 const batchBytesMax = 1024 * 1024;
@@ -31,6 +32,8 @@ export type CommercialParts = {
   readonly config: CommercialConfig;
   readonly store: Store;
   readonly alerts: Alerts;
+  /** What this site's own server shows. */
+  readonly shown: Pick<ShownCertificate, "fingerprint">;
   readonly log: Logger;
 };
 
@@ -49,7 +52,7 @@ export async function openCommercial(
   parts: CommercialParts,
   closing: AsyncDisposableStack,
 ): Promise<CommercialSite> {
-  const { config, store, alerts, log } = parts;
+  const { config, store, alerts, shown, log } = parts;
   const { CommercialEdition, httpTransport } = await import("../editions/commercial.ts");
   const { PeerLinks } = await import("./peers/peer-links.ts");
   const { pairing } = await import("./peers/pairing-parts.ts");
@@ -84,7 +87,7 @@ export async function openCommercial(
   };
   const openUnknown = (way: Omit<Parameters<OpenWay>[0], "credential">) =>
     open({ ...way, credential: () => [] });
-  const added = pairing({ config, store, links, reload, open: openUnknown });
+  const added = pairing({ config, store, links, shown, reload, open: openUnknown });
   return { edition: withParts(edition, added, endOthers), reloadPeers: () => tellReload(reload, log) };
 }
 

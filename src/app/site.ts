@@ -17,7 +17,7 @@ import { databasePath } from "./data-folder.ts";
 import { openCommercial, openCommunity } from "./edition.ts";
 import { tellFaults } from "./store-faults.ts";
 import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
-import { readServerTls, reloadTls, warnBeforeExpiry } from "./tls-reload.ts";
+import { readServerTls, reloadTls, ShownCertificate, warnBeforeExpiry } from "./tls-reload.ts";
 import { programVersion } from "./version.ts";
 
 export type SiteOptions = {
@@ -47,9 +47,10 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const opened = wrap(openStore(config, log, closing), wrapStore);
   const alerts = openAlerts(config, opened, log);
   const afterEdition = closing.use(new AsyncDisposableStack());
+  const shown = new ShownCertificate();
   const { edition, reloadPeers } =
     config.edition === "commercial"
-      ? await openCommercial({ config, store: opened, alerts, log }, afterEdition)
+      ? await openCommercial({ config, store: opened, alerts, shown, log }, afterEdition)
       : { edition: await openCommunity(config, opened, log), reloadPeers: undefined };
   // Closed after the edition: the incidents that end while it stops are still to be stored.
   closing.defer(() => alerts.stop());
@@ -60,7 +61,7 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const reload = inTurn(reloads);
   const commands = adminCommands({ config, store, edition, reload });
   closing.use(await openAdminSocket({ config, log }, commands, started.promise));
-  await listen({ config, log, store, edition, alerts, reloads, commands }, closing);
+  await listen({ config, log, store, edition, alerts, shown, reloads, commands }, closing);
   alerts.start();
   await edition.start();
   started.resolve();
@@ -115,18 +116,22 @@ type Parts = {
   readonly store: Store;
   readonly edition: Edition;
   readonly alerts: AlertDesk;
+  readonly shown: ShownCertificate;
   readonly reloads: Reload[];
   readonly commands: readonly AdminCommand[];
 };
 
 async function listen(
-  { config, log, store, edition, alerts, reloads, commands }: Parts,
+  { config, log, store, edition, alerts, shown, reloads, commands }: Parts,
   closing: AsyncDisposableStack,
 ): Promise<void> {
   const { dataFolder, diskFreeMinBytes } = config;
   const { tls: files, behindProxy } = config.listen;
   const tls = files && (await readServerTls(files));
-  if (tls) warnBeforeExpiry(tls, log);
+  if (tls) {
+    shown.take(tls);
+    warnBeforeExpiry(tls, log);
+  }
   const isProxy = (address: string) => isLoopback(address) || isInNetworks(address, behindProxy);
   const server = buildServer({
     store,
@@ -146,7 +151,7 @@ async function listen(
     // What would come from elsewhere in the clear has passed no proxy.
     ...(!tls && behindProxy.length > 0 && { acceptsFrom: isProxy }),
   });
-  if (files) reloads.push(() => reloadTls({ files, server, log }));
+  if (files) reloads.push(() => reloadTls({ files, server, shown, log }));
   closing.defer(() => server.close());
   const { host, port } = config.listen;
   try {

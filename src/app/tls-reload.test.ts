@@ -15,7 +15,7 @@ import {
 import { type HttpSite, openHttpSite } from "../../test/support/http-site.ts";
 import { Refusal } from "../core/errors.ts";
 import type { ListenTls } from "../ops/config/config.ts";
-import { readServerTls, reloadTls, warnBeforeExpiry } from "./tls-reload.ts";
+import { readServerTls, reloadTls, ShownCertificate, warnBeforeExpiry } from "./tls-reload.ts";
 
 const old = await makeIdentity("calgary");
 const renewed = await makeIdentity("calgary");
@@ -23,6 +23,7 @@ const renewed = await makeIdentity("calgary");
 let folder: string;
 let files: ListenTls;
 let site: HttpSite;
+let known: ShownCertificate;
 let logged: string[];
 let log: Logger;
 
@@ -30,7 +31,10 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "dormouse-tls-"));
   files = { certFile: join(folder, "site.crt"), keyFile: join(folder, "site.key"), clientCaFile: null };
   await put(old);
-  site = await openHttpSite({ tls: await readServerTls(files) });
+  const tls = await readServerTls(files);
+  site = await openHttpSite({ tls });
+  known = new ShownCertificate();
+  known.take(tls);
   await site.app.listen({ host: "127.0.0.1", port: 0 });
   logged = [];
   log = pino({}, { write: (line: string) => void logged.push(line) });
@@ -57,15 +61,17 @@ async function shown(): Promise<string> {
   return fingerprintOf({ cert });
 }
 
-const reload = () => reloadTls({ files, server: site.app, log });
+const reload = () => reloadTls({ files, server: site.app, shown: known, log });
 
 test("new connections are shown what lies in the files after a reload, and the operator is told until when", async () => {
   await put(renewed);
   expect(await shown()).toBe(fingerprintOf(old));
+  expect(known.fingerprint).toBe(fingerprintOf(old));
   expect(await reload()).toMatch(
     /^the TLS certificate, which expires on \d{4}-\d\d-\d\d \(in 36[45] days\)$/,
   );
   expect(await shown()).toBe(fingerprintOf(renewed));
+  expect(known.fingerprint).toBe(fingerprintOf(renewed));
   expect(logged).toHaveLength(1);
 });
 
@@ -92,6 +98,7 @@ test.each(breakages)(
     await breakIt();
     expect(await reload()).toMatch(words);
     expect(await shown()).toBe(fingerprintOf(old));
+    expect(known.fingerprint).toBe(fingerprintOf(old));
     expect(logged).toHaveLength(1);
     const line = JSON.parse(logged[0] ?? "") as { level: number; reasons: string };
     expect(line.level).toBe(50);
@@ -120,7 +127,7 @@ test("a client authority is read again too", async () => {
   await writeFile(clientCaFile, authority.cert);
   expect((await readServerTls({ ...files, clientCaFile })).clientCa).toBe(authority.cert);
   await writeFile(clientCaFile, "x");
-  expect(await reloadTls({ files: { ...files, clientCaFile }, server: site.app, log })).toMatch(
+  expect(await reloadTls({ files: { ...files, clientCaFile }, server: site.app, shown: known, log })).toMatch(
     /listen\.tls\.client_ca names a file without a certificate/,
   );
 });

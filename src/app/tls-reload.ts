@@ -35,9 +35,24 @@ export async function readServerTls(files: ListenTls): Promise<ServerTls> {
   return { cert, key, ...(clientCa !== undefined && { clientCa }) };
 }
 
+/** The certificate that new connections are shown now. One that was renewed in its file is not it before a reload. */
+export class ShownCertificate {
+  #fingerprint: string | null = null;
+
+  /** SHA-256, 64 lower-case hex digits; null where this site shows none. */
+  get fingerprint(): string | null {
+    return this.#fingerprint;
+  }
+
+  take(tls: Pick<ServerTls, "cert">): void {
+    this.#fingerprint = ownFacts(tls).fingerprint;
+  }
+}
+
 export type TlsReload = {
   readonly files: ListenTls;
   readonly server: Pick<FastifyInstance, "server">;
+  readonly shown: ShownCertificate;
   readonly log: Logger;
 };
 
@@ -46,7 +61,7 @@ export type TlsReload = {
  * change nothing, and the log says what would be right.
  * @returns what came of it, in words for the operator
  */
-export async function reloadTls({ files, server, log }: TlsReload): Promise<string> {
+export async function reloadTls({ files, server, shown, log }: TlsReload): Promise<string> {
   try {
     const tls = await readServerTls(files);
     const facts = ownFacts(tls);
@@ -55,6 +70,7 @@ export async function reloadTls({ files, server, log }: TlsReload): Promise<stri
       throw new Refusal("config_invalid", "", [{ path: "listen.tls.cert", message }]);
     }
     exchangeCertificate(server, tls);
+    shown.take(tls);
     const text = `the TLS certificate, which ${describeExpiry(facts, Date.now())}`;
     log.info({ fingerprint: facts.fingerprint }, `reloaded ${text}`);
     warnBeforeExpiry(tls, log);

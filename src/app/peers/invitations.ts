@@ -15,7 +15,7 @@ import { Invitation, type InvitationPorts } from "./invitation.ts";
 export type InvitationsParts = Omit<InvitationPorts, "self"> & {
   readonly store: SiteStore;
   /** Asked when an invitation begins: a renewed certificate has another fingerprint. */
-  readonly self: () => Promise<InvitationPorts["self"]>;
+  readonly self: () => InvitationPorts["self"];
   /** Refuses where no peer could be written down. */
   readonly checkWritable: () => Promise<void>;
 };
@@ -74,9 +74,8 @@ export class Invitations {
     if (fenced !== null)
       throw new Refusal("site_fenced", `this site is fenced (${fenced}) and invites nobody`);
     await checkWritable();
-    const shown = await self();
     if (this.#invitation?.isOver === false) throw new Refusal("invite_open");
-    this.#invitation = new Invitation({ ...this.#parts, self: shown }, progress);
+    this.#invitation = new Invitation({ ...this.#parts, self: self() }, progress);
     return this.#invitation;
   }
 }

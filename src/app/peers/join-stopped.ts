@@ -7,7 +7,7 @@ import { listenForShutdown } from "../shutdown.ts";
 import { readSiteConfig } from "../site-config.ts";
 import { systemClock, systemHash, systemRandom } from "../system-ports.ts";
 import { type Joined, joinPrimary } from "./joining.ts";
-import { ownFingerprint } from "./pairing-parts.ts";
+import { showCertificate } from "./show-certificate.ts";
 
 export type JoinStoppedOptions = {
   readonly configPath: string;
@@ -29,6 +29,7 @@ export async function joinStopped({ configPath, code, progress }: JoinStoppedOpt
   const path = databasePath(config.dataFolder);
   if (!existsSync(path)) throw new Refusal("data_missing", `there is no site in ${config.dataFolder}`);
   using shutdown = listenForShutdown();
+  await using shown = await showCertificate(config);
   const ports = { clock: systemClock, random: systemRandom, hash: systemHash };
   const { store } = openSqliteStore({ path, expectedSite: config.site, ...ports });
   try {
@@ -39,7 +40,7 @@ export async function joinStopped({ configPath, code, progress }: JoinStoppedOpt
         config,
         store,
         ...ports,
-        fingerprint: await ownFingerprint(config),
+        fingerprint: shown.fingerprint,
         open: (way) => httpTransport({ ...way, credential: null, timeoutMs, clock: systemClock }),
         progress,
         signal: shutdown.signal,

@@ -6,8 +6,8 @@ import type { Store } from "../../core/store.ts";
 import type { CommercialConfig } from "../../ops/config/config.ts";
 import { check } from "../../protocol/check.ts";
 import { joinFields } from "../../protocol/pairing.ts";
-import { ownCertificate } from "../certificates.ts";
 import { systemClock, systemRandom } from "../system-ports.ts";
+import type { ShownCertificate } from "../tls-reload.ts";
 import { Invitations } from "./invitations.ts";
 import { joinPrimary } from "./joining.ts";
 import { checkPeer, checkWritable, findPeer, savePeer } from "./peer-files.ts";
@@ -18,6 +18,7 @@ export type PairingParts = {
   readonly config: CommercialConfig;
   readonly store: Store;
   readonly links: PeerLinks;
+  readonly shown: Pick<ShownCertificate, "fingerprint">;
   /** Reads the peers of the configuration again and has replication take them over. */
   readonly reload: () => Promise<unknown>;
   /** A way to a site that is no peer yet, without a credential. */
@@ -38,7 +39,7 @@ export function pairing(parts: PairingParts): {
     clock: systemClock,
     random: systemRandom,
     store,
-    self: async () => ({ site, url: publicUrl, fingerprint: await ownFingerprint(config) }),
+    self: () => ({ site, url: publicUrl, fingerprint: ownFingerprint(parts) }),
     checkWritable: () => checkWritable(configPath),
     judge: async (peer) => {
       if (peer.site === site)
@@ -62,10 +63,9 @@ export function pairing(parts: PairingParts): {
   };
 }
 
-/** The SHA-256 of the certificate that callers of the public URL are shown; null where this site shows none of its own. */
-export async function ownFingerprint({ publicUrl, listen }: CommercialConfig): Promise<string | null> {
-  if (listen.tls === null || !publicUrl.startsWith("https:")) return null;
-  return (await ownCertificate(listen.tls))?.fingerprint ?? null;
+/** The SHA-256 of the certificate that callers of the public URL are shown; null where that is none of this site's own. */
+function ownFingerprint({ config, shown }: Pick<PairingParts, "config" | "shown">): string | null {
+  return config.publicUrl.startsWith("https:") ? shown.fingerprint : null;
 }
 
 /** The file has the peer by then: whoever only reads that it failed would look for it in vain. */
@@ -82,7 +82,7 @@ function joinCommand(parts: PairingParts): AdminCommand {
     name: "join",
     handle: async ({ body, progress, signal }) => {
       const { code } = check(joinFields, body);
-      const ports = { clock: systemClock, random: systemRandom, fingerprint: await ownFingerprint(config) };
+      const ports = { clock: systemClock, random: systemRandom, fingerprint: ownFingerprint(parts) };
       if (isJoining) throw new Refusal("busy", "this site is joining a primary already");
       isJoining = true;
       try {

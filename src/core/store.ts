@@ -361,8 +361,8 @@ export interface RoleStore {
   promoteBy(grant: Grant, isProofNeeded: boolean): Promise<Promotion>;
   /**
    * Becomes primary of the next epoch, whatever others hold; a primary with an open grant takes it back by a number above it.
-   * Where this site refused rows, its reign continues from the point before the first of them, and nobody who stands above that
-   * in the old history can follow it without a rejoin: they have what it never had.
+   * A backup's reign continues from where it was last proved equal, or from below the first row that it refused, whichever is
+   * lower: nobody who stands above that in the old history can follow it without a rejoin, for they may have what it never had.
    * @throws Refusal `already_primary` on a primary that is not fenced; `not_ready` on a backup that was never filled
    */
   promote(): Promise<Promotion>;

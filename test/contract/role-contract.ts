@@ -275,6 +275,41 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       expect(shared(await allRows(primary)).length).toBe(shared(await allRows(backup)).length - 1);
     });
 
+    it.each(["was never proved", "was proved lower down"])(
+      "of a site that %s goes on from where it is known to be whole, and what is above gets chains of its own",
+      async (proved) => {
+        const clock = new VirtualClock();
+        const primary = await open({ site: calgary, role: "primary", clock });
+        const [backup, third] = [
+          await open({ site: zurich, role: "backup", clock }),
+          await open({ site: geneva, role: "backup", clock }),
+        ];
+        await primary.configurePeers([zurich, geneva]);
+        await backup.configurePeers([calgary, geneva]);
+        await fill(primary, 2);
+        if (proved === "was proved lower down") await drain(primary, backup);
+        const whole = (await backup.site()).head;
+        await fill(primary, 2);
+        await drain(primary, third);
+        const listing = await primary.listAbove(whole.position, batch);
+        expectApplied(await backup.applyPush(await pushOf(primary, { ...listing, digest: null })));
+        const { head } = await primary.site();
+        expect((await backup.site()).head).toEqual(head);
+
+        const { from } = await backup.promote();
+        expect(from).toEqual(whole);
+        expect(await backup.firstKnown(await primary.pointsBelow(head.position, 100))).toEqual(whole);
+        const own = (await backup.site()).head;
+        expect(own.position).toEqual(head.position);
+        expect(await backup.firstKnown([own])).toEqual(own);
+        expect(await backup.resumeFrom(geneva, head, [])).toBe("foreign");
+        await third.recordEpoch((await backup.site()).epoch);
+        await third.rejoin(await winnerOf(backup, whole));
+        await drain(backup, third);
+        expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
+      },
+    );
+
     it("is followed by the backups that it did not leave behind", async () => {
       const { primary, backup } = await pair();
       const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });

@@ -1,22 +1,13 @@
-import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import Sqlite from "better-sqlite3";
 import { Refusal } from "../../core/errors.ts";
-import type { Hash } from "../../core/ports.ts";
 import { Connection } from "./connection.ts";
 import { type Counted, countRows } from "./count-rows.ts";
 import { refusalOf } from "./failures.ts";
 import type { CountMessage } from "./recount.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Counts the rows of the database at the path it is given, as they stand at one moment, and ends. */
-
-const sha256: Hash = {
-  sha256: (...parts) => {
-    const hash = createHash("sha256");
-    for (const part of parts) hash.update(part);
-    return hash.digest();
-  },
-};
 
 function tell(message: CountMessage): void {
   parentPort?.postMessage(message);

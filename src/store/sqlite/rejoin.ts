@@ -19,7 +19,7 @@ import { forgetPeers } from "./roles.ts";
 import { writeTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
-/** What one step puts aside, at most: more would hold up everybody else for over 20 ms. */
+/** What one step puts aside, at most: no more bodies than that are in memory at once. */
 const sliceRows = 100;
 const sliceBytes = 1024 * 1024;
 

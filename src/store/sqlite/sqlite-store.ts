@@ -51,6 +51,7 @@ import { readQuarantined } from "./quarantine.ts";
 import { applyRepair, healRows, judge, readBucketPage, readRows } from "./repair-rows.ts";
 import { readRow } from "./replicated-tables.ts";
 import { Recounts } from "./recount.ts";
+import { rejoinBeside } from "./rejoin-beside.ts";
 import { rejoin } from "./rejoin.ts";
 import { readRejections } from "./rejections.ts";
 import { promote, promoteBy } from "./roles.ts";
@@ -86,6 +87,7 @@ export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #queue: WriteQueue;
   readonly #recounts: Recounts;
+  readonly #abandoned = new AbortController();
   #connections: Connections;
   #closing: Promise<void> | undefined;
 
@@ -288,8 +290,12 @@ export class SqliteStore implements Store {
   }
 
   rejoin(winner: Winner): Promise<{ readonly putAside: number }> {
-    const { clock, hash } = this.#options;
-    return this.#open(() => this.#queue.enqueue((tx) => rejoin(tx, winner, { hash, now: clock.now() })));
+    const { clock, hash, path } = this.#options;
+    return this.#open(() => {
+      if (path === undefined)
+        return this.#queue.enqueue((tx) => rejoin(tx, winner, { hash, now: clock.now() }));
+      return this.#queue.hold(() => rejoinBeside({ path, winner, now: clock.now() }, this.#abandoned.signal));
+    });
   }
 
   aside(limit: number): Promise<{ readonly rows: readonly AsideRow[]; readonly waiting: number }> {
@@ -377,6 +383,7 @@ export class SqliteStore implements Store {
   /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */
   abandon(): void {
     this.#closing ??= this.#recounts.stop();
+    this.#abandoned.abort();
     this.#queue.abandon();
     this.#closeConnections();
   }

@@ -124,6 +124,56 @@ describe("members of one turn", () => {
   });
 });
 
+describe("a member that is alone", () => {
+  it("needs no savepoint, and leaves nothing where it fails", async () => {
+    const run = vi.spyOn(connection, "run");
+    const failing = queue.enqueue(function* (tx) {
+      tx.connection.run("INSERT INTO made VALUES (1)");
+      yield;
+      throw new Error("a fault of its own");
+    });
+    await expect(failing).rejects.toThrow("a fault of its own");
+    expect(connection.database.inTransaction).toBe(false);
+    await queue.enqueue(insert(2));
+    expect(stored()).toEqual([2]);
+    expect(run.mock.calls.flat()).not.toContain("SAVEPOINT member");
+  });
+});
+
+describe("a queue that is held", () => {
+  it("begins no transaction until it is let go, also where the holder fails", async () => {
+    const order: string[] = [];
+    const run = (name: string, n: number) => queue.enqueue(insert(n)).then(() => order.push(name));
+    const before = run("before", 1);
+    const { promise, reject } = Promise.withResolvers<void>();
+    let late: Promise<unknown> | undefined;
+    const held = queue.hold(() => {
+      expect(connection.database.inTransaction).toBe(false);
+      late = run("late", 2);
+      return promise;
+    });
+    await before;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([order, stored()]).toEqual([["before"], [1]]);
+    reject(new Error("a fault of its own"));
+    await expect(held).rejects.toThrow("a fault of its own");
+    await late;
+    expect(stored()).toEqual([1, 2]);
+  });
+
+  it("lets one after the other have it", async () => {
+    const order: string[] = [];
+    const hold = (name: string) =>
+      queue.hold(async () => {
+        order.push(`${name} begins`);
+        await new Promise((resolve) => setImmediate(resolve));
+        order.push(`${name} ends`);
+      });
+    await Promise.all([hold("first"), hold("second")]);
+    expect(order).toEqual(["first begins", "first ends", "second begins", "second ends"]);
+  });
+});
+
 describe("a member that comes while others are being committed", () => {
   it("goes with the next commit", async () => {
     const path = `${folder()}/queue.db`;
@@ -154,8 +204,11 @@ describe("a member that comes while others are being committed", () => {
 describe("a queue that is abandoned", () => {
   it("loses what was not committed, and says so", async () => {
     const lost = queue.enqueue(insert(1));
+    const waiting = queue.hold(async () => "held");
     queue.abandon();
     await expect(lost).rejects.toMatchObject({ code: "shutting_down" });
+    await expect(waiting).rejects.toMatchObject({ code: "shutting_down" });
+    await expect(queue.hold(async () => "held")).rejects.toMatchObject({ code: "shutting_down" });
     await expect(queue.enqueue(insert(2))).rejects.toMatchObject({ code: "shutting_down" });
     expect(stored()).toEqual([]);
   });

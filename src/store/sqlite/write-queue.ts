@@ -15,12 +15,15 @@ type Member = {
   readonly reject: (error: unknown) => void;
 };
 
+/** `work` settles the promise of who holds the queue, and never rejects. */
+type Holder = { readonly work: () => Promise<void>; readonly reject: (error: unknown) => void };
+
 type Outcome =
   | { readonly kind: "done"; readonly value: unknown }
   | { readonly kind: "failed"; readonly error: unknown };
 
 export type WriteQueueOptions = {
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "turn">;
   readonly hash: Hash;
   /** Asked anew for every transaction, since the database may be replaced between two. */
   readonly connection: () => Connection;
@@ -39,6 +42,7 @@ export type WriteQueueOptions = {
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
   #members: Member[] = [];
+  #holders: Holder[] = [];
   #flushing: Promise<void> | undefined;
   #abandoned = false;
 
@@ -53,6 +57,17 @@ export class WriteQueue {
     });
   }
 
+  /**
+   * Runs `work` while no transaction is open, and begins none until it has settled: for one that writes through a connection
+   * of its own.
+   */
+  hold<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#holders.push({ work: () => work().then(resolve, reject), reject });
+      this.#flushing ??= this.#flush();
+    });
+  }
+
   /** Resolves when everything queued so far has been settled. */
   async idle(): Promise<void> {
     while (this.#flushing) await this.#flushing;
@@ -62,7 +77,13 @@ export class WriteQueue {
   /** Rejects what has not begun, as a crash would lose it. What comes later is rejected too. */
   abandon(): void {
     this.#abandoned = true;
-    for (const member of this.#members.splice(0)) member.reject(new Refusal("shutting_down"));
+    this.#rejectAll();
+  }
+
+  #rejectAll(): void {
+    for (const { reject } of [...this.#members.splice(0), ...this.#holders.splice(0)]) {
+      reject(new Refusal("shutting_down"));
+    }
   }
 
   async #flush(): Promise<void> {
@@ -71,7 +92,9 @@ export class WriteQueue {
       let members: readonly Member[] = this.#members.splice(0);
       while (members.length > 0 && !this.#abandoned) members = await this.#drive(this.#commit(members));
       for (const member of members) member.reject(new Refusal("shutting_down"));
-    } while (this.#members.length > 0);
+      if (this.#abandoned) this.#rejectAll();
+      await this.#holders.shift()?.work();
+    } while (this.#members.length > 0 || this.#holders.length > 0);
     this.#flushing = undefined;
   }
 
@@ -94,7 +117,8 @@ export class WriteQueue {
     try {
       begin(connection, members);
       for (const member of members) {
-        const outcome = yield* noting(runMember(tx, member), () => {
+        const run = members.length === 1 ? runAlone(tx, member) : runMember(tx, member);
+        const outcome = yield* noting(run, () => {
           slices += 1;
         });
         outcomes.set(member, outcome);
@@ -140,6 +164,14 @@ function begin(connection: Connection, members: readonly Member[]): void {
   const durable = members.some((member) => member.durability === "at_commit");
   connection.setSynchronous(durable ? "FULL" : "NORMAL");
   connection.run("BEGIN IMMEDIATE");
+}
+
+/**
+ * What fails alone takes nobody with it, so the whole transaction is undone and no savepoint is needed: SQLite would keep a copy
+ * of every page changed in it, and walk past all of them at the end of every statement.
+ */
+function* runAlone(tx: Transaction, { work }: Member): Steps<Outcome> {
+  return { kind: "done", value: yield* work(tx) };
 }
 
 function* runMember(tx: Transaction, member: Member): Steps<Outcome> {

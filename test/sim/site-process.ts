@@ -12,6 +12,8 @@ import type { Disk } from "./disk.ts";
 import type { Network } from "./network.ts";
 import { processClock, type Scheduler } from "./scheduler.ts";
 
+const slowBodyMs = 3_000;
+
 export type ProcessOptions = {
   readonly site: SiteName;
   readonly peers: readonly SiteName[];
@@ -79,6 +81,8 @@ export class SiteProcess {
   async write(write: Write): ReturnType<Store["write"]> {
     const refusal = await this.edition.writeGuard();
     if (refusal) throw new Refusal(refusal.code);
+    // A body that arrives slowly: it is let in before it is read.
+    if (this.#options.lingers()) await this.clock.sleep(slowBodyMs, this.#commands.signal);
     const rows = await this.#guarded.write(write);
     this.edition.signalReplication();
     return rows;

@@ -67,14 +67,6 @@ export const mutations: readonly Mutation[] = [
   },
   {
     promise: "I4",
-    bug: "an answer counts as an ACK whatever it says was applied",
-    file: "src/replication/primary/drain.ts",
-    find: "  return order > 0 || samePoint(identity.applied, push.through);",
-    replace: "  return order > -2;",
-    test: { file: "test/sim/traps-hello.test.ts", title: "does not count" },
-  },
-  {
-    promise: "I4",
     bug: "a backup acknowledges rows that it has refused",
     file: "src/store/sqlite/backup.ts",
     find: "  if (code) return refuseRow(",
@@ -86,6 +78,15 @@ export const mutations: readonly Mutation[] = [
     file: "src/core/push.ts",
     find: "comparePositions(incoming.position, stored.position) > 0;",
     replace: "comparePositions(incoming.position, stored.position) !== 0;",
+    test: { file: "src/core/push.test.ts", title: "never one at the same or a higher" },
+  },
+  {
+    promise: "I5",
+    bug: "a push that arrives for a second time is applied again",
+    file: "src/core/push.ts",
+    find: "  if (!samePoint(push.after, receiver.applied))",
+    replace:
+      "  if (!samePoint(push.after, receiver.applied) && comparePositions(push.through.position, receiver.applied.position) > 0)",
   },
   {
     promise: "I6",
@@ -100,6 +101,7 @@ export const mutations: readonly Mutation[] = [
     file: "src/core/push.ts",
     find: "if (!samePoint(push.after, receiver.applied))",
     replace: "if (comparePositions(push.after.position, receiver.applied.position) !== 0)",
+    test: { file: "src/core/push.test.ts", title: "another chain is another history" },
   },
   {
     promise: "I7",
@@ -159,10 +161,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     promise: "I10",
-    bug: "a drain ends without a proof",
+    bug: "a drain whose proof was lost on its way ends without one",
     file: "src/replication/primary/proof.ts",
-    find: "  return comparePositions(peer.verified.position, head.position) !== 0;",
-    replace: "  return head === null;",
+    find: "  if (isRepairDue(memory, peer)) return false;",
+    replace: "  return false;",
   },
   {
     promise: "I11",

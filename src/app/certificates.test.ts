@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createServer as createTlsServer } from "node:tls";
-import { afterEach, expect, test } from "vitest";
+import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from "node:tls";
+import { afterEach, describe, expect, test } from "vitest";
 import {
   fingerprintOf,
   type Identity,
@@ -11,10 +11,18 @@ import {
   makeAuthority,
   makeIdentity,
 } from "../../test/support/certificates.ts";
-import { clientCertificate, describeExpiry, ownCertificate, peerCertificate } from "./certificates.ts";
+import {
+  clientCertificate,
+  describeExpiry,
+  ownCertificate,
+  peerCertificate,
+  pinFor,
+} from "./certificates.ts";
 
 const authority = await makeAuthority("the pair's authority");
 const zurich = await makeIdentity("zurich", { ca: authority, to: inDays(10) });
+const lonely = await makeIdentity("zurich alone");
+const elsewhere = await makeIdentity("zurich", { ca: authority, hosts: ["zurich.example"] });
 const none = { ca: null, fingerprint: null, cert: null, key: null };
 const timeoutMs = 1_000;
 
@@ -65,6 +73,55 @@ test("a peer's certificate is told with its end, and judged by what is demanded 
     fault: "the peer's certificate is not the pinned one",
   });
   expect(received).toBe("");
+});
+
+describe("a certificate that a site was proved to have", () => {
+  const before = getCACertificates("default");
+  afterEach(() => setDefaultCACertificates(before));
+  const checkOf = async (identity: Identity, fingerprint = fingerprintOf(identity)) =>
+    await pinFor({ url: await show(identity), fingerprint }, timeoutMs);
+
+  test("is pinned where nobody known vouches for it: self-signed, or of an authority that is unknown here", async () => {
+    for (const identity of [lonely, zurich]) {
+      expect(await checkOf(identity)).toEqual({ certificate: "pinned", pin: fingerprintOf(identity) });
+      await new Promise((resolve) => server?.close(resolve));
+    }
+  });
+
+  test("is not pinned where a known authority vouches for it: it is renewed under another fingerprint", async () => {
+    setDefaultCACertificates([...before, authority.cert]);
+    expect(await checkOf(zurich)).toEqual({ certificate: "verified", pin: null });
+    expect(received).toBe("");
+  });
+
+  test("is pinned where the authority vouches for another host, or what is shown is another one", async () => {
+    setDefaultCACertificates([...before, authority.cert]);
+    expect(await checkOf(elsewhere)).toMatchObject({ certificate: "pinned" });
+    await new Promise((resolve) => server?.close(resolve));
+    const other = "0".repeat(64);
+    expect(await checkOf(zurich, other)).toEqual({ certificate: "pinned", pin: other });
+  });
+
+  test("is pinned where it is its own authority, though that is trusted here: the next one would not be", async () => {
+    setDefaultCACertificates([...before, lonely.cert]);
+    expect(await checkOf(lonely)).toMatchObject({ certificate: "pinned" });
+  });
+
+  test("is pinned where it cannot be seen; and where there is none, nothing is", async () => {
+    const pin = fingerprintOf(zurich);
+    expect(await pinFor({ url: "https://127.0.0.1:1", fingerprint: pin }, timeoutMs)).toEqual({
+      certificate: "pinned",
+      pin,
+    });
+    expect(await pinFor({ url: "https://127.0.0.1:1", fingerprint: null }, timeoutMs)).toEqual({
+      certificate: "verified",
+      pin: null,
+    });
+    expect(await pinFor({ url: "http://127.0.0.1:1", fingerprint: null }, timeoutMs)).toEqual({
+      certificate: "none",
+      pin: null,
+    });
+  });
 });
 
 test("a certificate that has expired is told all the same", async () => {

@@ -48,12 +48,41 @@ export async function peerCertificate(
   timeoutMs: number,
 ): Promise<PeerCertificate> {
   if (new URL(url).protocol !== "https:") return { kind: "no_tls" };
-  // Nothing is sent on this connection, so nobody need be trusted.
-  const unjudged = { rejectUnauthorized: false, allowH2: false, maxCachedSessions: 0, timeout: timeoutMs };
-  const shown = await look(url, buildConnector(unjudged), shownOn);
+  const shown = await look(url, unjudgedConnector(timeoutMs), shownOn);
   if (typeof shown === "string") return { kind: "unreachable", reason: shown };
   const fault = await look(url, peerConnector(tls, timeoutMs), () => null);
   return { kind: "shown", facts: factsOf([shown]), fault };
+}
+
+/** How a peer's certificate is checked once two sites are paired. */
+export type PeerPin = {
+  /** `verified`: by the authorities that are known here, as for any URL. `none`: it shows none. */
+  readonly certificate: "pinned" | "verified" | "none";
+  /** The fingerprint to write down; null where nothing is pinned. */
+  readonly pin: string | null;
+};
+
+/**
+ * Whether the certificate that a site was proved to have is to be pinned. One for the URL's host, of an authority that is known
+ * here, is not: authorities renew, and pinned, each renewal would stop the pair. One that is its own authority always is, whatever is
+ * trusted in this process: its next one has nothing of it. One connection; nothing is sent. Never rejects.
+ * @param peer its fingerprint null where it shows none of its own, but perhaps a proxy's
+ */
+export async function pinFor(
+  { url, fingerprint }: { readonly url: string; readonly fingerprint: string | null },
+  timeoutMs: number,
+): Promise<PeerPin> {
+  const isTls = new URL(url).protocol === "https:";
+  if (fingerprint === null || !isTls) return { certificate: isTls ? "verified" : "none", pin: null };
+  const isVouchedFor = await look(url, unjudgedConnector(timeoutMs), (socket) => {
+    const shown = shownOn(socket);
+    if (typeof shown === "string" || fingerprintOf(shown) !== fingerprint) return false;
+    // Chain, dates and host, as they are judged where nothing is pinned.
+    return socket instanceof TLSSocket && socket.authorized && !shown.checkIssued(shown);
+  });
+  return isVouchedFor === true
+    ? { certificate: "verified", pin: null }
+    : { certificate: "pinned", pin: fingerprint };
 }
 
 /** `expires on 2027-02-03 (in 72 days)`. */
@@ -69,6 +98,16 @@ export function factsOf(chain: readonly X509Certificate[]): CertificateFacts {
   if (first === undefined) throw new Error("a file that was read as certificates holds none");
   const expiresAt = Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
   return { fingerprint: fingerprintOf(first), expiresAt };
+}
+
+/** For connections on which nothing is sent: nobody need be trusted. */
+function unjudgedConnector(timeoutMs: number): buildConnector.connector {
+  return buildConnector({
+    rejectUnauthorized: false,
+    allowH2: false,
+    maxCachedSessions: 0,
+    timeout: timeoutMs,
+  });
 }
 
 /** Connects, takes what it needs of the connection and ends it; words or a code where there is none. */

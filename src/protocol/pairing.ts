@@ -69,6 +69,8 @@ export type InviteQuestion = {
     readonly address: string;
     /** SHA-256 of the certificate that it shows; null where it shows none of its own. */
     readonly fingerprint: string | null;
+    /** Whether that will be pinned, or a known authority vouches for it. */
+    readonly certificate: "pinned" | "verified" | "none";
     /** The peer of this name that is configured already, whose URL, secret and certificate it would replace. */
     readonly replaces: { readonly url: string; readonly fingerprint: string | null } | null;
   };

@@ -1,10 +1,10 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AdminClient } from "../../src/cli/admin-client.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { formatInviteCode, parseInviteCode } from "../../src/crypto/invite-code.ts";
-import { fingerprintOf, makeIdentity } from "../support/certificates.ts";
+import { fingerprintOf, type Identity, makeAuthority, makeIdentity } from "../support/certificates.ts";
 import { type Meddling, Middleman } from "../support/middleman.ts";
 import { initLoneSite, Inviting, startJoin } from "../support/pairing.ts";
 import {
@@ -27,6 +27,23 @@ afterEach(() => sites[Symbol.asyncDispose]());
 
 const asleep = (peer: { state: string; acked: string | null }, head: string) =>
   peer.state === "asleep" && peer.acked === head;
+
+/** A site over TLS without peers, initialised and not started, with its certificate in its files. */
+async function initTlsSite(
+  site: string,
+  role: "primary" | "backup",
+  identity: Identity,
+): Promise<SiteProcess> {
+  await writeIdentity(sites, site, identity);
+  const port = await freePort();
+  const config = {
+    edition: "commercial",
+    site,
+    replication: { peers: [], backoff: { base_ms: 50, cap_ms: 400 } },
+    listen: { host: "127.0.0.1", port, tls: { cert: `${site}.crt`, key: `${site}.key` } },
+  };
+  return await sites.init(config, { scheme: "https", port, role });
+}
 
 function joinWith(backup: SiteProcess, code: string): Promise<CommandResult> {
   // The code comes from standard input: an argument could be read by other users of the machine.
@@ -82,6 +99,7 @@ describe("from two empty folders", () => {
       site: "calgary",
       url: calgary.url,
       token_file: join(sites.folder, "calgary.token"),
+      certificate: "none",
       running: false,
     });
     const invited = await inviting.result();
@@ -118,26 +136,12 @@ describe("from two empty folders", () => {
     expect((await call(zurich, { path, token })).status).toBe(200);
   });
 
-  it("over TLS, each pins the certificate that it was told of, and no authority is needed", async () => {
-    const [port, zurichPort] = [await freePort(), await freePort()];
+  it("over TLS, each pins a certificate that no authority vouches for, and is told so", async () => {
     const identities = { calgary: await makeIdentity("calgary"), zurich: await makeIdentity("zurich") };
-    for (const [name, identity] of Object.entries(identities)) await writeIdentity(sites, name, identity);
     trust(identities.calgary, identities.zurich);
-    const tls = (name: string, at: number) => ({
-      edition: "commercial",
-      site: name,
-      replication: { peers: [] },
-      listen: { host: "127.0.0.1", port: at, tls: { cert: `${name}.crt`, key: `${name}.key` } },
-    });
-    const options = { scheme: "https" } as const;
-    const calgary = await sites.init(tls("calgary", port), { ...options, port, role: "primary" });
-    const zurich = await sites.init(tls("zurich", zurichPort), {
-      ...options,
-      port: zurichPort,
-      role: "backup",
-    });
-    await calgary.start();
-    await zurich.start();
+    const calgary = await initTlsSite("calgary", "primary", identities.calgary);
+    const zurich = await initTlsSite("zurich", "backup", identities.zurich);
+    await Promise.all([calgary.start(), zurich.start()]);
     // Renewed and not reloaded: what the server shows is the old one, and the code is to be of that.
     await writeIdentity(sites, "calgary", await makeIdentity("calgary"));
     await using inviting = await Inviting.begin(calgary);
@@ -150,9 +154,38 @@ describe("from two empty folders", () => {
     refused(result, 4, /the peer's certificate is not the pinned one/);
     expect(await configOf(zurich)).toBe(before);
 
-    expect((await joinWith(zurich, inviting.code)).status).toBe(0);
+    expect(JSON.parse((await joinWith(zurich, inviting.code)).stdout)).toMatchObject({
+      certificate: "pinned",
+    });
+    expect((await inviting.result()).joined).toMatchObject({ certificate: "pinned" });
     expect(await configOf(zurich)).toContain(fingerprintOf(identities.calgary));
     expect(await configOf(calgary)).toContain(fingerprintOf(identities.zurich));
+    await writeVault(calgary);
+    await backupWhere(calgary, asleep);
+  });
+
+  it("over TLS, none pins a certificate of a known authority, also of a site that does not run, and the pair outlives the next ones", async () => {
+    const authority = await makeAuthority("a public authority");
+    await writeFile(join(sites.folder, "ca.crt"), authority.cert);
+    // What the processes that are started here know beside the system's.
+    vi.stubEnv("NODE_EXTRA_CA_CERTS", join(sites.folder, "ca.crt"));
+    trust(authority);
+    const identityOf = (name: string) => makeIdentity(name, { ca: authority });
+    const calgary = await initTlsSite("calgary", "primary", await identityOf("calgary"));
+    const zurich = await initTlsSite("zurich", "backup", await identityOf("zurich"));
+    await calgary.start();
+    await using inviting = await Inviting.begin(calgary);
+    const joined = await joinWith(zurich, inviting.code);
+    expect(joined).toMatchObject({ status: 0, stderr: expect.stringMatching(/calgary is of a known auth/) });
+    expect(JSON.parse(joined.stdout)).toMatchObject({ certificate: "verified" });
+    const invited = await inviting.result();
+    expect(invited).toMatchObject({ joined: { certificate: "verified" } });
+    expect(invited.stderr).toMatch(/certificate of zurich is of a known authority: it is not pinned/);
+    for (const site of [calgary, zurich]) expect(await configOf(site)).not.toContain("fingerprint");
+
+    for (const name of ["calgary", "zurich"]) await writeIdentity(sites, name, await identityOf(name));
+    process.kill(calgary.pid, "SIGHUP");
+    await zurich.start();
     await writeVault(calgary);
     await backupWhere(calgary, asleep);
   });
@@ -247,7 +280,14 @@ describe("an invitation", () => {
     refused(await joinWith(zurich, String(progress[0]?.["code"])), 1, /has declined/);
     expect(await outcome).toMatchObject({ code: "invite_declined" });
     expect(progress[1]).toEqual({
-      joiner: { site: "zurich", url: zurich.url, address: "127.0.0.1", fingerprint: null, replaces: null },
+      joiner: {
+        site: "zurich",
+        url: zurich.url,
+        address: "127.0.0.1",
+        fingerprint: null,
+        certificate: "none",
+        replaces: null,
+      },
     });
     expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
     expect(await secretsIn(sites.folder)).toEqual([]);

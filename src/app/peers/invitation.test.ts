@@ -7,7 +7,7 @@ import { newExchangeKey } from "../../crypto/key-agreement.ts";
 import { pairingOutcome } from "../../crypto/pairing.ts";
 import type { PairingProve } from "../../protocol/pairing.ts";
 import { systemRandom } from "../system-ports.ts";
-import { Invitation, type InviteEnd, type KnownPeer } from "./invitation.ts";
+import { Invitation, type InviteEnd, type Judgement } from "./invitation.ts";
 import type { NewPeer } from "./peer-files.ts";
 
 type Party = Pick<PairingProve, "site" | "url" | "fingerprint">;
@@ -22,7 +22,7 @@ class Scene {
   readonly end: Promise<InviteEnd | Refusal>;
   refusal: Refusal | undefined;
   failure: Refusal | undefined;
-  known: KnownPeer | null = null;
+  judgement: Judgement = { certificate: "none", pin: null, known: null };
 
   constructor() {
     this.invitation = new Invitation(
@@ -32,7 +32,7 @@ class Scene {
         self: { site: "calgary" as SiteName, url: "https://calgary.example", fingerprint: "ab".repeat(32) },
         judge: async () => {
           if (this.refusal !== undefined) throw this.refusal;
-          return { known: this.known };
+          return this.judgement;
         },
         admit: async (peer) => {
           if (this.failure !== undefined) throw this.failure;
@@ -93,6 +93,7 @@ describe("an invitation", () => {
         url: zurich.url,
         address: "192.0.2.7",
         fingerprint: null,
+        certificate: "none",
         replaces: null,
       },
     });
@@ -100,23 +101,38 @@ describe("an invitation", () => {
     await scene.invitation.decide({ accept: true });
     const proof = Buffer.from(outcome.proofs.primary).toString("hex");
     expect(await prove(request)).toEqual({ state: "joined", proof });
-    expect(await scene.end).toEqual({ site: "zurich", url: zurich.url, address: "192.0.2.7" });
+    expect(await scene.end).toEqual({
+      site: "zurich",
+      url: zurich.url,
+      address: "192.0.2.7",
+      certificate: "none",
+    });
     expect(scene.admitted).toHaveLength(1);
   });
 
   it("shows what a site of a known name would replace, and takes no answer that does not name the replacement", async () => {
-    scene.known = { url: "https://old.example", fingerprint: "01".repeat(32) };
+    const known = { url: "https://old.example", fingerprint: "01".repeat(32) };
     const party = { ...zurich, fingerprint: "02".repeat(32) };
+    scene.judgement = { certificate: "pinned", pin: party.fingerprint, known };
     const { request } = scene.joiner(undefined, party);
     await prove(request);
     expect(scene.told[1]).toEqual({
-      joiner: { ...party, address: "192.0.2.7", replaces: scene.known },
+      joiner: { ...party, address: "192.0.2.7", certificate: "pinned", replaces: known },
     });
     expect(await scene.codeOf(scene.invitation.decide({ accept: true }))).toBe("peer_exists");
     expect(scene.admitted).toEqual([]);
     expect(await prove(request)).toEqual({ state: "waiting" });
     await scene.invitation.decide({ accept: true, replace: true });
     expect(scene.admitted).toMatchObject([party]);
+  });
+
+  it("writes down no certificate that a known authority vouches for, and says so", async () => {
+    scene.judgement = { certificate: "verified", pin: null, known: null };
+    const party = { ...zurich, fingerprint: "02".repeat(32) };
+    await prove(scene.joiner(undefined, party).request);
+    await scene.invitation.decide({ accept: true });
+    expect(scene.admitted).toMatchObject([{ ...party, fingerprint: null }]);
+    expect(await scene.end).toMatchObject({ certificate: "verified" });
   });
 
   it("asks once, however often the site asks", async () => {

@@ -7,6 +7,7 @@ import { formatInviteCode } from "../../crypto/invite-code.ts";
 import { isSameProof, type PairingOutcome, type PairingParty, pairingOutcome } from "../../crypto/pairing.ts";
 import { formatToken } from "../../crypto/token.ts";
 import type { InviteFailure, InviteOpened, InviteQuestion, PairingProve } from "../../protocol/pairing.ts";
+import type { PeerPin } from "../certificates.ts";
 import type { NewPeer } from "./peer-files.ts";
 
 const inviteMs = 15 * 60_000;
@@ -17,14 +18,16 @@ export type InvitationPorts = {
   readonly random: Random;
   /** What this site shows of itself. */
   readonly self: { readonly site: SiteName; readonly url: string; readonly fingerprint: string | null };
-  /** The peer of this name that is configured already; refuses one that could not be. */
-  readonly judge: (peer: Omit<NewPeer, "token">) => Promise<{ readonly known: KnownPeer | null }>;
+  /** How it would be written down, and the peer of its name that is configured already; refuses one that could not be. */
+  readonly judge: (peer: Omit<NewPeer, "token">) => Promise<Judgement>;
   /** Writes the peer down and has replication take it over. May be repeated. */
   readonly admit: (peer: NewPeer) => Promise<void>;
 };
 
 /** What a site of the same name would take the place of. */
 export type KnownPeer = { readonly url: string; readonly fingerprint: string | null };
+
+export type Judgement = PeerPin & { readonly known: KnownPeer | null };
 
 /** The operator's answer. */
 export type InviteDecision = {
@@ -42,10 +45,15 @@ type Joiner = {
   readonly party: PairingParty;
   readonly address: string;
   readonly outcome: PairingOutcome;
-  known: KnownPeer | null;
+  judgement: Judgement | undefined;
 };
 
-export type InviteEnd = { readonly site: SiteName; readonly url: string; readonly address: string };
+export type InviteEnd = {
+  readonly site: SiteName;
+  readonly url: string;
+  readonly address: string;
+  readonly certificate: PeerPin["certificate"];
+};
 
 /**
  * One invitation: a code that lets one site prove that this site's operator has invited it. It lives in memory only, and with
@@ -145,7 +153,7 @@ export class Invitation {
       return this.#answer(known);
     }
     if (!isProved) throw this.#countFailure(address);
-    const joiner: Joiner = { party: request, address, outcome, known: null };
+    const joiner: Joiner = { party: request, address, outcome, judgement: undefined };
     this.#joiner = joiner;
     await this.#ask(joiner);
     return this.#answer(joiner);
@@ -158,36 +166,40 @@ export class Invitation {
    */
   async decide({ accept, replace = false }: InviteDecision): Promise<void> {
     const joiner = this.#joiner;
-    if (this.#state !== "asking" || joiner === undefined) {
+    if (this.#state !== "asking" || joiner?.judgement === undefined) {
       throw new Refusal("invite_unknown", "no site is waiting for an answer to this invitation");
     }
     if (!accept)
       return this.#close("declined", new Refusal("invite_declined", "declined; nothing was changed"));
-    if (joiner.known !== null && !replace) {
+    const { known, pin, certificate } = joiner.judgement;
+    if (known !== null && !replace) {
       throw new Refusal("peer_exists", `${joiner.party.site} would take the place of a known peer`);
     }
     this.#state = "admitting";
-    const { site, url, fingerprint } = joiner.party;
+    const { site, url } = joiner.party;
     try {
-      await this.#ports.admit({ site, url, fingerprint, token: formatToken(joiner.outcome.token) });
+      await this.#ports.admit({ site, url, fingerprint: pin, token: formatToken(joiner.outcome.token) });
     } catch (error) {
       this.#close("failed", error);
       throw error;
     }
     this.#state = "joined";
     this.#over.abort();
-    this.#ended.resolve({ site, url, address: joiner.address });
+    this.#ended.resolve({ site, url, address: joiner.address, certificate });
   }
 
   async #ask(joiner: Joiner): Promise<void> {
     const { site, url, fingerprint } = joiner.party;
     try {
-      const { known } = await this.#ports.judge({ site, url, fingerprint });
+      const judgement = await this.#ports.judge({ site, url, fingerprint });
       if (this.#state !== "open") return;
       this.#state = "asking";
-      joiner.known = known;
+      joiner.judgement = judgement;
+      const { known: replaces, certificate } = judgement;
       const { address } = joiner;
-      this.#tell({ joiner: { site, url, address, fingerprint, replaces: known } } satisfies InviteQuestion);
+      this.#tell({
+        joiner: { site, url, address, fingerprint, certificate, replaces },
+      } satisfies InviteQuestion);
     } catch (error) {
       // The site may correct itself and come again.
       this.#joiner = undefined;

@@ -14,6 +14,7 @@ import type { CommercialConfig } from "../../ops/config/config.ts";
 import { writeSecretFile } from "../../ops/config/replace-file.ts";
 import { readSecretFile } from "../../ops/config/secret-files.ts";
 import { pairingAnswer, pairingBegun, pairingPath, pairingProtocol } from "../../protocol/pairing.ts";
+import { type PeerPin, pinFor } from "../certificates.ts";
 import { checkPeer, checkWritable, savePeer } from "./peer-files.ts";
 import type { PeerExchange } from "./peer-links.ts";
 
@@ -32,9 +33,20 @@ export type JoinParts = {
   readonly signal: AbortSignal;
 };
 
-export type Joined = { readonly site: string; readonly url: string; readonly token_file: string };
+export type Joined = {
+  readonly site: string;
+  readonly url: string;
+  readonly token_file: string;
+  /** How the primary's certificate is checked from now on. */
+  readonly certificate: PeerPin["certificate"];
+};
+
+/** How long two sites that are being paired look for each other's certificates. */
+export const lookMs = 5_000;
 
 const askAgainMs = 1_000;
+/** The first wait for the operator's answer; each is twice the one before, up to `askAgainMs`. A script answers at once. */
+const askFirstMs = 100;
 /** Attempts in a row without an answer before it is given up; the command may be repeated. */
 const attemptsMax = 10;
 
@@ -55,7 +67,10 @@ export async function joinPrimary(parts: JoinParts, text: string): Promise<Joine
   try {
     const draft = await keptDraft(parts, text);
     const primary = await begin(parts, way.exchange, code);
-    await checkPeer(config.configPath, { site: primary.site, url: code.url, fingerprint: code.fingerprint });
+    // The code's fingerprint proves this contact; whether it is to prove all later ones is another question.
+    const { pin, certificate } = await pinFor(code, lookMs);
+    const peer = { site: primary.site, url: code.url, fingerprint: pin };
+    await checkPeer(config.configPath, peer);
     const own = exchangeKeyOf(draft.exchange);
     const { fingerprint } = parts;
     const joiner = {
@@ -69,10 +84,9 @@ export async function joinPrimary(parts: JoinParts, text: string): Promise<Joine
     if (outcome === undefined) throw changed();
     progress({ primary: { site: primary.site, url: code.url } });
     await untilJoined(parts, way.exchange, joiner, outcome);
-    const peer = { site: primary.site, url: code.url, fingerprint: code.fingerprint };
     const token_file = await savePeer(config.configPath, { ...peer, token: formatToken(outcome.token) });
     await rm(draftPath(config), { force: true });
-    return { site: primary.site, url: code.url, token_file };
+    return { site: primary.site, url: code.url, token_file, certificate };
   } finally {
     await way.close();
   }
@@ -118,15 +132,15 @@ async function untilJoined(
   const { site, url, fingerprint } = joiner;
   const party = { site, url, fingerprint, nonce: hex(joiner.nonce), key: hex(joiner.key) };
   const request = { protocol: pairingProtocol, step: "prove", ...party, proof: hex(proofs.joiner) };
-  for (let isTold = false; ; isTold = true) {
+  for (let times = 0; ; times += 1) {
     const answer = pairingAnswer.safeParse(await ask(parts, exchange, request, attemptsMax));
     if (!answer.success) throw changed();
     if (answer.data.state === "joined") {
       if (!isSameProof(proofs.primary, answer.data.proof)) throw changed();
       return;
     }
-    if (!isTold) parts.progress({ waiting: true });
-    await parts.clock.sleep(askAgainMs, parts.signal);
+    if (times === 0) parts.progress({ waiting: true });
+    await parts.clock.sleep(Math.min(askAgainMs, askFirstMs * 2 ** times), parts.signal);
     parts.signal.throwIfAborted();
   }
 }

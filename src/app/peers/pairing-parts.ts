@@ -6,10 +6,11 @@ import type { Store } from "../../core/store.ts";
 import type { CommercialConfig } from "../../ops/config/config.ts";
 import { check } from "../../protocol/check.ts";
 import { joinFields } from "../../protocol/pairing.ts";
+import { pinFor } from "../certificates.ts";
 import { systemClock, systemRandom } from "../system-ports.ts";
 import type { ShownCertificate } from "../tls-reload.ts";
 import { Invitations } from "./invitations.ts";
-import { joinPrimary } from "./joining.ts";
+import { joinPrimary, lookMs } from "./joining.ts";
 import { checkPeer, checkWritable, findPeer, savePeer } from "./peer-files.ts";
 import type { PeerExchange, PeerLinks } from "./peer-links.ts";
 import { Rotation } from "./rotation.ts";
@@ -44,9 +45,13 @@ export function pairing(parts: PairingParts): {
     judge: async (peer) => {
       if (peer.site === site)
         throw new Refusal("config_invalid", `${site} is this very site's name: give the other another`);
-      await checkPeer(configPath, peer);
+      const pinned = await pinFor(peer, lookMs);
+      await checkPeer(configPath, { ...peer, fingerprint: pinned.pin });
       const known = await findPeer(configPath, peer.site);
-      return { known: known === undefined ? null : { url: known.url, fingerprint: known.tls.fingerprint } };
+      return {
+        ...pinned,
+        known: known === undefined ? null : { url: known.url, fingerprint: known.tls.fingerprint },
+      };
     },
     admit: async (peer) => {
       await savePeer(configPath, peer);

@@ -40,6 +40,7 @@ export async function invite(options: Options): Promise<void> {
     if (options.json === true) printLine(JSON.stringify(joined));
     else
       printLine(`Paired with ${cell(joined.site)} (${cell(joined.url)}). It is filled as soon as it runs.`);
+    noteCertificate(joined);
   } catch (error) {
     // The question may still be open.
     process.stdin.destroy();
@@ -83,16 +84,27 @@ async function decide(options: Options, joiner: Fields): Promise<{ accept: boole
 }
 
 /** The known peer against the site that joins, also where a script answers: its output is what is left of it. */
-function replacementLines({ site, url, fingerprint }: Fields, known: Fields): readonly string[] {
+function replacementLines({ site, url, ...joiner }: Fields, known: Fields): readonly string[] {
+  const pin = joiner.certificate === "pinned" ? joiner.fingerprint : null;
   const line = (what: string, before: string, after: string): string =>
     `  ${what}: ${before}${before === after ? ", as before" : ` → ${after}`}`;
   return [
     `${cell(site)} is a peer already, and its secret would be another:`,
     line("URL", cell(known.url), cell(url)),
-    line("certificate", certificateText(known.fingerprint), certificateText(fingerprint)),
+    line("pinned certificate", pinText(known.fingerprint), pinText(pin)),
   ];
 }
 
-function certificateText(fingerprint: unknown): string {
-  return typeof fingerprint === "string" ? fingerprint : "none pinned";
+function pinText(fingerprint: unknown): string {
+  return typeof fingerprint === "string" ? fingerprint : "none";
+}
+
+/** Says on either side how the other's certificate is checked from now on: whoever renews it has to know. */
+export function noteCertificate({ site, certificate }: Fields): void {
+  if (certificate === "pinned")
+    printNote(`The certificate of ${cell(site)} is pinned: tell this site when it is renewed.`);
+  if (certificate === "verified")
+    printNote(
+      `The certificate of ${cell(site)} is of a known authority: it is not pinned, and may be renewed.`,
+    );
 }

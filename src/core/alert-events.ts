@@ -20,6 +20,8 @@ export const alertEvents = {
   primary_recovered: { severity: "info", ends: "primary_behind" },
   primary_superseded: { severity: "critical", ends: null },
   primary_rejoined: { severity: "info", ends: "primary_superseded" },
+  promotion_unanswered: { severity: "critical", ends: null },
+  promotion_answered: { severity: "info", ends: "promotion_unanswered" },
   rows_stranded: { severity: "warning", ends: null },
   stranded_settled: { severity: "info", ends: "rows_stranded" },
   disk_low: { severity: "critical", ends: null },

@@ -1,5 +1,6 @@
 import type { Alert, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
+import { formatPosition } from "../../core/position.ts";
 import type { AsideStore, Fence, SiteStore } from "../../core/store.ts";
 import type { Workers } from "../primary/workers.ts";
 import { tellStranded } from "../stranded-notice.ts";
@@ -18,25 +19,46 @@ const fenceMessages: Readonly<Record<Exclude<Fence, "promotion_granted">, string
   primary_superseded: "Another site is primary now; this one is fenced",
 };
 
+/** A planned promotion that is made at all is made in this time, twice over. */
+const answerMs = 60_000;
+
+/**
+ * While a grant is open no site takes writes, and only the site that it is to can end that: where it does not within a minute,
+ * the operator is told. May be begun anew by a restart.
+ */
+export async function tellUnanswered(ports: ReignPorts, abort: AbortSignal): Promise<void> {
+  await ports.clock.sleep(answerMs, abort);
+  await persist(ports, abort, async () => {
+    const { fenced, site, grant } = await ports.store.site();
+    if (fenced !== "promotion_granted" || !grant) return "done";
+    const details = { site, to: grant.to, at: formatPosition(grant.head.position) };
+    await ports.alerts.raise("promotion_unanswered", "", unansweredMessage, details);
+    return "done";
+  });
+}
+
+const unansweredMessage = "A planned promotion was neither made nor given back: no site takes writes";
+
 /** Tells the operator why this site takes no writes; once, since an incident that is open is not told again. */
 export async function tellFence(ports: ReignPorts, abort: AbortSignal): Promise<void> {
   await persist(ports, abort, async () => {
     const { fenced, site } = await ports.store.site();
     if (fenced === null || fenced === "promotion_granted") return "done";
+    await endWhere(ports.alerts, (event) => endingsOfGrants[event]);
     await ports.alerts.raise(fenced, "", fenceMessages[fenced], { site });
     return "done";
   });
 }
 
 /**
- * This site is the primary in its right: fences are over, and what it has put aside itself is for it to decide. Rows that are
+ * This site is the primary in its right: fences and grants are over, and what it has put aside itself is for it to decide. Rows that are
  * stranded are told here too, since the site that told of them before may be gone.
  */
 export async function settleReign(ports: ReignPorts, abort: AbortSignal): Promise<void> {
   await persist(ports, abort, async () => {
     const { fenced } = await ports.store.site();
     if (fenced !== null) return "done";
-    await endWhere(ports.alerts, (event) => endingsOfFences[event]);
+    await endWhere(ports.alerts, (event) => endingsOfFences[event] ?? endingsOfGrants[event]);
     await takeOwnAside(ports, abort);
     await tellStranded(ports);
     return "done";
@@ -45,7 +67,7 @@ export async function settleReign(ports: ReignPorts, abort: AbortSignal): Promis
 
 /** This site is a backup: what it told of its backups, its fences and its stranded rows is another's to tell. */
 export async function endReign(ports: ReignPorts, abort: AbortSignal): Promise<void> {
-  const endings = { ...endingsOfReign, ...endingsOfFences };
+  const endings = { ...endingsOfReign, ...endingsOfFences, ...endingsOfGrants };
   await persist(ports, abort, async () => {
     await endWhere(ports.alerts, (event) => endings[event]);
     return "done";
@@ -67,6 +89,9 @@ const endingsOfReign: Endings = {
 const endingsOfFences: Endings = {
   primary_behind: ["primary_recovered", "This site is no longer fenced"],
   primary_superseded: ["primary_rejoined", "This site is no longer fenced"],
+};
+const endingsOfGrants: Endings = {
+  promotion_unanswered: ["promotion_answered", "The planned promotion was made, given back or taken back"],
 };
 
 async function endWhere(alerts: Alerts, endingOf: (event: AlertEvent) => Endings[AlertEvent]): Promise<void> {

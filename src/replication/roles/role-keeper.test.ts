@@ -112,6 +112,70 @@ test("a fenced site that is promoted again tells that its fence is over", async 
   await atRest(world);
 });
 
+/** Calgary has promised its role to zurich, which is down; `lacks`: rows of calgary that zurich has not. */
+async function granted(lacks = 0): Promise<Scene> {
+  const scene = await pair();
+  const { world } = scene;
+  world.network.cut(calgary, zurich);
+  await writeAt(scene, calgary, lacks);
+  void world.primary.store.grant(zurich);
+  await world.scheduler.run(secondMs);
+  world.crash(zurich);
+  world.crash(calgary);
+  await world.start(calgary);
+  world.network.heal(calgary, zurich);
+  return scene;
+}
+
+async function toldOfPromotions(world: World): Promise<string[]> {
+  return (await told(world, calgary)).filter((event) => event.startsWith("promotion"));
+}
+
+test("a planned promotion that nobody answers is told after a minute, once, and its end when it is taken back", async () => {
+  const { world } = await granted();
+  await world.scheduler.run(minuteMs - secondMs);
+  expect(await toldOfPromotions(world)).toEqual([]);
+  await world.scheduler.run(hourMs);
+  expect(await toldOfPromotions(world)).toEqual(["promotion_unanswered"]);
+  await world.start(zurich);
+  await run(world, calgary, "promote");
+  expect(await toldOfPromotions(world)).toEqual(["promotion_unanswered", "promotion_answered"]);
+  await atRest(world);
+});
+
+test("a planned promotion that is made late ends what was told of it", async () => {
+  const { world } = await granted();
+  await world.scheduler.run(hourMs);
+  await world.start(zurich);
+  await run(world, zurich, "promote");
+  expect((await world.primary.store.site()).role).toBe("backup");
+  expect(await toldOfPromotions(world)).toEqual(["promotion_unanswered", "promotion_answered"]);
+  await atRest(world);
+});
+
+test("a planned promotion that a forced one overtook is over, and the fence is told in its place", async () => {
+  const { world } = await granted(1);
+  await world.scheduler.run(hourMs);
+  world.network.cut(calgary, zurich);
+  await world.start(zurich);
+  await run(world, zurich, "promote", { force: true });
+  world.network.heal(calgary, zurich);
+  await world.scheduler.run(hourMs);
+  expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+  expect(await toldOfPromotions(world)).toEqual(["promotion_unanswered", "promotion_answered"]);
+  expect(await told(world, calgary)).toContain("primary_superseded");
+  await run(world, calgary, "rejoin");
+  await atRest(world);
+});
+
+test("a planned promotion that is made in time is not told, and leaves no timer", async () => {
+  const { world } = await pair();
+  await run(world, zurich, "promote");
+  await world.scheduler.run(hourMs);
+  expect(await told(world, calgary)).toEqual([]);
+  await atRest(world);
+});
+
 test("a site that is promoted decides on what it has put aside itself, where its last primary had not", async () => {
   const { world } = await superseded();
   world.network.intercept = (path) => (path === asidePath ? { status: 503, body: undefined } : undefined);

@@ -7,7 +7,7 @@ import type { PeerLink } from "../peer-link.ts";
 import type { Workers } from "../primary/workers.ts";
 import { type Duty, isSameStanding, type Standing, standingOf } from "./duty.ts";
 import { persist, type PersistPorts } from "./persist.ts";
-import { endReign, settleReign, tellFence } from "./reign.ts";
+import { endReign, settleReign, tellFence, tellUnanswered } from "./reign.ts";
 
 export type RoleKeeperOptions = PersistPorts & {
   readonly store: SiteStore & RoleStore & AsideStore;
@@ -90,7 +90,7 @@ export class RoleKeeper {
       this.#greeted.clear();
     }
     this.#arrange(standing.duty, isNew && before?.duty === "ship");
-    if (isNew) this.#tell(standing.duty);
+    if (isNew) this.#tell(standing);
   }
 
   /** What runs. May be repeated. */
@@ -111,11 +111,14 @@ export class RoleKeeper {
   }
 
   /** Once for each standing, after what is told of the one before. */
-  #tell(duty: Duty): void {
+  #tell({ duty, fenced }: Standing): void {
     const { signal } = this.#change;
     const tells: Readonly<Record<Duty, (abort: AbortSignal) => Promise<void>>> = {
-      ship: (abort) => settleReign(this.#options, abort),
-      await_answer: (abort) => this.#askForAnswer(abort),
+      ship: (abort) =>
+        fenced === null ? settleReign(this.#options, abort) : tellUnanswered(this.#options, abort),
+      await_answer: async (abort) => {
+        await Promise.all([this.#askForAnswer(abort), tellUnanswered(this.#options, abort)]);
+      },
       rest: (abort) => tellFence(this.#options, abort),
       follow: (abort) => endReign(this.#options, abort),
     };

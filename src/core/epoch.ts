@@ -22,6 +22,14 @@ export function isLeap(epoch: Epoch, seen: Epoch): boolean {
   return epoch.number - seen.number > leapMax;
 }
 
+/**
+ * Whether a timeline names another site as the primary of an epoch, which has one (I8). Of an epoch that it does not name,
+ * nothing is known.
+ */
+export function isReignOfAnother(timeline: readonly Promotion[], epoch: Epoch, site: SiteName): boolean {
+  return timeline.some((line) => compareEpochs(line.epoch, epoch) === 0 && line.site !== site);
+}
+
 function samePromotion(a: Promotion | undefined, b: Promotion | undefined): boolean {
   return a !== undefined && b !== undefined && compareEpochs(a.epoch, b.epoch) === 0;
 }

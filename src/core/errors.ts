@@ -82,6 +82,12 @@ export const errorCodes = {
       "Pair only sites of one installation; a backup takes its realm from the first primary that fills it.",
     retry: false,
   },
+  other_primary: {
+    meaning: "The sender acts as primary of an epoch to which another site was promoted.",
+    remedy:
+      "See `dormouse status` on every site: one of them acts on a role, or under a name, that is not its own.",
+    retry: false,
+  },
   stale_epoch: {
     meaning: "The sender's epoch is lower than one this site has seen.",
     remedy: "The sender is no longer primary; let it rejoin.",

@@ -1,5 +1,5 @@
 import { bytesEqual } from "./bytes.ts";
-import { compareEpochs, type Epoch, isForked, type Promotion } from "./epoch.ts";
+import { compareEpochs, type Epoch, isForked, isReignOfAnother, type Promotion } from "./epoch.ts";
 import type { RealmId, SiteName } from "./ids.ts";
 import { comparePositions, type Point, type Position } from "./position.ts";
 import type { Row, RowKey } from "./row.ts";
@@ -72,6 +72,7 @@ export type Rejection = { readonly key: WireKey; readonly position: Position; re
 /** Why a whole push is refused; nothing changes at the backup. */
 export type PushRefusal =
   | "other_realm"
+  | "other_primary"
   | "stale_epoch"
   | "not_a_backup"
   | "protocol_unsupported"
@@ -81,13 +82,29 @@ export type PushRefusal =
 /** What a backup knows of itself when a push arrives. */
 export type Receiver = Identity & { readonly timeline: readonly Promotion[] };
 
+/** Refusals of a sender whose epoch says nothing about this site's: it is not recorded. */
+export const refusalsOfStrangers: ReadonlySet<PushRefusal | undefined> = new Set([
+  "other_realm",
+  "other_primary",
+]);
+
+/** Whether a push comes in an epoch of which this site, or the push itself, knows another to be the primary. */
+export function isOfAnothersReign(
+  receiver: Pick<Receiver, "timeline">,
+  { timeline, epoch, site }: Pick<Push, "timeline" | "epoch" | "site">,
+): boolean {
+  return [receiver.timeline, timeline].some((lines) => isReignOfAnother(lines, epoch, site));
+}
+
 /**
- * The backup's checks in the order of section 5: realm, epoch, role, protocol, timeline, history. Undefined: apply it. The
- * order matters: a site of another realm must learn nothing but that, and a stale primary must hear of the higher epoch
- * before anything about histories that it can no longer judge. Must run inside the transaction that applies.
+ * The backup's checks in the order of section 5: realm, sender, epoch, role, protocol, timeline, history. Undefined: apply it.
+ * The order matters: a site of another realm must learn nothing but that, what is said in the name of an epoch by another than
+ * its primary must not count for that epoch, and a stale primary must hear of the higher epoch before anything about histories
+ * that it can no longer judge. Must run inside the transaction that applies.
  */
 export function judgePush(receiver: Receiver, push: Omit<Push, "rows">): PushRefusal | undefined {
   if (receiver.realm !== null && receiver.realm !== push.realm) return "other_realm";
+  if (isOfAnothersReign(receiver, push)) return "other_primary";
   if (compareEpochs(push.epoch, receiver.epoch) < 0) return "stale_epoch";
   if (receiver.role !== "backup") return "not_a_backup";
   if (push.protocol !== protocolVersion && push.protocol !== protocolVersion - 1)

@@ -120,6 +120,8 @@ describe("a step of a repair", () => {
     expect(judge({ ...realmless, ...primary }, lower, point(8))).toBe("other_realm");
     expect(judge({ realm: "another" as RealmId, ...primary }, lower)).toBe("other_realm");
     expect(judge(realmless, realmless)).toBe("other_realm");
+    const timeline = [{ epoch: lower.epoch, site: "geneva" as SiteName, from: point(1) }];
+    expect(judge({ ...primary, timeline }, lower, point(8))).toBe("other_primary");
     expect(judge(primary, lower, point(8))).toBe("stale_epoch");
     expect(judge(primary, higher, point(8))).toBe("not_a_backup");
     expect(judge({}, higher)).toBe("resume");

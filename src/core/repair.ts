@@ -1,5 +1,5 @@
 import { bytesEqual } from "./bytes.ts";
-import { compareEpochs, type Epoch } from "./epoch.ts";
+import { compareEpochs, type Epoch, isReignOfAnother } from "./epoch.ts";
 import type { RepairCursor, RepairReply, RepairStep } from "./ports.ts";
 import { comparePositions, type Point, type Position } from "./position.ts";
 import { type Identity, type PushRefusal, type Receiver, samePoint } from "./push.ts";
@@ -16,6 +16,7 @@ export function judgeRepair(
   { from, at }: { readonly from: Identity; readonly at: Point },
 ): PushRefusal | undefined {
   if (receiver.realm === null || receiver.realm !== from.realm) return "other_realm";
+  if (isReignOfAnother(receiver.timeline, from.epoch, from.site)) return "other_primary";
   if (compareEpochs(from.epoch, receiver.epoch) < 0) return "stale_epoch";
   if (receiver.role !== "backup") return "not_a_backup";
   const isFollowed = compareEpochs(from.epoch, followed) === 0;

@@ -19,6 +19,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   read_only_backup: 503,
   site_fenced: 503,
   other_realm: 409,
+  other_primary: 409,
   stale_epoch: 409,
   not_a_backup: 409,
   protocol_unsupported: 409,

@@ -146,6 +146,7 @@ export function readApplied(body: unknown): Applied | undefined {
 
 const refusalCodes = [
   "other_realm",
+  "other_primary",
   "stale_epoch",
   "not_a_backup",
   "protocol_unsupported",

@@ -13,6 +13,7 @@ import {
   drain,
   expectApplied,
   fill,
+  geneva,
   newEntry,
   newVault,
   pushOf,
@@ -327,7 +328,7 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       expect(shared(await allRows(backup))).toEqual(rows);
     });
 
-    it("names what stands first in the order of the checks: realm, epoch, role, protocol, fork, history", async () => {
+    it("names what stands first in the order of the checks: realm, sender, epoch, role, protocol, fork, history", async () => {
       const { primary, backup, push } = await filled();
       const promotion = { epoch: { number: 9, id: "b" }, site: calgary, from: origin };
       const faults: readonly (readonly [string, Partial<Push>])[] = [
@@ -338,6 +339,12 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
         ["forked", { timeline: [promotion] }],
         ["resume", { after: origin }],
       ];
+      const another = { epoch: { number: 0, id: "z" }, site: geneva, from: origin };
+      const senders = await backup.applyPush({
+        ...faults.slice(1).reduce<Push>((made, [, fault]) => ({ ...made, ...fault }), push),
+        timeline: [another],
+      });
+      expect(senders).toMatchObject({ kind: "refused", code: "other_primary" });
       for (const [index, [code]] of faults.entries()) {
         const all = faults.slice(index).reduce<Push>((made, [, fault]) => ({ ...made, ...fault }), push);
         const receiver = index <= 2 ? primary : backup;
@@ -377,6 +384,24 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const realm = "7e0a0000-0000-4000-8000-000000000000" as RealmId;
       await backup.applyPush({ ...push, realm, epoch: { number: 9, id: "b" } });
       expect(await backup.site()).toEqual(site);
+    });
+
+    it("of an epoch whose primary is another site leaves nothing behind at all, by whosever timeline", async () => {
+      const { primary, backup, push } = await filled();
+      const epoch = { number: 2, id: "b" };
+      const line = { epoch, site: calgary, from: push.after };
+      const pushes: readonly Push[] = [
+        { ...push, site: geneva },
+        { ...push, site: geneva, timeline: [] },
+        { ...push, site: geneva, epoch, timeline: [...push.timeline, line] },
+      ];
+      for (const receiver of [primary, backup]) {
+        const [site, rows] = [await receiver.site(), shared(await allRows(receiver))];
+        for (const another of pushes) {
+          expect(await receiver.applyPush(another)).toMatchObject({ kind: "refused", code: "other_primary" });
+        }
+        expect([await receiver.site(), shared(await allRows(receiver))]).toEqual([site, rows]);
+      }
     });
 
     it("is what a primary answers, and a push of a higher epoch fences it", async () => {

@@ -238,6 +238,7 @@ export function historyContract({ open, reopen }: StoreUnderTest): void {
       if (!last) throw new Error("no timeline");
       const lines = push.timeline.slice(0, -1);
       const elsewhere = { position: grant.head.position, chain: new Uint8Array(32) };
+      const another = { epoch: { number: 3, id: "c" }, site: geneva, from: grant.head };
       const changes: readonly Partial<Push>[] = [
         { site: geneva },
         { timeline: [...lines, { ...last, site: geneva }] },
@@ -245,6 +246,8 @@ export function historyContract({ open, reopen }: StoreUnderTest): void {
         { timeline: lines },
         { timeline: [...lines, { ...last, epoch: { number: 0, id: "x" } }] },
         { realm: "7e0a0000-0000-4000-8000-000000000000" as Push["realm"] },
+        // The grant was used, but this is another's reign.
+        { timeline: [...lines, last, another], epoch: another.epoch },
       ];
       for (const change of changes) {
         expect((await primary.applyPush({ ...push, ...change })).kind).toBe("refused");
@@ -323,7 +326,8 @@ export function historyContract({ open, reopen }: StoreUnderTest): void {
       const { head } = await back.site();
       const epoch = { number: 9, id: "later" };
       const timeline = [...(await winner.timeline()), { epoch, site: geneva, from: head }];
-      const push = await pushOf(winner, await winner.listAbove(head.position, batch), { epoch, timeline });
+      const listing = await winner.listAbove(head.position, batch);
+      const push = await pushOf(winner, listing, { site: geneva, epoch, timeline });
       expect(expectApplied(await back.applyPush(push)).aside).toBe(1);
       expect((await back.aside(10)).rows.map(({ id }) => id)).toEqual(taken.slice(1));
     });

@@ -27,6 +27,7 @@ import {
   expectApplied,
   fill,
   fillAtOnce,
+  geneva,
   newAccess,
   newVault,
   pushOf,
@@ -184,6 +185,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const lower = { number: 0, id: "" };
       const wrong: readonly [RepairGuard, string][] = [
         [{ ...guard, from: { ...from, realm: "another" as RealmId, epoch: lower } }, "other_realm"],
+        [{ ...guard, from: { ...from, site: geneva } }, "other_primary"],
         [{ ...guard, from: { ...from, epoch: lower } }, "stale_epoch"],
         [{ ...guard, at: origin }, "resume"],
         [{ ...guard, at: { ...guard.at, chain: new Uint8Array(32) } }, "resume"],

@@ -1,8 +1,8 @@
 import type { EditionReply } from "../../core/edition.ts";
-import { compareEpochs, type Epoch } from "../../core/epoch.ts";
+import { compareEpochs, isReignOfAnother, type Promotion } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { AsideReply, AsideStep } from "../../core/ports.ts";
-import type { PushRefusal } from "../../core/push.ts";
+import type { Identity, PushRefusal } from "../../core/push.ts";
 import type { AsideStore, Site, SiteStore } from "../../core/store.ts";
 import { decodeAside, encodeAsideReply } from "../../protocol/aside-frames.ts";
 import { identityOf } from "../identity.ts";
@@ -24,13 +24,18 @@ export async function receiveAside(
   const { identity, step } = request;
   const admitted = await admit(store, peer, identity);
   if ("status" in admitted) return admitted;
-  const code = judge(admitted.site, identity.epoch);
+  const code = judge(admitted.site, await store.timeline(), identity);
   if (code) return refusalReply(code, identityOf(admitted.site));
   const reply = await perform(store, step);
   return { status: 200, body: encodeAsideReply(identityOf(await store.site()), reply) };
 }
 
-function judge({ role, epoch, epochSeen }: Site, sender: Epoch): PushRefusal | undefined {
+function judge(
+  { role, epoch, epochSeen }: Site,
+  timeline: readonly Promotion[],
+  { site, epoch: sender }: Identity,
+): PushRefusal | undefined {
+  if (isReignOfAnother(timeline, sender, site)) return "other_primary";
   if (compareEpochs(sender, epochSeen) < 0) return "stale_epoch";
   if (role !== "backup") return "not_a_backup";
   // It stands in an older epoch: the sender has to push first.

@@ -90,6 +90,20 @@ describe.each(Object.entries(receivers))("a message to %s", (name, receive) => {
   });
 });
 
+it.each(["repair", "aside"])(
+  "%s is no business of a site that is not the primary of its epoch",
+  async (name) => {
+    const oslo = "oslo" as SiteName;
+    const before = await pair.backup.site();
+    for (const epoch of [sender.epoch, { ...sender.epoch, number: 0 }]) {
+      const reply = await receivers[name]?.({ ...sender, site: oslo, epoch }, oslo);
+      const code = epoch === sender.epoch ? "other_primary" : "stale_epoch";
+      expect(reply).toMatchObject({ status: 409, body: { code, site: zurich } });
+    }
+    expect(await pair.backup.site()).toEqual(before);
+  },
+);
+
 describe("a step of a repair", () => {
   it("of a lower epoch, or from a point where this site does not stand, is refused and changes nothing", async () => {
     await pair.backup.recordEpoch({ number: 2, id: "00000000-0000-4000-8000-000000000000" });

@@ -43,6 +43,7 @@ export async function meetEpoch(
 /** Codes by which a peer says that it is not what this site takes it for; any other is a fault that may pass. */
 const refusals: ReadonlySet<ErrorCode> = new Set([
   "other_realm",
+  "other_primary",
   "stale_epoch",
   "not_a_backup",
   "protocol_unsupported",

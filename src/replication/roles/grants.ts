@@ -1,4 +1,5 @@
 import type { EditionReply } from "../../core/edition.ts";
+import { isReignOfAnother } from "../../core/epoch.ts";
 import { type ErrorCode, Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { GrantMessage } from "../../core/ports.ts";
@@ -13,6 +14,7 @@ import type { RolePorts } from "./role-ports.ts";
 
 /** What a peer may be told of a refusal, with this site's name beside it; everything else is a fault of this site. */
 const answeredRefusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "other_primary",
   "read_only_backup",
   "site_fenced",
   "peer_unknown",
@@ -64,6 +66,10 @@ async function perform(ports: RolePorts, peer: SiteName, message: GrantMessage):
       return { grant: null, answer };
     }
     case "take":
+      // A grant is its primary's own promise, and nobody else's to pass on.
+      if (isReignOfAnother(await store.timeline(), message.grant.epoch, peer)) {
+        throw new Refusal("other_primary");
+      }
       await store.promoteBy(message.grant, false);
       void keeper.look();
       return { grant: message.grant, answer: "promoted" };

@@ -270,6 +270,25 @@ test("a grant, each time it is asked for, is followed by a push with the proof o
   expect(await standing(world, calgary)).toBe("primary promotion_granted 1");
 });
 
+test("a backup is made primary by no site that is not the primary of its epoch", async () => {
+  const { world } = await pair({ backups: [zurich, oslo] });
+  const { head, epoch } = await world.process(zurich).store.site();
+  const identity = { ...identityOf(await world.process(oslo).store.site()), role: "primary" as const };
+  const grant = { id: "00000000-0000-4000-8000-000000000000", to: zurich, epoch, head };
+  const body: unknown = JSON.parse(encodeGrantRequest({ identity, message: { action: "take", grant } }));
+  const reply = world.process(zurich).receive(grantPath, oslo, body);
+  expect(await done(world, reply)).toMatchObject({ status: 409, body: { code: "other_primary" } });
+  expect(await standing(world, zurich)).toBe("backup free 1");
+  const own = { ...identity, site: calgary };
+  const legitimate: unknown = JSON.parse(
+    encodeGrantRequest({ identity: own, message: { action: "take", grant } }),
+  );
+  expect(await done(world, world.process(zurich).receive(grantPath, calgary, legitimate))).toMatchObject({
+    status: 200,
+  });
+  expect(await standing(world, zurich)).toBe("primary free 2");
+});
+
 test("a grant that is taken back by force is told to every backup at once", async () => {
   const { world } = await pair();
   await done(world, world.primary.store.grant(zurich));

@@ -3,11 +3,13 @@ import { compareEpochs } from "../../core/epoch.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
 import {
+  isOfAnothersReign,
   judgePush,
   type Push,
   type PushedRow,
   type PushRefusal,
   type Receiver,
+  refusalsOfStrangers,
   type Rejection,
   replaces,
   wireKeyOf,
@@ -39,10 +41,11 @@ type Tally = { accepted: number; ignored: number; hasRejections: boolean; readon
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
   const { connection } = tx;
-  yield* yieldToPromoted(tx, push, now);
+  if (!isOfAnothersReign(receiverOf(tx), push)) yield* yieldToPromoted(tx, push, now);
   const code = judge(tx, push);
   // The epochs of another realm are no measure for this one's, and an empty backup has taken over none yet.
-  if (code === undefined || (code !== "other_realm" && tx.site().realm !== null)) recordEpoch(tx, push.epoch);
+  const isMeasure = tx.site().realm !== null && !refusalsOfStrangers.has(code);
+  if (code === undefined || isMeasure) recordEpoch(tx, push.epoch);
   if (code !== undefined) {
     return { kind: "refused", code, receiver: receiverOf(tx), rejected: readRejections(connection) };
   }

@@ -1,7 +1,7 @@
 import { bytesEqual } from "../../core/bytes.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
-import { type PushRefusal, type Receiver, wireKeyOf } from "../../core/push.ts";
+import { type PushRefusal, type Receiver, refusalsOfStrangers, wireKeyOf } from "../../core/push.ts";
 import { judgeRepair, type RowSummary } from "../../core/repair.ts";
 import { isIntact, type Row, type RowKey, rowKinds, type StoredRow } from "../../core/row.ts";
 import type { RepairGuard, RepairOutcome } from "../../core/store.ts";
@@ -57,7 +57,7 @@ export function judge(
   guard: RepairGuard,
 ): { readonly code: PushRefusal | undefined; readonly receiver: Receiver } {
   const code = judgeRepair(receiverOf(tx), tx.site().epoch, guard);
-  if (code !== "other_realm") recordEpoch(tx, guard.from.epoch);
+  if (!refusalsOfStrangers.has(code)) recordEpoch(tx, guard.from.epoch);
   return { code, receiver: receiverOf(tx) };
 }
 

@@ -56,7 +56,10 @@ export async function openCommercial(
   const { CommercialEdition, httpTransport } = await import("../editions/commercial.ts");
   const { PeerLinks } = await import("./peers/peer-links.ts");
   const { pairing } = await import("./peers/pairing-parts.ts");
+  const { removeUnusedSecret } = await import("./peers/peer-files.ts");
   const { endIncidentsBut } = await import("./peers/peer-incidents.ts");
+  const unused = await removeUnusedSecret(config);
+  if (unused !== undefined) log.warn({ file: unused }, "removed the secret of a pairing that was cut off");
   const { peers, batchRows, requestTimeoutMs, backoff } = config.replication;
   const limit: BatchLimit = { rows: batchRows, bytes: batchBytesMax };
   const open: OpenWay = (way) => httpTransport({ ...way, timeoutMs: requestTimeoutMs, clock: systemClock });

@@ -2,9 +2,10 @@ import { access, constants, readFile, rm } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { PeerConfig } from "../../ops/config/config.ts";
+import type { Config, PeerConfig } from "../../ops/config/config.ts";
 import { type PeerEntry, withoutPeer, withPeer } from "../../ops/config/edit-peers.ts";
 import { replaceFile, writeSecretFile } from "../../ops/config/replace-file.ts";
+import { readSecretFile } from "../../ops/config/secret-files.ts";
 import { readConfigText, readSiteConfig } from "../site-config.ts";
 
 export type NewPeer = Omit<PeerEntry, "tokenFile"> & {
@@ -13,23 +14,59 @@ export type NewPeer = Omit<PeerEntry, "tokenFile"> & {
 };
 
 /**
- * Writes a peer's token file beside the configuration and the peer into it, in that order: a crash in between leaves a file
- * that nobody names. Repeated with the same token, it changes nothing. A token file of before is left where it is.
+ * Writes a peer's token file beside the configuration and the peer into it, in that order. A note in the data folder names the
+ * file meanwhile, so that one which a crash left without its peer is taken away by `removeUnusedSecret`, here or at the next start.
+ * Repeated with the same token, it changes nothing. A token file of before is left where it is.
  * @returns the token file
  * @throws Refusal `config_invalid` where the configuration would not be right with it, having changed nothing
  */
 export async function savePeer(configPath: string, peer: NewPeer): Promise<string> {
+  const config = await readSiteConfig(configPath);
+  await removeUnusedSecret(config);
   const known = await findPeer(configPath, peer.site);
   if (known?.tokens.includes(peer.token) === true && known.url === peer.url) return known.tokenFile;
   const tokenFile = await freeTokenFile(configPath, peer.site);
-  await writeSecretFile(tokenFile, `${peer.token}\n`);
+  const note = notePath(config);
+  await writeSecretFile(note, `${tokenFile}\n`);
   try {
+    await writeSecretFile(tokenFile, `${peer.token}\n`);
     await enterPeer(configPath, { ...peer, tokenFile });
   } catch (error) {
     await rm(tokenFile, { force: true });
     throw error;
+  } finally {
+    await rm(note, { force: true });
   }
   return tokenFile;
+}
+
+/**
+ * Takes away the secret's file of a pairing that was cut off before the configuration named it. No other file is touched.
+ * @param config as it is in the file now
+ * @returns the file that it took away
+ */
+export async function removeUnusedSecret(config: Config): Promise<string | undefined> {
+  const note = notePath(config);
+  const read = await readSecretFile(note);
+  if (read.kind === "missing") return undefined;
+  const tokenFile = read.kind === "read" ? read.text : "";
+  const peers = config.edition === "commercial" ? config.replication.peers : [];
+  const isUnused = tokenFile.endsWith(".token") && !peers.some((peer) => peer.tokenFile === tokenFile);
+  const isThere = isUnused && (await isFile(tokenFile));
+  if (isThere) await rm(tokenFile);
+  await rm(note, { force: true });
+  return isThere ? tokenFile : undefined;
+}
+
+function notePath({ dataFolder }: Pick<Config, "dataFolder">): string {
+  return join(dataFolder, "pairing.partial");
+}
+
+function isFile(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -89,11 +126,7 @@ async function freeTokenFile(configPath: string, site: SiteName): Promise<string
   for (let number = 1; ; number += 1) {
     const name = number === 1 ? `${site}.token` : `${site}-${number}.token`;
     const path = join(dirname(resolve(configPath)), name);
-    const isFree = await access(path).then(
-      () => false,
-      () => true,
-    );
-    if (isFree) return path;
+    if (!(await isFile(path))) return path;
   }
 }
 

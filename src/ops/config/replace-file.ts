@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Refusal } from "../../core/errors.ts";
 import { errnoOf } from "./secret-files.ts";
@@ -40,6 +40,9 @@ async function giveToOwnerOf(folder: string, file: FileHandle): Promise<void> {
   await file.chown(uid, gid).catch(() => undefined);
 }
 
+/** Of this process, by name. */
+const drafts = new Set<string>();
+
 /** A draft beside the target, durable before it takes the target's place. */
 async function writeThrough(
   target: string,
@@ -47,7 +50,10 @@ async function writeThrough(
   adjust: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(target);
-  const draft = join(folder, `.dormouse-${randomBytes(6).toString("hex")}.partial`);
+  await removeLostDrafts(folder);
+  const name = `.dormouse-${process.pid}-${randomBytes(6).toString("hex")}.partial`;
+  const draft = join(folder, name);
+  drafts.add(name);
   try {
     {
       await using file = await open(draft, "wx", 0o600);
@@ -59,9 +65,30 @@ async function writeThrough(
   } catch (error) {
     await rm(draft, { force: true });
     throw error;
+  } finally {
+    drafts.delete(name);
   }
   await using handle = await open(folder, "r");
   await handle.sync();
+}
+
+/** A process that was killed while it wrote left its draft, and a secret in it perhaps. Those of living processes stay. */
+async function removeLostDrafts(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const [, pid] = /^\.dormouse-(\d+)-[0-9a-f]{12}\.partial$/.exec(name) ?? [];
+    if (pid === undefined) continue;
+    // In a container each process may have the same id as the one before it.
+    const isAlive = Number(pid) === process.pid ? drafts.has(name) : isRunning(Number(pid));
+    if (!isAlive) await rm(join(folder, name), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errnoOf(error) !== "ESRCH";
+  }
 }
 
 async function refusing(path: string, write: () => Promise<void>): Promise<void> {

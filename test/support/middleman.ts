@@ -2,14 +2,16 @@ import { once } from "node:events";
 import { createServer, request as requestHttp, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** One message on its way, as somebody in the middle sees it. */
+/** One message on its way, as somebody in the middle sees it: each byte is one character. */
 export type Message = { readonly path: string; readonly body: string };
 
+type Reply = string | undefined;
+
 export type Meddling = {
-  /** What goes on of a request. */
-  readonly request?: (message: Message) => string;
-  /** What goes back of an answer; undefined cuts the connection instead. */
-  readonly answer?: (message: Message) => string | undefined;
+  /** What goes on of a request, once that is settled. */
+  readonly request?: (message: Message) => string | Promise<string>;
+  /** What goes back of an answer, once that is settled; undefined cuts the connection instead. */
+  readonly answer?: (message: Message & { readonly sent: string }) => Reply | Promise<Reply>;
 };
 
 /** Somebody between two sites who sees every message, and changes or drops what a test says. */
@@ -46,21 +48,21 @@ export class Middleman implements AsyncDisposable {
     const path = request.url ?? "/";
     const body = await textOf(request);
     this.seen.push(body, JSON.stringify(request.headers));
-    const sent = this.meddling.request?.({ path, body }) ?? body;
-    const headers = { ...request.headers, "content-length": Buffer.byteLength(sent) };
+    const sent = (await this.meddling.request?.({ path, body })) ?? body;
+    const headers = { ...request.headers, "content-length": sent.length };
     const onward = requestHttp(`${this.target}${path}`, { method: request.method, headers, agent: false });
-    onward.end(sent);
+    onward.end(sent, "latin1");
     const [answer] = (await once(onward, "response")) as [typeof request];
     const answered = await textOf(answer);
     this.seen.push(answered);
-    const back = this.meddling.answer ? this.meddling.answer({ path, body: answered }) : answered;
+    const back = this.meddling.answer ? await this.meddling.answer({ path, body: answered, sent }) : answered;
     if (back === undefined) return void response.destroy();
     response.writeHead(answer.statusCode ?? 502, {
       ...answer.headers,
-      "content-length": Buffer.byteLength(back),
+      "content-length": back.length,
       connection: "close",
     });
-    response.end(back);
+    response.end(back, "latin1");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -113,9 +113,15 @@ export class Course {
   write(): void {
     const world = this.#world;
     const isNew = world.random.fraction() < 0.4;
-    const key = isNew ? world.newEntryKey(world.pick(this.#vaults)) : world.pick(this.#keys);
+    const key = isNew ? this.#newKey(world.pick(this.#vaults)) : world.pick(this.#keys);
     if (isNew) this.#keys.push(key);
     this.#send(key);
+  }
+
+  /** An access is granted now and then: its purge is what a revocation leaves. */
+  #newKey(vaultId: VaultId): RowKey {
+    const world = this.#world;
+    return world.random.fraction() < 0.25 ? world.newAccessKey(vaultId) : world.newEntryKey(vaultId);
   }
 
   /** A write that is sure to change something, wherever a site takes it. */
@@ -137,7 +143,7 @@ export class Course {
     const key = this.#world.pick(this.#keys);
     this.#send(key, true);
     // Another client may still try to change it, but most of what is changed is there.
-    if (key.kind === "entry" && this.#world.random.fraction() < 0.8) {
+    if (key.kind !== "vault" && this.#world.random.fraction() < 0.8) {
       this.#keys.splice(this.#keys.indexOf(key), 1);
     }
   }

@@ -1,7 +1,7 @@
 import { decodeStranded } from "../../src/core/aside.ts";
-import { fromUtf8, utf8 } from "../../src/core/bytes.ts";
+import { bytesEqual, fromUtf8, utf8 } from "../../src/core/bytes.ts";
 import { comparePositions, type Position } from "../../src/core/position.ts";
-import { formatKey, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
+import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
 import { sha256Hash } from "../support/ports.ts";
 
 /**
@@ -29,6 +29,9 @@ export class Ledger {
   /** What purges of a key stand for, each: itself and what it is built on. */
   readonly #purged = new Map<string, Set<number>>();
 
+  /** What each write that is no purge was stored as. */
+  readonly #bodies = new Map<number, Uint8Array>();
+
   get writes(): readonly TrackedWrite[] {
     return this.#writes;
   }
@@ -49,18 +52,28 @@ export class Ledger {
   rebuild(write: TrackedWrite, damaged: Row, paddingBytes: number): Uint8Array | null {
     const name = formatKey(damaged.key);
     const ancestors = this.#writes.filter(
-      ({ key, position }) =>
-        position && formatKey(key) === name && comparePositions(position, damaged.position) === 0,
+      (other) => formatKey(other.key) === name && (isAt(other, damaged) || this.#isBodyOf(other, damaged)),
     );
     const lineage = new Set(ancestors.flatMap((ancestor) => [...ancestor.lineage, ancestor.id]));
     return this.#build(write, [...lineage], paddingBytes);
+  }
+
+  /** Also of a write that was never answered: of body and hash, one is still what it was. */
+  #isBodyOf({ id }: TrackedWrite, { body, hash }: Row): boolean {
+    const built = this.#bodies.get(id);
+    if (!built) return false;
+    return (body !== null && bytesEqual(built, body)) || bytesEqual(hashRow(sha256Hash, built), hash);
   }
 
   #build(write: TrackedWrite, lineage: readonly number[], paddingBytes: number): Uint8Array | null {
     const open = write as OpenWrite;
     open.lineage = lineage;
     const all = [...open.lineage, write.id];
-    if (!write.isPurge) return utf8(JSON.stringify({ lineage: all, padding: "x".repeat(paddingBytes) }));
+    if (!write.isPurge) {
+      const body = utf8(JSON.stringify({ lineage: all, padding: "x".repeat(paddingBytes) }));
+      this.#bodies.set(write.id, body);
+      return body;
+    }
     const name = formatKey(write.key);
     const purged = this.#purged.get(name) ?? new Set();
     for (const id of all) purged.add(id);
@@ -111,6 +124,10 @@ export class Ledger {
   lose(before: ReadonlySet<number>, after: ReadonlySet<number>): void {
     for (const write of this.#writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;
   }
+}
+
+function isAt({ position }: TrackedWrite, row: Row): boolean {
+  return position !== null && comparePositions(position, row.position) === 0;
 }
 
 /** Whether two rows are one: key, position and hash. */

@@ -1,6 +1,6 @@
 import { compareEpochs } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
-import { type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
+import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import { formatPosition } from "../../src/core/position.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
 import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
@@ -340,6 +340,10 @@ export class World {
 
   newEntryKey(vaultId: VaultId): RowKey & { kind: "entry" } {
     return { kind: "entry", vaultId, entryId: this.#newId() as EntryId };
+  }
+
+  newAccessKey(vaultId: VaultId): RowKey & { kind: "access" } {
+    return { kind: "access", vaultId, accessId: this.#newId() as AccessId };
   }
 
   /** A whole number from 0 to below `end`. */

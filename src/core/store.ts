@@ -333,6 +333,9 @@ export type Grant = {
 
 export type GrantAnswer = "promoted" | "declined";
 
+/** Who made a grant, and the epoch that it is of, or a later one. */
+export type GrantOrigin = { readonly site: SiteName; readonly epoch: Epoch };
+
 /** The primary that a site comes home to. */
 export type Winner = {
   readonly epoch: Epoch;
@@ -366,8 +369,11 @@ export interface RoleStore {
    * @throws Refusal `already_primary` on a primary that is not fenced; `not_ready` on a backup that was never filled
    */
   promote(): Promise<Promotion>;
-  /** Gives a grant back for good, unless it was used: then the answer stays `promoted`. Repeatable. */
-  decline(grantId: string): Promise<GrantAnswer>;
+  /**
+   * Gives a grant back for good, unless it was used: then the answer stays `promoted`. Repeatable. The answer is kept while the
+   * grant could be used: it is of the highest epoch seen, and made by whom the timeline, where it names that epoch, names.
+   */
+  decline(grantId: string, of: GrantOrigin): Promise<GrantAnswer>;
   /**
    * Comes home: puts every row above the common point aside and becomes a backup at that point. Returns how many rows.
    * @throws Refusal `not_fenced` on a primary that is in its right; `winner_unknown` where the epoch is not above, or the

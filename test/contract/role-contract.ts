@@ -131,7 +131,7 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       const again = await reopen(backup);
       expect(await again.promoteBy(grant, false)).toEqual(promotion);
       expect(await again.timeline()).toHaveLength(2);
-      expect(await again.decline(grant.id)).toBe("promoted");
+      expect(await again.decline(grant.id, { site: calgary, epoch: grant.epoch })).toBe("promoted");
     });
 
     it("is refused to a site that is not exactly what the grant names", async () => {
@@ -158,7 +158,8 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
     it("that was declined is refused for good", async () => {
       const { primary, backup } = await pair();
       const grant = await primary.grant(zurich);
-      expect([await backup.decline(grant.id), await backup.decline(grant.id)]).toEqual([
+      const of = { site: calgary, epoch: grant.epoch };
+      expect([await backup.decline(grant.id, of), await backup.decline(grant.id, of)]).toEqual([
         "declined",
         "declined",
       ]);

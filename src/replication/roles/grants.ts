@@ -4,7 +4,12 @@ import { type ErrorCode, Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { GrantMessage } from "../../core/ports.ts";
 import type { Identity } from "../../core/push.ts";
-import { decodeGrantRequest, encodeGrantReply, type GrantResult } from "../../protocol/role-frames.ts";
+import {
+  decodeGrantRequest,
+  encodeGrantReply,
+  type GrantRequest,
+  type GrantResult,
+} from "../../protocol/role-frames.ts";
 import { admit, readFrame, refusalReply } from "../backup/admission.ts";
 import { identityOf } from "../identity.ts";
 import type { PeerLink } from "../peer-link.ts";
@@ -37,7 +42,7 @@ export async function receiveGrant(ports: RolePorts, peer: SiteName, body: unkno
   const admitted = await admit(store, peer, request.identity);
   if ("status" in admitted) return admitted;
   try {
-    const result = await perform(ports, peer, request.message);
+    const result = await perform(ports, peer, request);
     return { status: 200, body: encodeGrantReply(identityOf(await store.site()), result) };
   } catch (error) {
     if (!(error instanceof Refusal) || !answeredRefusals.has(error.code)) throw error;
@@ -47,7 +52,11 @@ export async function receiveGrant(ports: RolePorts, peer: SiteName, body: unkno
   }
 }
 
-async function perform(ports: RolePorts, peer: SiteName, message: GrantMessage): Promise<GrantResult> {
+async function perform(
+  ports: RolePorts,
+  peer: SiteName,
+  { identity, message }: GrantRequest,
+): Promise<GrantResult> {
   const { store, workers, keeper, applied } = ports;
   switch (message.action) {
     case "request": {
@@ -60,7 +69,7 @@ async function perform(ports: RolePorts, peer: SiteName, message: GrantMessage):
       await store.endGrant(message.grantId, "declined");
       return { grant: null, answer: "declined" };
     case "revoke": {
-      const answer = await store.decline(message.grantId);
+      const answer = await store.decline(message.grantId, { site: peer, epoch: identity.epoch });
       // Who waits for the head here waits in vain.
       applied.tell();
       return { grant: null, answer };

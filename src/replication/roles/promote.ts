@@ -172,7 +172,7 @@ function isEarly(error: unknown, site: Site, grant: Grant): boolean {
  * @throws Refusal `unreachable` where the primary could not be told at once
  */
 async function giveBack(ports: RolePorts, link: PeerLink, grant: Grant): Promise<PromotionResult> {
-  const answer = await ports.store.decline(grant.id);
+  const answer = await ports.store.decline(grant.id, { site: link.site, epoch: grant.epoch });
   const site = await ports.store.site();
   if (answer === "promoted") return { ...(await alreadyPrimary(ports, site)), result: "promoted" };
   if (!(await tellDeclined(ports, link, grant.id))) throw untold(link);
@@ -248,6 +248,7 @@ export async function decline(ports: RolePorts, signal: AbortSignal): Promise<vo
   const reply = await sendGrant(ports, primary.link, { action: "request" }, signal);
   const { grant } = expectAnswer(reply, primary.link);
   if (!grant) return;
-  if ((await store.decline(grant.id)) === "promoted") throw new Refusal("already_primary");
+  const answer = await store.decline(grant.id, { site: primary.link.site, epoch: grant.epoch });
+  if (answer === "promoted") throw new Refusal("already_primary");
   if (!(await tellDeclined(ports, primary.link, grant.id))) throw untold(primary.link);
 }

@@ -38,7 +38,7 @@ const writes = [
   "DELETE ON quarantine",
   "DELETE ON rejections",
   "INSERT ON grants",
-  "UPDATE ON grants",
+  "DELETE ON grants",
   "INSERT ON grant_answers",
   "INSERT ON aside",
   "UPDATE ON aside",
@@ -139,7 +139,7 @@ describe("where the disk fails, nothing has changed:", () => {
     await primary.grant(zurich);
     expect(await failures(primary.serialize(), (store) => store.promote())).toEqual([
       ...promotion.filter((write) => write !== "DELETE ON quarantine"),
-      "UPDATE ON grants",
+      "DELETE ON grants",
     ]);
     await primary.close();
   });

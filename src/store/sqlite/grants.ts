@@ -1,15 +1,19 @@
-import { compareEpochs, type Epoch } from "../../core/epoch.ts";
+import { compareEpochs, type Epoch, isReignOfAnother } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import { formatPosition, origin, type Point } from "../../core/position.ts";
 import { formatKey } from "../../core/row.ts";
-import type { Grant, GrantAnswer, Site } from "../../core/store.ts";
+import type { Grant, GrantAnswer, GrantOrigin, Site } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { readPeer } from "./peers.ts";
 import { readQuarantined } from "./quarantine.ts";
+import { readTimeline } from "./site-record.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** A primary's promises to hand over, and the answers to promises of others. An answer, once given, stands for ever. */
+/**
+ * A primary's promises to hand over, and the answers to promises of others. An answer, once given, stands for ever; a grant that
+ * was given back is forgotten where it cannot be used any more, so that nobody fills a site with them.
+ */
 
 /** Rows in quarantine that a refusal names. */
 const namedRowsMax = 100;
@@ -46,26 +50,44 @@ function refuseQuarantined(connection: Connection, to: SiteName): void {
 
 /**
  * See RoleStore.endGrant. That the other site was promoted is kept: a later word to the contrary, from a disk that was put
- * back, must not make two primaries.
+ * back, must not make two primaries. Given back, the grant is gone, and no word on it counts any more.
  */
 export function endGrant(tx: Transaction, grantId: string, answer: GrantAnswer): void {
   const site = tx.site();
   if (site.grant?.id !== grantId) return;
-  if (recordAnswer(tx.connection, grantId, answer) === "promoted") return;
+  if (answer === "promoted") recordAnswer(tx.connection, grantId, answer);
+  if (readAnswer(tx.connection, grantId)?.answer === "promoted") return;
   const isSuperseded = compareEpochs(site.epochSeen, site.epoch) > 0;
   const before = site.fenced === "promotion_granted" ? null : site.fenced;
   tx.saveSite({ ...site, fenced: isSuperseded ? "primary_superseded" : before, grant: null });
 }
 
-/** The answer that stands: this one, where there was none before. */
+/** See RoleStore.decline. */
+export function declineGrant(tx: Transaction, grantId: string, of: GrantOrigin): GrantAnswer {
+  const { connection } = tx;
+  const known = readAnswer(connection, grantId);
+  if (known) return known.answer;
+  const { epochSeen } = tx.site();
+  // A promotion takes only a grant of the highest epoch seen, which never falls: any other is declined by that alone.
+  const isOver = compareEpochs(of.epoch, epochSeen) < 0;
+  if (isOver || isReignOfAnother(readTimeline(connection), of.epoch, of.site)) return "declined";
+  const sql = "DELETE FROM grant_answers WHERE answer = 'declined' AND epoch_number < ?";
+  connection.run(sql, epochSeen.number);
+  recordAnswer(connection, grantId, "declined", of.epoch);
+  return "declined";
+}
+
+/**
+ * Records an answer, unless there is one already.
+ * @param epoch of the promotion; for a grant that was declined, its own or a later one
+ */
 export function recordAnswer(
   connection: Connection,
   grantId: string,
   answer: GrantAnswer,
   epoch: Epoch | null = null,
-): GrantAnswer {
-  const known = readAnswer(connection, grantId);
-  if (known) return known.answer;
+): void {
+  if (readAnswer(connection, grantId)) return;
   connection.run(
     "INSERT INTO grant_answers (id, answer, epoch_number, epoch_id) VALUES (?, ?, ?, ?)",
     grantId,
@@ -73,7 +95,6 @@ export function recordAnswer(
     epoch?.number ?? null,
     epoch?.id ?? null,
   );
-  return answer;
 }
 
 export type RecordedAnswer = { readonly answer: GrantAnswer; readonly epoch: Epoch | null };

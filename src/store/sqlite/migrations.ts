@@ -99,8 +99,7 @@ const siteTables = `
     epoch_id TEXT NOT NULL,
     head_epoch INTEGER NOT NULL,
     head_seq INTEGER NOT NULL,
-    head_chain BLOB NOT NULL CHECK (length(head_chain) = 32),
-    is_open INTEGER NOT NULL
+    head_chain BLOB NOT NULL CHECK (length(head_chain) = 32)
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE grant_answers (

@@ -107,7 +107,7 @@ type GrantColumns = {
 };
 
 function readOpenGrant(connection: Connection): Grant | undefined {
-  const columns = connection.get<GrantColumns>("SELECT * FROM grants WHERE is_open = 1");
+  const columns = connection.get<GrantColumns>("SELECT * FROM grants");
   return columns && grantOf(columns);
 }
 
@@ -123,13 +123,13 @@ function grantOf(columns: GrantColumns): Grant {
   };
 }
 
-/** Closes the grant that was open and opens another; at most one is open. */
+/** Removes the grant that was open and adds another; at most one is open. */
 export function writeGrant(connection: Connection, open: Grant | null, next: Grant | null): void {
-  if (open) connection.run("UPDATE grants SET is_open = 0 WHERE id = ?", open.id);
+  if (open) connection.run("DELETE FROM grants WHERE id = ?", open.id);
   if (!next) return;
   connection.run(
-    `INSERT INTO grants (id, to_site, epoch_number, epoch_id, head_epoch, head_seq, head_chain, is_open)
-     VALUES (?, ?, ?, ?, ?, ?, ?, 1)`,
+    `INSERT INTO grants (id, to_site, epoch_number, epoch_id, head_epoch, head_seq, head_chain)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
     next.id,
     next.to,
     next.epoch.number,

@@ -22,6 +22,7 @@ import type {
   BatchLimit,
   Grant,
   GrantAnswer,
+  GrantOrigin,
   Listing,
   OperatorToken,
   Peer,
@@ -40,7 +41,7 @@ import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
-import { endGrant, grantTo, recordAnswer } from "./grants.ts";
+import { declineGrant, endGrant, grantTo } from "./grants.ts";
 import { knowsPoint, readPointsBelow } from "./history.ts";
 import type { LargeCommit } from "./large-commit.ts";
 import { readListing } from "./listing.ts";
@@ -285,8 +286,8 @@ export class SqliteStore implements Store {
     return this.#open(() => this.#queue.enqueue((tx) => promote(tx, this.#options)));
   }
 
-  decline(grantId: string): Promise<GrantAnswer> {
-    return this.#write((tx) => recordAnswer(tx.connection, grantId, "declined"));
+  decline(grantId: string, of: GrantOrigin): Promise<GrantAnswer> {
+    return this.#write((tx) => declineGrant(tx, grantId, of));
   }
 
   rejoin(winner: Winner): Promise<{ readonly putAside: number }> {

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { AdminClient } from "../../src/cli/admin-client.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { formatInviteCode, parseInviteCode } from "../../src/crypto/invite-code.ts";
@@ -18,6 +18,9 @@ import {
 import { backupWhere, trust, writeIdentity, writeVault } from "../support/tls-pair.ts";
 
 /** Two real sites become a pair by the commands that an operator types, or do not. */
+
+// Several processes start in each test, and the machine may be busy with others.
+vi.setConfig({ testTimeout: 60_000 });
 
 let sites: Sites;
 beforeEach(async () => {
@@ -48,6 +51,16 @@ async function initTlsSite(
 function joinWith(backup: SiteProcess, code: string): Promise<CommandResult> {
   // The code comes from standard input: an argument could be read by other users of the machine.
   return dormouse(["peer", "join", "--config", backup.configPath, "--json"], { stdin: `${code}\n` });
+}
+
+/** The same without a process of its own, at a site that runs and refuses it. */
+function joinRunning(backup: SiteProcess, code: string): Promise<unknown> {
+  return adminOf(backup)
+    .call({ command: "join", body: { code } })
+    .then(
+      (joined) => expect.fail(`joined: ${JSON.stringify(joined)}`),
+      (error: unknown) => error,
+    );
 }
 
 function refused(result: CommandResult, status: number, text: RegExp): void {
@@ -124,16 +137,23 @@ describe("from two empty folders", () => {
     expect(await readdir(zurich.dataPath)).not.toContain("join.partial");
   });
 
-  it("a backup that runs joins too, and is filled at once", async () => {
+  it("a backup that runs joins too, and is filled at once; then it holds data, and like a primary it may not join any more", async () => {
     const calgary = await initLoneSite(sites, "calgary", "primary");
     const zurich = await initLoneSite(sites, "zurich", "backup");
-    await calgary.start();
-    await zurich.start();
+    const oslo = await initLoneSite(sites, "oslo", "primary");
+    await Promise.all([calgary.start(), zurich.start()]);
     const { path, token } = await writeEntry(calgary);
-    await using inviting = await Inviting.begin(calgary);
-    expect(JSON.parse((await joinWith(zurich, inviting.code)).stdout)).toMatchObject({ running: true });
+    await using first = await Inviting.begin(calgary);
+    expect(JSON.parse((await joinWith(zurich, first.code)).stdout)).toMatchObject({ running: true });
     await backupWhere(calgary, asleep);
     expect((await call(zurich, { path, token })).status).toBe(200);
+
+    await using second = await Inviting.begin(calgary);
+    refused(await joinWith(zurich, second.code), 7, /this backup holds another primary's data already/);
+    refused(await joinWith(oslo, second.code), 7, /this site is a primary/);
+    await zurich.stop();
+    refused(await joinWith(zurich, second.code), 7, /this backup holds another primary's data already/);
+    expect(await secretsIn(sites.folder)).toHaveLength(2);
   });
 
   it("over TLS, each pins a certificate that no authority vouches for, and is told so", async () => {
@@ -191,78 +211,64 @@ describe("from two empty folders", () => {
   });
 });
 
-describe("a site that may not join", () => {
-  it("is one that holds data: a primary, and a backup that was filled", async () => {
-    const calgary = await initLoneSite(sites, "calgary", "primary");
-    const zurich = await initLoneSite(sites, "zurich", "backup");
-    const oslo = await initLoneSite(sites, "oslo", "primary");
-    await calgary.start();
-    await zurich.start();
-    await using first = await Inviting.begin(calgary);
-    await joinWith(zurich, first.code);
-    await backupWhere(calgary, asleep);
-    await using second = await Inviting.begin(calgary);
-    refused(await joinWith(zurich, second.code), 7, /this backup holds another primary's data already/);
-    refused(await joinWith(oslo, second.code), 7, /this site is a primary/);
-    await zurich.stop();
-    refused(await joinWith(zurich, second.code), 7, /this backup holds another primary's data already/);
-    expect(await secretsIn(sites.folder)).toHaveLength(2);
+describe("two sites that run, and are as they were after each of these", () => {
+  let folder: Sites;
+  let calgary: SiteProcess;
+  let zurich: SiteProcess;
+  let before: readonly string[];
+  beforeAll(async () => {
+    folder = await Sites.inTemporaryFolder();
+    calgary = await initLoneSite(folder, "calgary", "primary");
+    zurich = await initLoneSite(folder, "zurich", "backup");
+    await Promise.all([calgary.start(), zurich.start()]);
+    before = [await configOf(calgary), await configOf(zurich)];
+  });
+  afterAll(() => folder[Symbol.asyncDispose]());
+  afterEach(async () => {
+    expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
+    expect(await secretsIn(folder.folder)).toEqual([]);
   });
 
-  it("is one that was not made, which is told what to run first; and a code is never taken for another", async () => {
-    const configPath = join(sites.folder, "zurich.yaml");
-    const config = "edition: commercial\nsite: zurich\ndata: ./none\nreplication: { peers: [] }\n";
+  it("a site that was not made is told what to run first; and a code is never taken for another", async () => {
+    const configPath = join(sites.folder, "oslo.yaml");
+    const config = "edition: commercial\nsite: oslo\ndata: ./none\nreplication: { peers: [] }\n";
     await writeFile(configPath, config);
     const code = formatInviteCode({
       url: "http://127.0.0.1:1",
       secret: new Uint8Array(16),
       fingerprint: null,
     });
-    const join2 = (text: string) => dormouse(["peer", "join", "--config", configPath], { stdin: text });
-    refused(await join2(code), 3, /run dormouse init --config .* --role backup first/);
-    const zurich = await initLoneSite(sites, "zurich", "backup");
+    const unmade = await dormouse(["peer", "join", "--config", configPath], { stdin: code });
+    refused(unmade, 3, /run dormouse init --config .* --role backup first/);
     refused(await joinWith(zurich, code.slice(0, -1)), 2, /checksum does not fit/);
-    refused(await joinWith(zurich, "hello"), 2, /begins with dmi_/);
+    expect(await joinRunning(zurich, "hello")).toMatchObject({
+      message: expect.stringMatching(/begins with dmi_/),
+    });
   });
 
-  it("is one that has no invitation, or whose operator is at a backup", async () => {
-    const calgary = await initLoneSite(sites, "calgary", "primary");
-    const zurich = await initLoneSite(sites, "zurich", "backup");
-    await calgary.start();
-    await zurich.start();
+  it("there is no joining without an invitation, and no inviting at a backup or where nobody can be asked", async () => {
     const code = formatInviteCode({ url: calgary.url, secret: new Uint8Array(16), fingerprint: null });
     refused(await joinWith(zurich, code), 6, /No invitation is open here/);
     const invite = ["peer", "invite", "--yes", "--config", zurich.configPath];
     refused(await dormouse(invite), 8, /only a primary invites/);
     refused(await dormouse(["peer", "invite", "--config", calgary.configPath]), 2, /nobody can be asked/);
   });
-});
 
-describe("an invitation", () => {
-  it("ends after five wrong codes, which the operator sees, and the right one comes too late", async () => {
-    const calgary = await initLoneSite(sites, "calgary", "primary");
-    const zurich = await initLoneSite(sites, "zurich", "backup");
-    await calgary.start();
-    await zurich.start();
+  it("an invitation ends after five wrong codes, which the operator sees, and the right one comes too late", async () => {
     await using inviting = await Inviting.begin(calgary);
     const code = parseInviteCode(inviting.code);
     const wrong = formatInviteCode({ ...code, secret: new Uint8Array(16) });
-    for (let times = 0; times < 5; times += 1) {
-      refused(await joinWith(zurich, wrong), 5, /The code is not the one of the open invitation/);
+    refused(await joinWith(zurich, wrong), 5, /The code is not the one of the open invitation/);
+    for (let times = 2; times <= 5; times += 1) {
+      expect(await joinRunning(zurich, wrong)).toMatchObject({ code: "invite_refused" });
     }
     const { status, stderr } = await inviting.result();
     expect(status).toBe(5);
     expect(stderr).toMatch(/A proof from 127.0.0.1 was wrong \(5 of 5\)[^]*five proofs were wrong/);
     refused(await joinWith(zurich, inviting.code), 6, /No invitation is open here/);
-    expect(await configOf(calgary)).toContain('"peers": []');
-    expect(await secretsIn(sites.folder)).toEqual([]);
   });
 
-  it("whose operator answers no lets nobody in, and says so on both sides", async () => {
-    const calgary = await initLoneSite(sites, "calgary", "primary");
-    const zurich = await initLoneSite(sites, "zurich", "backup");
-    await calgary.start();
-    const before = [await configOf(calgary), await configOf(zurich)];
+  it("an invitation whose operator answers no lets nobody in, and says so on both sides", async () => {
     const progress: Progress[] = [];
     // What the command does on a terminal where somebody types "n".
     const invited = adminOf(calgary).call({
@@ -275,7 +281,7 @@ describe("an invitation", () => {
     });
     const outcome = invited.catch((error: unknown) => error);
     await expect.poll(() => progress).toHaveLength(1);
-    const [second] = [await dormouse(["peer", "invite", "--yes", "--config", calgary.configPath])];
+    const second = await dormouse(["peer", "invite", "--yes", "--config", calgary.configPath]);
     refused(second, 7, /An invitation is open at this site already/);
     refused(await joinWith(zurich, String(progress[0]?.["code"])), 1, /has declined/);
     expect(await outcome).toMatchObject({ code: "invite_declined" });
@@ -289,8 +295,23 @@ describe("an invitation", () => {
         replaces: null,
       },
     });
-    expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
-    expect(await secretsIn(sites.folder)).toEqual([]);
+  });
+
+  it("a primary whose configuration has a mistake by then tells it to its operator, and the joiner only that it failed", async () => {
+    {
+      await using inviting = await Inviting.begin(calgary);
+      await writeFile(calgary.configPath, before[0]?.replace('"backoff"', '"bakcoff"') ?? "");
+      const failed = await joinRunning(zurich, inviting.code);
+      await writeFile(calgary.configPath, before[0] ?? "");
+      expect(failed).toMatchObject({ code: "pairing_failed" });
+      expect(JSON.stringify(failed)).not.toContain("bakcoff");
+      await expect
+        .poll(() => inviting.errors())
+        .toMatch(/zurich \(.*, from 127.0.0.1\) cannot be a peer.*bakcoff/);
+    }
+    // It has ended with the command, and the next one may begin.
+    const begin = { method: "POST", path: "/api/pairing", body: { protocol: 1, step: "begin" } };
+    await expect.poll(async () => (await call(calgary, begin)).status).toBe(404);
   });
 });
 
@@ -304,41 +325,15 @@ describe("somebody in the middle", () => {
     return { calgary, zurich, inviting: await Inviting.begin(calgary) };
   }
 
-  it("who only passes on learns neither the code nor the pair's secret; and what was recorded does nothing a second time", async () => {
-    await using middleman = await Middleman.listen();
-    const { calgary, zurich, inviting } = await pairThrough(middleman);
-    await using _ = inviting;
-    expect((await joinWith(zurich, inviting.code)).status).toBe(0);
-    await inviting.result();
-    const { secret } = parseInviteCode(inviting.code);
-    const seen = middleman.seen.join("\n");
-    expect(seen).toContain('"step":"prove"');
-    for (const form of ["hex", "base64url", "base64"] as const) {
-      expect(seen).not.toContain(Buffer.from(secret).toString(form));
-    }
-    expectNoSecretIn(seen, await secretsIn(sites.folder));
-
-    const before = await configOf(calgary);
-    const recorded = middleman.seen.findLast((text) => text.includes('"step":"prove"')) ?? "";
-    const replayed = await fetch(`${calgary.url}/api/pairing`, {
-      method: "POST",
-      headers: { "content-type": "application/json", connection: "close" },
-      body: recorded,
-    });
-    expect(await replayed.json()).toMatchObject({ state: "joined" });
-    expect(await configOf(calgary)).toBe(before);
-    const oslo = await initLoneSite(sites, "oslo", "backup");
-    refused(await joinWith(oslo, inviting.code), 6, /No invitation is open here/);
-    expect(await configOf(calgary)).toBe(before);
-  });
-
   const flip = (text: string, name: string) =>
     text.replace(new RegExp(`"${name}":"(.)`), (_, digit) => `"${name}":"${digit === "0" ? "1" : "0"}`);
-  it("who changes one byte of anything is found out, and nothing is written until somebody asks again without him", async () => {
+  it("who changes one byte of anything is found out; who only passes on learns neither the code nor the pair's secret; and what was recorded does nothing a second time", async () => {
     await using middleman = await Middleman.listen();
     const { calgary, zurich, inviting } = await pairThrough(middleman);
     await using _ = inviting;
-    const before = [await configOf(calgary), await configOf(zurich)];
+    await zurich.start();
+    const configs = async () => [await configOf(calgary), await configOf(zurich)];
+    const before = await configs();
     const meddlings: readonly Meddling[] = [
       { answer: ({ body }) => flip(body, "key") },
       { request: ({ body }) => flip(body, "key") },
@@ -347,15 +342,39 @@ describe("somebody in the middle", () => {
     ];
     for (const meddling of meddlings) {
       middleman.meddling = meddling;
-      refused(await joinWith(zurich, inviting.code), 5, /was changed on (the|its) way/);
-      expect([await configOf(calgary), await configOf(zurich)]).toEqual(before);
+      expect(await joinRunning(zurich, inviting.code)).toMatchObject({
+        code: "invite_refused",
+        message: expect.stringMatching(/was changed on (the|its) way/),
+      });
+      expect(await configs()).toEqual(before);
     }
     middleman.meddling = { answer: ({ body }) => flip(body, "proof") };
     refused(await joinWith(zurich, inviting.code), 5, /not the primary's/);
     expect(await configOf(zurich)).toBe(before[1]);
+
     middleman.meddling = {};
     expect((await joinWith(zurich, inviting.code)).status).toBe(0);
+    await inviting.result();
     expect(new Set(await secretsIn(sites.folder)).size).toBe(1);
+    const { secret } = parseInviteCode(inviting.code);
+    const seen = middleman.seen.join("\n");
+    expect(seen).toContain('"step":"prove"');
+    for (const form of ["hex", "base64url", "base64"] as const) {
+      expect(seen).not.toContain(Buffer.from(secret).toString(form));
+    }
+    expectNoSecretIn(seen, await secretsIn(sites.folder));
+
+    const paired = await configOf(calgary);
+    const recorded = middleman.seen.findLast((text) => text.includes('"step":"prove"')) ?? "";
+    const replayed = await fetch(`${calgary.url}/api/pairing`, {
+      method: "POST",
+      headers: { "content-type": "application/json", connection: "close" },
+      body: recorded,
+    });
+    expect(await replayed.json()).toMatchObject({ state: "joined" });
+    const oslo = await initLoneSite(sites, "oslo", "backup");
+    refused(await joinWith(oslo, inviting.code), 6, /No invitation is open here/);
+    expect(await configOf(calgary)).toBe(paired);
   });
 
   it("who loses the answer changes nothing: the same command, run again, has the same result", async () => {

@@ -54,6 +54,11 @@ export class Inviting implements AsyncDisposable {
     return new Inviting({ child, ended, lines, errors });
   }
 
+  /** What it has told of errors so far. */
+  errors(): string {
+    return this.#errors.join("");
+  }
+
   /** What it came to, once it has ended by itself. */
   async result(): Promise<{ readonly status: number; readonly joined: unknown; readonly stderr: string }> {
     const status = await this.#ended;
@@ -61,7 +66,7 @@ export class Inviting implements AsyncDisposable {
     return {
       status,
       joined: last === undefined ? undefined : JSON.parse(last),
-      stderr: this.#errors.join(""),
+      stderr: this.errors(),
     };
   }
 

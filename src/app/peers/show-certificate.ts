@@ -1,14 +1,12 @@
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { createServer } from "node:tls";
 import type { CommercialConfig } from "../../ops/config/config.ts";
 import { readServerTls, ShownCertificate } from "../tls-reload.ts";
 
-/** The certificate of a site that does not run, and where it can be seen meanwhile. */
+/** The certificate of a site that does not run, which can be seen until this is disposed of. */
 export type CertificateOnShow = AsyncDisposable & {
   /** SHA-256, 64 lower-case hex digits; null where the site shows none of its own. */
   readonly fingerprint: string | null;
-  /** Null where nothing could listen there. */
-  readonly port: number | null;
 };
 
 const handshakeMs = 5_000;
@@ -23,7 +21,7 @@ export async function showCertificate({
   listen,
 }: Pick<CommercialConfig, "publicUrl" | "listen">): Promise<CertificateOnShow> {
   if (listen.tls === null || !publicUrl.startsWith("https:")) {
-    return { fingerprint: null, port: null, [Symbol.asyncDispose]: async () => undefined };
+    return { fingerprint: null, [Symbol.asyncDispose]: async () => undefined };
   }
   const tls = await readServerTls(listen.tls);
   const shown = new ShownCertificate();
@@ -41,7 +39,6 @@ export async function showCertificate({
   });
   return {
     fingerprint: shown.fingerprint,
-    port: isListening ? (server.address() as AddressInfo).port : null,
     [Symbol.asyncDispose]: async () => {
       if (!isListening) return;
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));

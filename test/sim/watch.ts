@@ -6,6 +6,9 @@ import type { Site } from "../../src/core/store.ts";
 import { applyPath, type Reply } from "../../src/replication/transport.ts";
 import type { SiteProcess } from "./site-process.ts";
 
+/** Four probes, some of which a failing disk may swallow. */
+const silenceMsMax = 70 * 60_000;
+
 type Seen = { readonly head: Position; readonly epoch: Epoch; readonly epochSeen: Epoch };
 
 /**
@@ -21,6 +24,9 @@ export class Watch {
   readonly #violations: string[] = [];
   /** The highest watermark that each site ever had on disk. */
   readonly #applied = new Map<SiteName, Position>();
+  readonly #pushedAt = new Map<SiteName, number>();
+  /** Processes that had something dirty at every look so far since. */
+  readonly #dirtySince = new Map<SiteName, { readonly process: SiteProcess; readonly sinceMs: number }>();
   /** Sites that had a peer removed: what it lacks is marked no more, and marked again in slices when it is back. */
   readonly #partedWith = new Set<SiteName>();
 
@@ -59,6 +65,28 @@ export class Watch {
           `${site} has no mark at ${formatPosition(unmarked)}, and ${peer} never had more than ${formatPosition(applied)}`,
         );
     }
+  }
+
+  /** A site sends a push. */
+  pushes(site: SiteName, epoch: Epoch, nowMs: number): void {
+    this.claim(site, epoch);
+    this.#pushedAt.set(site, nowMs);
+  }
+
+  /**
+   * I13: a process that has something dirty goes on trying.
+   * @param dirty how many rows a primary that ships has to ship
+   */
+  tries(process: SiteProcess, site: SiteName, dirty: number, nowMs: number): void {
+    const before = this.#dirtySince.get(site);
+    if (dirty === 0) this.#dirtySince.delete(site);
+    else if (before?.process !== process) this.#dirtySince.set(site, { process, sinceMs: nowMs });
+    if (dirty === 0 || before?.process !== process) return;
+    const sinceMs = Math.max(before.sinceMs, this.#pushedAt.get(site) ?? 0);
+    if (nowMs - sinceMs > silenceMsMax)
+      this.#violations.push(
+        `${site} has ${dirty} rows dirty and has pushed nothing for ${nowMs - sinceMs} ms`,
+      );
   }
 
   /** A site's process has ended, and what an operator had it do with it. */

@@ -79,7 +79,7 @@ export class World {
     this.network.note = (text) => this.note(text);
     this.network.eraOf = (site) => this.putBacks.get(site) ?? 0;
     this.network.onStaleApply = (to) => this.silentlyPutBack.add(to);
-    this.network.onPush = (from, epoch) => this.watch.claim(from, epoch);
+    this.network.onPush = (from, epoch) => this.watch.pushes(from, epoch, this.scheduler.nowMs);
   }
 
   /** Calgary, which begins as the primary, and its backups, all stopped, all empty. */
@@ -130,10 +130,18 @@ export class World {
     const sites = await this.running();
     this.watch.look(sites);
     for (const site of sites) {
-      const { disk, peers } = this.#site(site.site);
+      const { disk, peers, process } = this.#site(site.site);
+      if (process) await this.#lookAtTries(process, site);
       this.watch.marks(site, disk.highestUnmarked(site.epoch.number), peers);
     }
     this.watch.look([]);
+  }
+
+  /** Whose disk is put back under it learns of what is dirty there by the next write or message. */
+  async #lookAtTries(process: SiteProcess, { site, role, fenced }: Site): Promise<void> {
+    const ships = role === "primary" && fenced === null && !this.silentlyPutBack.has(site);
+    const dirty = ships ? (await process.store.backlogOfAll()).dirty : 0;
+    this.watch.tries(process, site, dirty, this.scheduler.nowMs);
   }
 
   /** Running primaries that take writes, the highest epoch first: one, or none or two for a while. */

@@ -208,11 +208,4 @@ export const mutations: readonly Mutation[] = [
     find: "if (dirty === 0 && !this.#owesContact",
     replace: "if (this.#failures > 5 || dirty === 0 && !this.#owesContact",
   },
-  {
-    promise: "I13",
-    bug: "a worker gives up where no row is dirty, though a backup is owed an answer",
-    file: "src/replication/primary/worker.ts",
-    find: "!this.#owesContact && !this.#signal.isRaised",
-    replace: "!this.#signal.isRaised",
-  },
 ];

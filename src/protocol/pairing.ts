@@ -22,10 +22,12 @@ const party = {
   key: hexBytes(32),
 };
 const protocol = z.literal(pairingProtocol);
+/** How a site checks the other's certificate from now on. Told to the other's operator, who renews it; nothing depends on it. */
+const certificate = z.enum(["pinned", "verified", "none"]);
 
 export const pairingRequest = z.discriminatedUnion("step", [
   z.strictObject({ protocol, step: z.literal("begin") }),
-  z.strictObject({ protocol, step: z.literal("prove"), ...party, proof: hexBytes(32) }),
+  z.strictObject({ protocol, step: z.literal("prove"), ...party, certificate, proof: hexBytes(32) }),
 ]);
 
 export type PairingRequest = z.output<typeof pairingRequest>;
@@ -37,7 +39,7 @@ export const pairingBegun = z.object({ protocol, ...party });
 /** The operator has not answered yet; or the pair is made, which the primary proves in its turn. */
 export const pairingAnswer = z.discriminatedUnion("state", [
   z.object({ state: z.literal("waiting") }),
-  z.object({ state: z.literal("joined"), proof: hexBytes(32) }),
+  z.object({ state: z.literal("joined"), certificate, proof: hexBytes(32) }),
 ]);
 
 export const inviteAnswerFields = z.strictObject({

@@ -113,6 +113,7 @@ describe("from two empty folders", () => {
       url: calgary.url,
       token_file: join(sites.folder, "calgary.token"),
       certificate: "none",
+      own_certificate: "none",
       running: false,
     });
     const invited = await inviting.result();
@@ -176,8 +177,11 @@ describe("from two empty folders", () => {
 
     expect(JSON.parse((await joinWith(zurich, inviting.code)).stdout)).toMatchObject({
       certificate: "pinned",
+      own_certificate: "pinned",
     });
-    expect((await inviting.result()).joined).toMatchObject({ certificate: "pinned" });
+    const invited = await inviting.result();
+    expect(invited.joined).toMatchObject({ certificate: "pinned", own_certificate: "pinned" });
+    expect(invited.stderr).toMatch(/of zurich is pinned:[^]*zurich has pinned this site's certificate/);
     expect(await configOf(zurich)).toContain(fingerprintOf(identities.calgary));
     expect(await configOf(calgary)).toContain(fingerprintOf(identities.zurich));
     await writeVault(calgary);
@@ -197,9 +201,9 @@ describe("from two empty folders", () => {
     await using inviting = await Inviting.begin(calgary);
     const joined = await joinWith(zurich, inviting.code);
     expect(joined).toMatchObject({ status: 0, stderr: expect.stringMatching(/calgary is of a known auth/) });
-    expect(JSON.parse(joined.stdout)).toMatchObject({ certificate: "verified" });
+    expect(JSON.parse(joined.stdout)).toMatchObject({ certificate: "verified", own_certificate: "verified" });
     const invited = await inviting.result();
-    expect(invited).toMatchObject({ joined: { certificate: "verified" } });
+    expect(invited).toMatchObject({ joined: { certificate: "verified", own_certificate: "verified" } });
     expect(invited.stderr).toMatch(/certificate of zurich is of a known authority: it is not pinned/);
     for (const site of [calgary, zurich]) expect(await configOf(site)).not.toContain("fingerprint");
 

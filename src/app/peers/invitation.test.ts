@@ -58,7 +58,8 @@ class Scene {
     const primary = { ...this.invitation.self, url: code.url, fingerprint: code.fingerprint };
     const outcome = pairingOutcome({ secret: code.secret, primary, joiner }, own, primary.key);
     if (outcome === undefined) throw new Error("the key is none");
-    const request: PairingProve = { protocol: 1, step: "prove", ...joiner, proof: outcome.proofs.joiner };
+    const proof = outcome.proofs.joiner;
+    const request: PairingProve = { protocol: 1, step: "prove", certificate: "pinned", ...joiner, proof };
     return { request, outcome };
   }
 
@@ -100,12 +101,13 @@ describe("an invitation", () => {
     expect(scene.admitted).toEqual([]);
     await scene.invitation.decide({ accept: true });
     const proof = Buffer.from(outcome.proofs.primary).toString("hex");
-    expect(await prove(request)).toEqual({ state: "joined", proof });
+    expect(await prove(request)).toEqual({ state: "joined", certificate: "none", proof });
     expect(await scene.end).toEqual({
       site: "zurich",
       url: zurich.url,
       address: "192.0.2.7",
       certificate: "none",
+      own_certificate: "pinned",
     });
     expect(scene.admitted).toHaveLength(1);
   });

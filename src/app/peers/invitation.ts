@@ -39,10 +39,15 @@ export type InviteDecision = {
 /** What the joining site is told; a refusal is thrown. */
 export type ProveAnswer =
   | { readonly state: "waiting" }
-  | { readonly state: "joined"; readonly proof: string };
+  | {
+      readonly state: "joined";
+      /** How this site checks the other's certificate from now on. */
+      readonly certificate: PeerPin["certificate"];
+      readonly proof: string;
+    };
 
 type Joiner = {
-  readonly party: PairingParty;
+  readonly party: PairingProve;
   readonly address: string;
   readonly outcome: PairingOutcome;
   judgement: Judgement | undefined;
@@ -52,7 +57,10 @@ export type InviteEnd = {
   readonly site: SiteName;
   readonly url: string;
   readonly address: string;
+  /** How this site checks the other's from now on. */
   readonly certificate: PeerPin["certificate"];
+  /** How the other says that it checks this site's. */
+  readonly own_certificate: PeerPin["certificate"];
 };
 
 /**
@@ -185,7 +193,8 @@ export class Invitation {
     }
     this.#state = "joined";
     this.#over.abort();
-    this.#ended.resolve({ site, url, address: joiner.address, certificate });
+    const own_certificate = joiner.party.certificate;
+    this.#ended.resolve({ site, url, address: joiner.address, certificate, own_certificate });
   }
 
   async #ask(joiner: Joiner): Promise<void> {
@@ -209,14 +218,18 @@ export class Invitation {
     }
   }
 
-  #answer({ outcome }: Joiner): ProveAnswer {
+  #answer({ outcome, judgement }: Joiner): ProveAnswer {
     switch (this.#state) {
       case "open":
       case "asking":
       case "admitting":
         return { state: "waiting" };
       case "joined":
-        return { state: "joined", proof: Buffer.from(outcome.proofs.primary).toString("hex") };
+        return {
+          state: "joined",
+          certificate: judgement?.certificate ?? "none",
+          proof: Buffer.from(outcome.proofs.primary).toString("hex"),
+        };
       case "declined":
         throw new Refusal("invite_declined");
       case "failed":

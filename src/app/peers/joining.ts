@@ -39,6 +39,8 @@ export type Joined = {
   readonly token_file: string;
   /** How the primary's certificate is checked from now on. */
   readonly certificate: PeerPin["certificate"];
+  /** How the primary says that it checks this site's. */
+  readonly own_certificate: PeerPin["certificate"];
 };
 
 /** How long two sites that are being paired look for each other's certificates. */
@@ -83,10 +85,10 @@ export async function joinPrimary(parts: JoinParts, text: string): Promise<Joine
     const outcome = pairingOutcome({ secret: code.secret, primary, joiner }, own, primary.key);
     if (outcome === undefined) throw changed();
     progress({ primary: { site: primary.site, url: code.url } });
-    await untilJoined(parts, way.exchange, joiner, outcome);
+    const own_certificate = await untilJoined(parts, way.exchange, { ...joiner, certificate }, outcome);
     const token_file = await savePeer(config.configPath, { ...peer, token: formatToken(outcome.token) });
     await rm(draftPath(config), { force: true });
-    return { site: primary.site, url: code.url, token_file, certificate };
+    return { site: primary.site, url: code.url, token_file, certificate, own_certificate };
   } finally {
     await way.close();
   }
@@ -121,23 +123,23 @@ async function begin(
   return { site, url, fingerprint, nonce, key };
 }
 
-/** Proves and asks again until the operator has accepted and the primary has proved itself. */
+/** Proves and asks again until the operator has accepted and the primary has proved itself; how it checks this site's certificate. */
 async function untilJoined(
   parts: JoinParts,
   exchange: PeerExchange,
-  joiner: PairingParty,
+  joiner: PairingParty & Pick<PeerPin, "certificate">,
   outcome: PairingOutcome,
-): Promise<void> {
+): Promise<PeerPin["certificate"]> {
   const { proofs } = outcome;
-  const { site, url, fingerprint } = joiner;
-  const party = { site, url, fingerprint, nonce: hex(joiner.nonce), key: hex(joiner.key) };
+  const { site, url, fingerprint, certificate } = joiner;
+  const party = { site, url, fingerprint, certificate, nonce: hex(joiner.nonce), key: hex(joiner.key) };
   const request = { protocol: pairingProtocol, step: "prove", ...party, proof: hex(proofs.joiner) };
   for (let times = 0; ; times += 1) {
     const answer = pairingAnswer.safeParse(await ask(parts, exchange, request, attemptsMax));
     if (!answer.success) throw changed();
     if (answer.data.state === "joined") {
       if (!isSameProof(proofs.primary, answer.data.proof)) throw changed();
-      return;
+      return answer.data.certificate;
     }
     if (times === 0) parts.progress({ waiting: true });
     await parts.clock.sleep(Math.min(askAgainMs, askFirstMs * 2 ** times), parts.signal);

@@ -40,7 +40,7 @@ export async function invite(options: Options): Promise<void> {
     if (options.json === true) printLine(JSON.stringify(joined));
     else
       printLine(`Paired with ${cell(joined.site)} (${cell(joined.url)}). It is filled as soon as it runs.`);
-    noteCertificate(joined);
+    noteCertificates(joined);
   } catch (error) {
     // The question may still be open.
     process.stdin.destroy();
@@ -99,12 +99,15 @@ function pinText(fingerprint: unknown): string {
   return typeof fingerprint === "string" ? fingerprint : "none";
 }
 
-/** Says on either side how the other's certificate is checked from now on: whoever renews it has to know. */
-export function noteCertificate({ site, certificate }: Fields): void {
+/** Says on both sides how each checks the other's certificate from now on: whoever renews one has to know. */
+export function noteCertificates({ site, certificate, own_certificate }: Fields): void {
+  const name = cell(site);
   if (certificate === "pinned")
-    printNote(`The certificate of ${cell(site)} is pinned: tell this site when it is renewed.`);
+    printNote(`The certificate of ${name} is pinned: this site must be told when it is renewed.`);
   if (certificate === "verified")
-    printNote(
-      `The certificate of ${cell(site)} is of a known authority: it is not pinned, and may be renewed.`,
-    );
+    printNote(`The certificate of ${name} is of a known authority: it is not pinned, and may be renewed.`);
+  if (own_certificate === "pinned")
+    printNote(`${name} has pinned this site's certificate: tell it when you renew that.`);
+  if (own_certificate === "verified")
+    printNote(`${name} has not pinned this site's certificate, which is of an authority known there.`);
 }

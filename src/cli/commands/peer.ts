@@ -6,7 +6,7 @@ import { printJson, printLine, printNote, printTable } from "../output.ts";
 import { askHidden, confirm } from "../prompt.ts";
 import { CommandRefusal, usageRefusal } from "../report.ts";
 import { UnreachableRefusal } from "../site-client.ts";
-import { invite, inviteHelp, noteCertificate } from "./invite.ts";
+import { invite, inviteHelp, noteCertificates } from "./invite.ts";
 import { isRefused } from "./reload.ts";
 import { Refusal } from "../../core/errors.ts";
 import { isSiteName, type SiteName } from "../../core/ids.ts";
@@ -97,7 +97,7 @@ async function join(given: string | undefined, options: AdminOptions): Promise<v
         `run dormouse init --config ${configPath} --role backup first`,
       );
     });
-  noteCertificate(joined);
+  noteCertificates(joined);
   if (options.json === true) return printJson({ ...joined, running: isRunning });
   printLine(`Paired with ${cell(joined.site)} (${cell(joined.url)}).`);
   printNote(

@@ -1,7 +1,8 @@
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemRandom } from "../../src/app/system-ports.ts";
 import { AdminClient } from "../../src/cli/admin-client.ts";
@@ -84,6 +85,24 @@ async function makeVault(primary: SiteProcess) {
     return (answer.body as { entries: { title: string }[] }).entries.map(({ title }) => title);
   };
   return { write, titlesAt, written: () => count };
+}
+
+/** `dormouse peer invite` with a terminal, on which somebody types an answer when asked. */
+function inviteAtTerminal(primary: SiteProcess, typed: string) {
+  const command = `'${resolve("bin/dormouse")}' peer invite --config '${primary.configPath}'`;
+  const code = Promise.withResolvers<string>();
+  const shown = new Promise<string>((done) => {
+    let text = "";
+    const child = execFile("script", ["-qec", command, "/dev/null"], () => done(text));
+    child.stdout?.on("data", (part) => {
+      const isAsked = text.includes("[y/N]");
+      text += String(part);
+      const [found] = /dmi_[\w-]+(?=\s)/.exec(text) ?? [];
+      if (found !== undefined) code.resolve(found);
+      if (!isAsked && text.includes("[y/N]")) child.stdin?.write(typed);
+    });
+  });
+  return { code: code.promise, shown };
 }
 
 /** Listens, takes every connection and never says a word. */
@@ -173,12 +192,18 @@ describe("peers of a running primary", () => {
     await anew.start();
     const before = await readFile(calgary.configPath, "utf8");
     await using unmeant = await Inviting.begin(calgary);
-    const declined = await dormouse(["peer", "join", "--config", anew.configPath], { stdin: unmeant.code });
+    const joining = ["peer", "join", "--config", anew.configPath];
+    const declined = await dormouse(joining, { stdin: unmeant.code });
     expect(declined).toMatchObject({ status: 1, stderr: expect.stringMatching(/declined/) });
     const { status: ended, stderr } = await unmeant.result();
     expect(ended).toBe(1);
     expect(stderr).toMatch(/zurich is a peer already[^]*If that is meant, add --replace/);
     expect(stderr).toContain(`${lost.url} → ${anew.url}`);
+    expect(await readFile(calgary.configPath, "utf8")).toBe(before);
+
+    const asked = inviteAtTerminal(calgary, "n\n");
+    expect(await dormouse(joining, { stdin: await asked.code })).toMatchObject({ status: 1 });
+    expect(await asked.shown).toContain("Have it take the place of the known zurich? [y/N]");
     expect(await readFile(calgary.configPath, "utf8")).toBe(before);
 
     await pairSites(calgary, anew, "--replace");

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { formatPosition } from "../core/position.ts";
-import type { Identity, Push, PushRefusal, Rejection } from "../core/push.ts";
+import type { Identity, Push, PushedRow, PushRefusal, Rejection } from "../core/push.ts";
 import { decodeIdentity, encodeIdentity, identityFrame } from "./identity-frames.ts";
 import {
   type Decoded,
@@ -50,7 +50,32 @@ const pushFrame = z.object({
   rows: z.array(z.unknown()).max(rowsMax),
 });
 
-export function encodePush(push: Push): string {
+/** Rows that are made into text in one go. */
+const sliceRows = 250;
+
+/**
+ * The text of a push in slices, of which one of few rows has a single one: a backlog's batch is megabytes, and clients wait for
+ * the thread that makes it.
+ */
+export function* encodePush(push: Push): Generator<string, void, void> {
+  const { rows } = push;
+  let before = `${encodeFields(push).slice(0, -1)},"rows":[`;
+  let start = 0;
+  for (; rows.length - start > sliceRows; start += sliceRows) {
+    yield `${before}${encodeRows(rows.slice(start, start + sliceRows))},`;
+    before = "";
+  }
+  yield `${before}${encodeRows(rows.slice(start))}]}`;
+}
+
+/** The rows as the text between a list's brackets. */
+function encodeRows(rows: readonly PushedRow[]): string {
+  return JSON.stringify(
+    rows.map((pushed) => (pushed.kind === "row" ? encodeRow(pushed.row) : pushed.key)),
+  ).slice(1, -1);
+}
+
+function encodeFields(push: Push): string {
   return JSON.stringify({
     protocol: push.protocol,
     realm: push.realm,
@@ -65,7 +90,6 @@ export function encodePush(push: Push): string {
     points: encodePoints(push.points),
     digest: push.digest && toHex(push.digest),
     except: encodeKeys(push.except),
-    rows: push.rows.map((pushed) => (pushed.kind === "row" ? encodeRow(pushed.row) : pushed.key)),
   });
 }
 

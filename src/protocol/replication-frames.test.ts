@@ -63,13 +63,14 @@ const push: Push = {
 const grant: Grant = { id: uuid(4), to: zurich, epoch, head: point(7) };
 
 type Fields = Record<string, unknown>;
+const textOf = (sent: Push): string => [...encodePush(sent)].join("");
 const fieldsOf = (text: string): Fields => JSON.parse(text) as Fields;
 /** What arrives is parsed JSON. */
 const overTheWire = (body: object): unknown => JSON.parse(JSON.stringify(body));
 
 describe("what is sent is what is read", () => {
   it("of a push with points, digest and exceptions", () => {
-    expect(decodePush(fieldsOf(encodePush(push)))).toEqual({ kind: "decoded", value: push });
+    expect(decodePush(fieldsOf(textOf(push)))).toEqual({ kind: "decoded", value: push });
   });
 
   it("of an ACK with its proof and what is put aside", () => {
@@ -171,9 +172,23 @@ describe("what is sent is what is read", () => {
   });
 });
 
+it("a push of many rows is the same text, made in slices of 250", () => {
+  const rows = Array.from({ length: 1_001 }, (_, seq) => ({
+    kind: "row" as const,
+    row: { ...live, position: { epoch: 2, seq } },
+  }));
+  const slices = [...encodePush({ ...push, rows })];
+  expect(slices.length).toBe(5);
+  expect(decodePush(fieldsOf(slices.join("")))).toEqual({ kind: "decoded", value: { ...push, rows } });
+  const few = { ...push, rows: rows.slice(0, 250) };
+  expect([...encodePush(few)].length).toBe(1);
+  expect(decodePush(fieldsOf(textOf(few)))).toEqual({ kind: "decoded", value: few });
+  expect(fieldsOf(textOf({ ...push, rows: [] }))["rows"]).toEqual([]);
+});
+
 describe("a frame", () => {
   it("of a peer one protocol newer is read where it has what is needed, whatever else it has", () => {
-    const newer = { ...fieldsOf(encodePush({ ...push, protocol: 2 })), colour: "red" };
+    const newer = { ...fieldsOf(textOf({ ...push, protocol: 2 })), colour: "red" };
     expect(decodePush(newer)).toEqual({ kind: "decoded", value: { ...push, protocol: 2 } });
     expect(decodePush({ protocol: 2, colour: "red" })).toEqual({ kind: "unsupported" });
     const step = {
@@ -188,7 +203,7 @@ describe("a frame", () => {
       const decoded = decodePush({ ...body, ...change });
       return decoded.kind === "malformed" ? decoded.paths : decoded.kind;
     };
-    const body = fieldsOf(encodePush(push));
+    const body = fieldsOf(textOf(push));
     expect(paths(body, { points: undefined })).toEqual(["points"]);
     expect(paths(body, { points: [["1:5", "ff"]] })).toEqual(["points.0"]);
     expect(paths(body, { except: ["entry/x/y"] })).toEqual(["except.0"]);
@@ -198,7 +213,7 @@ describe("a frame", () => {
 
   it("that names an exception of a kind unknown here leaves it out: this site holds no such row", () => {
     const body = {
-      ...fieldsOf(encodePush(push)),
+      ...fieldsOf(textOf(push)),
       except: [`colour/${uuid(1)}/${uuid(2)}`, `vault/${uuid(1)}`],
     };
     expect(decodePush(body)).toMatchObject({ value: { except: [{ kind: "vault", vaultId }] } });
@@ -245,7 +260,7 @@ it("a key's text is read as what it was written of, and nothing else", () => {
 });
 
 it("a body is base64 with its padding, or the row is refused alone", () => {
-  const raw = fieldsOf(encodePush(push))["rows"] as [Fields, Fields];
+  const raw = fieldsOf(textOf(push))["rows"] as [Fields, Fields];
   const rowOf = (change: Fields) => readPushedRow({ ...raw[0], ...change });
   expect(rowOf({ body: "" })).toMatchObject({ row: { body: new Uint8Array() } });
   expect(rowOf({ body: "AQID" })).toMatchObject({ row: { body: Uint8Array.of(1, 2, 3) } });

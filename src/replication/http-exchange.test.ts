@@ -7,7 +7,8 @@ import {
   type Socket,
 } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
-import { afterEach, describe, expect, test } from "vitest";
+import { zstdDecompressSync } from "node:zlib";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   fingerprintOf,
   type Identity,
@@ -274,4 +275,69 @@ describe("a redirect", () => {
       expect(asked).toEqual(["peer POST /api/replication/hello Bearer secret"]);
     },
   );
+});
+
+describe("a text", () => {
+  /** A peer that keeps what it is sent. */
+  async function reader() {
+    const seen: { encoding: string | undefined; text: string }[] = [];
+    const port = await listen(
+      createHttpServer((request, reply) => {
+        const chunks: Buffer[] = [];
+        request.on("data", (chunk: Buffer) => chunks.push(chunk));
+        request.on("end", () => {
+          const encoding = request.headers["content-encoding"];
+          const body = Buffer.concat(chunks);
+          seen.push({ encoding, text: (encoding === "zstd" ? zstdDecompressSync(body) : body).toString() });
+          reply.end("{}");
+        });
+      }),
+    );
+    const turn = vi.fn(() => systemClock.turn());
+    const exchange = httpExchange({
+      url: `http://127.0.0.1:${port}`,
+      credential: () => ["first", "second"],
+      timeoutMs,
+      clock: { ...systemClock, turn },
+    });
+    return { seen, turn, exchange };
+  }
+
+  function* slices(...texts: readonly string[]): Generator<string, void, void> {
+    yield* texts;
+  }
+
+  const large = JSON.stringify("é".repeat(300_000));
+  const never = new AbortController().signal;
+
+  test("in slices arrives whole, and others run between the making of two; one slice waits for no turn", async () => {
+    const { seen, turn, exchange } = await reader();
+    await exchange.post("/a", slices("[1,", "2,", "3]"), never);
+    expect(turn).toHaveBeenCalledTimes(2);
+    await exchange.post("/a", slices("[4]"), never);
+    await exchange.post("/a", "[5]", never);
+    expect(turn).toHaveBeenCalledTimes(2);
+    expect(seen.map(({ text }) => text)).toEqual(["[1,2,3]", "[4]", "[5]"]);
+    await exchange.close();
+  });
+
+  test("that is long is compressed, and arrives as it was", async () => {
+    const { seen, exchange } = await reader();
+    const medium = JSON.stringify("x".repeat(20_000));
+    for (const text of [large, medium]) await exchange.post("/a", text, never);
+    expect(seen).toEqual([large, medium].map((text) => ({ encoding: "zstd", text })));
+    await exchange.close();
+  });
+
+  test("that is given up while it is compressed is not sent", async () => {
+    const { seen, exchange } = await reader();
+    const abort = new AbortController();
+    const posted = exchange.post("/a", large, abort.signal);
+    // What a thread does is not there before the event loop has turned.
+    for (let i = 0; i < 10; i += 1) await Promise.resolve();
+    abort.abort(new Error("no longer wanted"));
+    await expect(posted).rejects.toThrow("no longer wanted");
+    await exchange.close();
+    expect(seen).toEqual([]);
+  });
 });

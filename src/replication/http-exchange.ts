@@ -1,10 +1,11 @@
-import { zstdCompressSync } from "node:zlib";
+import { promisify } from "node:util";
+import { zstdCompress, zstdCompressSync } from "node:zlib";
 import { Pool } from "undici";
 import type { PeerTls } from "../core/peer-tls.ts";
 import type { Clock } from "../core/ports.ts";
 import { nameTlsFault, peerConnector, PeerTlsFault } from "../crypto/peer-tls.ts";
 import { type ClientCertificateFault, clientCertificateFaultIn } from "../protocol/client-certificate.ts";
-import type { Exchange, Reply } from "./transport.ts";
+import type { Exchange, JsonText, Reply } from "./transport.ts";
 
 export type HttpExchangeOptions = {
   /** The peer's address: scheme, host, port and perhaps a path that stands before the API's. */
@@ -25,6 +26,9 @@ export type HttpExchange = Exchange & { close(): Promise<void> };
 
 /** Below this, compressing costs more than it saves: a single entry stays as it is. */
 const compressedBytesMin = 16 * 1024;
+/** From here on it is done in a thread of Node's pool: clients wait for this one. Below, the way there takes as long. */
+const threadedBytesMin = 256 * 1024;
+const compressInThread = promisify(zstdCompress);
 /** A repair's answer may carry a row of the largest body, in base64; no answer carries much more. */
 const answerBytesMax = 4 * 1024 * 1024;
 /** A connection that does not come about is given up after this, or every later attempt would wait for it. */
@@ -54,9 +58,9 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
     connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax), onFault),
   });
   const once = async (path: string, json: string, signal: AbortSignal, bearer: string | null) => {
-    signal.throwIfAborted();
     const isLarge = json.length >= compressedBytesMin;
-    const body = isLarge ? zstdCompressSync(json) : Buffer.from(json);
+    const body = isLarge ? await compress(json) : Buffer.from(json);
+    signal.throwIfAborted();
     hungUp = undefined;
     const cut = new AbortController();
     const stop = () => cut.abort(new Error("ABORTED"));
@@ -91,15 +95,31 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
   };
   return {
     async post(path, json, signal) {
-      if (typeof credential !== "function") return once(path, json, signal, credential);
+      const text = await made(json, clock);
+      if (typeof credential !== "function") return once(path, text, signal, credential);
       const [first = null] = credential();
-      const sent = await once(path, json, signal, first);
+      const sent = await once(path, text, signal, first);
       // Asked again: what was refused may have been exchanged meanwhile.
-      const other = sent.reply.status === 401 ? credential().find((text) => text !== first) : undefined;
-      return other === undefined ? sent : once(path, json, signal, other);
+      const other = sent.reply.status === 401 ? credential().find((bearer) => bearer !== first) : undefined;
+      return other === undefined ? sent : once(path, text, signal, other);
     },
     close: () => pool.destroy(),
   };
+}
+
+/** Of a text in one slice no turn is waited for. */
+async function made(json: JsonText, clock: Clock): Promise<string> {
+  if (typeof json === "string") return json;
+  const slices: string[] = [];
+  for (const slice of json) {
+    if (slices.length > 0) await clock.turn();
+    slices.push(slice);
+  }
+  return slices.join("");
+}
+
+async function compress(json: string): Promise<Buffer> {
+  return json.length < threadedBytesMin ? zstdCompressSync(json) : compressInThread(json);
 }
 
 const heard: Readonly<Record<ClientCertificateFault, string>> = {

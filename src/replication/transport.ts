@@ -13,6 +13,9 @@ import {
 /** What came back from a peer: the body is parsed JSON, or undefined where it was none. */
 export type Reply = { readonly status: number; readonly body: unknown };
 
+/** A JSON text, or the slices of a long one: whoever sends it may let others run between the making of two. */
+export type JsonText = string | Generator<string, void, void>;
+
 /**
  * Posts a JSON text to a path of one peer, with its credential. Rejects when there is no whole answer: cut, refused, time-out,
  * too long. Never follows a redirect. `bytes` is the size of the text as it was sent.
@@ -20,7 +23,7 @@ export type Reply = { readonly status: number; readonly body: unknown };
 export interface Exchange {
   post(
     path: string,
-    json: string,
+    json: JsonText,
     signal: AbortSignal,
   ): Promise<{ readonly reply: Reply; readonly bytes: number }>;
 }

@@ -3,6 +3,7 @@ import type { Epoch } from "../../src/core/epoch.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import type { Random } from "../../src/core/ports.ts";
 import { applyPath, type Exchange, type Reply } from "../../src/replication/transport.ts";
+import { wholeText } from "../support/json-text.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 type Request = {
@@ -122,10 +123,11 @@ export class Network {
             cancelTimeout();
             signal.removeEventListener("abort", onAbort);
           };
-          this.#carry({ from, to, path, json }).then(
+          const text = wholeText(json);
+          this.#carry({ from, to, path, json: text }).then(
             (reply) => {
               end();
-              if (isAlive()) resolve({ reply, bytes: json.length });
+              if (isAlive()) resolve({ reply, bytes: text.length });
             },
             (error: unknown) => {
               end();

@@ -21,6 +21,7 @@ import {
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { openMemoryStore } from "../../src/store/sqlite/open.ts";
 import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { wholeText } from "./json-text.ts";
 import { SeededRandom, sha256Hash, VirtualClock } from "./ports.ts";
 
 export const calgary = "calgary" as SiteName;
@@ -110,10 +111,11 @@ export class LinkedPair {
     return {
       post: async (path, json, signal) => {
         signal.throwIfAborted();
-        const request = { path, body: JSON.parse(json) as Arrived["body"] };
+        const text = wholeText(json);
+        const request = { path, body: JSON.parse(text) as Arrived["body"] };
         this.arrived.push(request);
         const reply = (await this.intercept(request)) ?? (await this.#answer(request));
-        return { reply: { ...reply, body: overTheWire(reply.body) }, bytes: json.length };
+        return { reply: { ...reply, body: overTheWire(reply.body) }, bytes: text.length };
       },
     };
   }

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
 import { samePoint } from "../../core/push.ts";
 import type { Acknowledgement, BatchLimit } from "../../core/store.ts";
@@ -10,6 +10,8 @@ import type { ProofMemory } from "./proof.ts";
 
 type Options = {
   readonly limit?: BatchLimit;
+  /** Called when the drain lets others run. */
+  readonly onTurn?: () => void;
   readonly proof?: ProofMemory;
   readonly owedContact?: number;
   readonly retries?: boolean;
@@ -27,6 +29,12 @@ function drain(pair: LinkedPair, options: Options = {}): Promise<DrainOutcome> {
     store: pair.primary,
     transport: pair.transport,
     limit: options.limit ?? { rows: 100, bytes: mib },
+    clock: {
+      turn: () => {
+        options.onTurn?.();
+        return pair.clock.turn();
+      },
+    },
     abort: new AbortController().signal,
     stop: new AbortController().signal,
     proof: options.proof ?? newProof(),
@@ -86,6 +94,32 @@ test("each full batch that is acknowledged makes the next four times as large, u
   await drain(pair, { limit: { rows: 10, bytes: 10_000 } });
   const sizes = pushes(pair).map(({ rows }) => rows.length - 1);
   expect(sizes).toEqual([10, 40, 160, 640, 1_000, 1_000, 150]);
+});
+
+test("a batch of rows without bodies ends at 2,000 of them", async () => {
+  const pair = await equalPair();
+  const keys = pair.newEntries(5_000);
+  await pair.set(keys, null);
+  await drain(pair);
+  const sizes = pushes(pair).map(({ rows }) => rows.length - 1);
+  expect(sizes).toEqual([100, 400, 1_600, 2_000, 900]);
+});
+
+test("in a backlog the next batch is listed a turn after a push is made, and a burst waits for none", async () => {
+  const pair = await equalPair();
+  const order: string[] = [];
+  const onTurn = () => order.push("turn");
+  const listAbove = pair.primary.listAbove.bind(pair.primary);
+  vi.spyOn(pair.primary, "listAbove").mockImplementation((...request) => {
+    order.push("list");
+    return listAbove(...request);
+  });
+  await pair.set(pair.newEntries(150), "an entry");
+  await drain(pair, { onTurn });
+  expect(order.splice(0)).toEqual(["list", "list"]);
+  await pair.set(pair.newEntries(2_300), "an entry");
+  await drain(pair, { onTurn });
+  expect(order).toEqual(["list", "list", "turn", "list", "turn", "list", "list"]);
 });
 
 test("a burst never costs more pushes than its batches and one more", async () => {

@@ -1,6 +1,6 @@
 import { compareEpochs } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { PushAnswer, Transport } from "../../core/ports.ts";
+import type { Clock, PushAnswer, Transport } from "../../core/ports.ts";
 import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
 import { formatKey, type StoredRow } from "../../core/row.ts";
@@ -36,6 +36,7 @@ export type DrainPorts = {
   readonly store: PrimaryStore & SiteStore;
   readonly transport: Transport;
   readonly limit: BatchLimit;
+  readonly clock: Pick<Clock, "turn">;
   /** Ends the request in flight. */
   readonly abort: AbortSignal;
   /** Ends the drain after the push in flight. */
@@ -70,7 +71,8 @@ type Sent = {
 const markedRowsMax = 500;
 /** A backlog's batches grow by this with each full one that is acknowledged: a far backup is not paced by round trips. */
 const growth = 4;
-const batchRowsMax = 10_000;
+/** Rows without bodies are so small that only this ends their batch: with more, listing or reading it would hold others up. */
+const batchRowsMax = 2_000;
 
 /**
  * One drain of one backup: pushes until nothing is above acked and the last push has told whether both sites are equal. Reads
@@ -143,10 +145,13 @@ export class Drain {
    * last: a burst's writes are still being committed, and what is listed later has more of them in one push.
    */
   #lookAhead({ push }: Sent): void {
-    const { store, limit, peer } = this.#ports;
+    const { store, limit, peer, clock } = this.#ports;
     const rows = this.#grownRows();
     if (this.#rowsMax <= limit.rows) return;
-    const listed = store.listAbove(push.through.position, { rows, bytes: limit.bytes }, peer);
+    // Not in the turn that makes the push: each alone is as much as clients should wait for.
+    const listed = clock
+      .turn()
+      .then(() => store.listAbove(push.through.position, { rows, bytes: limit.bytes }, peer));
     this.#ahead = listed.then(
       (listing) => (listing.isLast ? null : listing),
       () => null,

@@ -40,6 +40,7 @@ function drain(): Promise<DrainOutcome> {
     store: pair.primary,
     transport: pair.transport,
     limit: { rows: 100, bytes: mib },
+    clock: pair.clock,
     abort: never(),
     stop: never(),
     proof: { answeredAt: null, isOwed: true, isRepairOpen: false },

@@ -307,13 +307,14 @@ export class Worker {
   }
 
   #drain(): Promise<DrainOutcome> {
-    const { peer, publicUrl, store, transport, limit } = this.#options;
+    const { peer, publicUrl, store, transport, limit, clock } = this.#options;
     const drain = new Drain({
       peer,
       publicUrl,
       store,
       transport,
       limit,
+      clock,
       abort: this.#abort.signal,
       stop: this.#stop.signal,
       owedContact: () => (this.#owesContact ? this.#hellos : undefined),

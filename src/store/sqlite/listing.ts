@@ -64,29 +64,29 @@ function proofFor(connection: Connection, hash: Hash, peer: SiteName | undefined
  * next one, which no push it once took was longer than.
  */
 function coverage(connection: Connection, after: Position, limit: BatchLimit, head: Point): Point {
-  const candidates = connection.all<Candidate>(
-    candidatesSql,
-    ...replicatedTables.flatMap(() => [after.epoch, after.seq]),
-    limit.rows + 1,
-  );
-  const count = fitting(candidates, limit);
-  const last = candidates[count - 1];
-  if (last === undefined || count === candidates.length) return head;
+  const last = lastFitting(connection, after, limit);
+  if (last === "all") return head;
   const within = pointAtOrBelow(connection, last);
   if (comparePositions(within.position, after) > 0) return within;
   return pointAtOrAbove(connection, last) ?? head;
 }
 
-/** How many candidates one batch takes: at least one, so that a row over the limit is not in the way for good. */
-function fitting(candidates: readonly Candidate[], limit: BatchLimit): number {
+/**
+ * The last row that one batch takes, "all" where it takes every row there is: at least one, so that a row over the limit is not
+ * in the way for good. Looks at no more rows than that and the one behind it, since the limit in bytes may come long before the other.
+ */
+function lastFitting(connection: Connection, after: Position, limit: BatchLimit): Position | "all" {
+  const above = replicatedTables.flatMap(() => [after.epoch, after.seq]);
+  let last: Position | undefined;
   let bytes = 0;
   let count = 0;
-  for (const candidate of candidates) {
+  for (const candidate of connection.each<Candidate>(candidatesSql, ...above, limit.rows + 1)) {
     bytes += candidate.bytes;
-    if (count > 0 && (count >= limit.rows || bytes > limit.bytes)) break;
     count += 1;
+    if (last && (count > limit.rows || bytes > limit.bytes)) return last;
+    last = candidate;
   }
-  return count;
+  return "all";
 }
 
 /** Positions and sizes only: three times a batch of bodies would be read to throw two of them away. */

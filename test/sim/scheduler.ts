@@ -2,6 +2,9 @@ import type { Clock, Random } from "../../src/core/ports.ts";
 
 type Event = { readonly at: number; readonly rank: number; readonly run: () => void };
 
+/** A hundred times what the busiest seed needs. */
+const eventsMax = 500_000;
+
 /** When the simulated world begins. */
 const startMs = Date.UTC(2026, 0, 1);
 
@@ -15,6 +18,7 @@ export class Scheduler {
   readonly #random: Random;
   readonly #events = new Set<Event>();
   #nowMs = 0;
+  #ran = 0;
 
   constructor(random: Random) {
     this.#random = random;
@@ -48,6 +52,9 @@ export class Scheduler {
     for (let next = this.#next(); next && next.at <= untilMs; next = this.#next()) {
       this.#events.delete(next);
       this.#nowMs = Math.max(this.#nowMs, next.at);
+      this.#ran += 1;
+      if (this.#ran > eventsMax)
+        throw new Error(`${eventsMax} events, and no end: something goes round in circles`);
       next.run();
       await settle();
     }

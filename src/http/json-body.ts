@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
 import type { FastifyInstance, FastifyRequest } from "fastify";
@@ -5,6 +6,8 @@ import { Refusal } from "../core/errors.ts";
 import { parseJson } from "../protocol/json.ts";
 
 const decompress = promisify(zstdDecompress);
+/** A body from which reading what it says takes as long again as parsing it: others go between the two. */
+const largeBytesMin = 256 * 1024;
 
 /** Takes JSON and nothing else. An import is handed on as bytes: whoever reads it may do so off this thread. */
 export function acceptJson(app: FastifyInstance): void {
@@ -20,7 +23,9 @@ export function acceptJson(app: FastifyInstance): void {
       isCompressible ? bodyBytesMax : undefined,
     );
     if (isImport) return bytes;
-    return bytes.length === 0 ? undefined : parseJson(bytes);
+    const value = bytes.length === 0 ? undefined : parseJson(bytes);
+    if (bytes.length >= largeBytesMin) await turn();
+    return value;
   });
 }
 

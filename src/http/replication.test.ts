@@ -1,5 +1,5 @@
 import { zstdCompressSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
 import type { EditionReply } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
@@ -281,6 +281,31 @@ describe("a call from another site", () => {
   it("may be compressed with zstd", async () => {
     await push(zstdCompressSync(JSON.stringify({ rows: [2] })), zstd);
     expect(received.map(({ body }) => body)).toEqual([{ rows: [2] }]);
+  });
+
+  it("that is large lets others run between its parsing and its handling, and one that is small does not wait", async () => {
+    const order: string[] = [];
+    const handle = async () => {
+      order.push("handled");
+      return { status: 200, body: {} };
+    };
+    const path = "/api/replication/large";
+    const edition = new ScriptedEdition([
+      { method: "POST", path, caller: "peer", bodyBytesMax: 2 ** 20, handle },
+    ]);
+    edition.peers.set("credential", zurich);
+    const other = await openHttpSite({ edition });
+    const parse = JSON.parse;
+    vi.spyOn(JSON, "parse").mockImplementation((text, reviver) => {
+      if (text.includes("pushed")) setImmediate(() => order.push("others"));
+      return parse(text, reviver);
+    });
+    for (const length of [300_000, 10]) {
+      await other.call(`POST ${path}`, { token: "credential", body: { pushed: "x".repeat(length) } });
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(order).toEqual(["others", "handled", "handled", "others"]);
+    await other.close();
   });
 
   it("that is compressed and comes to more than the call takes is refused before it is all there", async () => {

@@ -77,3 +77,11 @@ it("a large write that fails leaves the log's copying as it was", async () => {
   expect(checkpointPages()).toBe(1_000);
   await insertMuch(1);
 });
+
+it("a copy back that fails is nothing yet: the next commit of any size does it", async () => {
+  const largeCommit = new LargeCommit(join(folder, "nowhere", "large.db"));
+  connection.database.pragma("wal_autocheckpoint = 0");
+  largeCommit.finish(connection);
+  await largeCommit.idle();
+  expect(checkpointPages()).toBe(1_000);
+});

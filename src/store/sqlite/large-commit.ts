@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { open } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import type { Connection } from "./connection.ts";
@@ -29,9 +28,10 @@ export class LargeCommit {
 
   /** After COMMIT: copies the log back in a thread. Where that fails, the next commit of any size does it. */
   finish(connection: Connection): void {
-    this.#checkpointing = this.#checkpoint().finally(() => {
+    const copied = this.#checkpoint().then(() => {
       if (connection.database.open) connection.database.pragma(`wal_autocheckpoint = ${checkpointPages}`);
     });
+    this.#checkpointing = Promise.all([this.#checkpointing, copied]).then(() => undefined);
   }
 
   /** Resolves when no thread is at work. */
@@ -41,8 +41,9 @@ export class LargeCommit {
 
   async #checkpoint(): Promise<void> {
     const thread = new Worker(new URL("./checkpoint-thread.ts", import.meta.url), { workerData: this.#path });
+    // Waiting for the end by `once` would reject with what the thread failed with.
     thread.on("error", () => undefined);
-    await once(thread, "exit");
+    await new Promise((resolve) => thread.once("exit", resolve));
   }
 }
 

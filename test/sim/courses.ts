@@ -131,6 +131,11 @@ export class Course {
     this.#send(key);
   }
 
+  /** No disk is put back any more. */
+  end(): void {
+    this.#images.length = 0;
+  }
+
   async startAll(): Promise<void> {
     for (const site of this.#world.sites.keys()) await this.#world.start(site);
   }

@@ -120,6 +120,13 @@ export class Ledger {
     };
   }
 
+  /** Nothing is asked of it any more. */
+  end(): void {
+    this.#writes.length = 0;
+    this.#purged.clear();
+    this.#bodies.clear();
+  }
+
   /** What was held before and is held no more is lost. */
   lose(before: ReadonlySet<number>, after: ReadonlySet<number>): void {
     for (const write of this.#writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;

@@ -48,6 +48,7 @@ class Scenario {
       await world.scheduler.run(this.#pauseMs());
       await world.look();
     }
+    this.#course.end();
     await this.#heal();
     return this.#report();
   }

@@ -142,6 +142,13 @@ export class Watch {
     if (first) throw new Error(first);
   }
 
+  /** Nothing is looked at any more. */
+  end(): void {
+    this.#dirtySince.clear();
+    this.#seen.clear();
+    this.#applied.clear();
+  }
+
   #look({ site, role, head, epoch, epochSeen }: Site): void {
     if (role === "primary") this.claim(site, epoch);
     this.#hasApplied({ site, head });

@@ -375,6 +375,9 @@ export class World {
     // Waits of processes that have crashed are never over, and keep what they can see.
     this.trace.length = 0;
     this.network.sent.length = 0;
+    this.ledger.end();
+    this.watch.end();
+    this.sites.clear();
     this.scheduler.end();
   }
 

@@ -221,7 +221,7 @@ describe("a listing from a pruned history", () => {
     await store.configurePeers([zurich]);
     await fill(store, 29);
     await drain(store, former, { rows: 10, bytes: 2 ** 20 });
-    behind(former, (connection) => connection.run("UPDATE site SET role = 'primary'"));
+    await former.promote();
     behind(former, spoil);
     await former.configurePeers([zurich]);
     const sizes: number[] = [];

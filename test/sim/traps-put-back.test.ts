@@ -137,3 +137,22 @@ test("an ACK for a push from before the disk was put back moves no watermark of 
   const { acked } = await statusOf(world);
   expect(acked).toBe("1:1");
 });
+
+test("a primary that was put back while it hands over is fenced as behind, and does not ask its backup for ever", async () => {
+  const scene = await pair();
+  const { world } = scene;
+  const image = world.image(calgary);
+  await writeEntries(scene, 2);
+  await world.scheduler.run(secondMs);
+  await world.putBack(calgary, image);
+  const before = world.network.sent.length;
+  void world.command(zurich, "promote");
+  await world.scheduler.run(minuteMs);
+  expect(await world.primary.store.site()).toMatchObject({ fenced: "primary_behind", grant: null });
+  expect(world.network.sent.length - before).toBeLessThan(20);
+  expect((await world.primary.store.openIncidents()).map(({ event }) => event)).toEqual(["primary_behind"]);
+  void world.command(calgary, "recover");
+  await world.scheduler.run(hourMs);
+  expect(await world.primary.store.site()).toMatchObject({ role: "primary", fenced: null });
+  await atRest(world);
+});

@@ -74,8 +74,12 @@ export function* resumeFrom(
   return "known";
 }
 
-/** A site that is superseded stays so: that it also went back in time is the lesser trouble. */
+/**
+ * A site that is superseded stays so: that it also went back in time is the lesser trouble. An open grant stays open, but is no
+ * reason any more to go on shipping: what it promises is not what the backups hold.
+ */
 function fenceBehind(tx: Transaction): void {
   const site = tx.site();
-  if (site.role === "primary" && site.fenced === null) tx.saveSite({ ...site, fenced: "primary_behind" });
+  const isSuperseded = site.fenced === "primary_superseded";
+  if (site.role === "primary" && !isSuperseded) tx.saveSite({ ...site, fenced: "primary_behind" });
 }

@@ -1,8 +1,18 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** What takes longest begins first, and would else run alone at the end: the simulator's seeds, then real processes. */
-const slowest = ["/test/sim/seeds", "/test/e2e/"];
+/**
+ * What takes longest begins first, and would else run alone at the end: the simulator's seeds, then real processes. The two that
+ * watch sleeping sites wait for most of their time, each while seeds are at work beside it.
+ */
+const slowest = [
+  "/test/e2e/asleep.test",
+  "/test/sim/seeds-1",
+  "/test/sim/seeds-2",
+  "/test/e2e/asleep-tls.test",
+  "/test/sim/seeds",
+  "/test/e2e/",
+];
 
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

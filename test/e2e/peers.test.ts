@@ -207,6 +207,9 @@ describe("peers of a running primary", () => {
     expect(await readFile(calgary.configPath, "utf8")).toBe(before);
 
     await pairSites(calgary, anew, "--replace");
+    // What the lost site had acknowledged stands until the new one has answered.
+    const { head } = await statusOf(calgary);
+    await statusWhere(anew, (status) => status.head === head);
     const status = await statusWhere(calgary, isCurrent("zurich"));
     expect(status.peers).toMatchObject([
       { site: "zurich", url: anew.url, dirty: 0 },

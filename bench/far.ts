@@ -9,8 +9,8 @@ import { printTable, showBytes, showCount, showMs } from "./support/table.ts";
 
 const roundTripMs = 130;
 const dirtyEntries = 10_000;
-/** Longer than the worker keeps any attempt apart from the one before. */
-const quietMs = 1_500;
+/** The worker tries again after 1 s and then after 5 s: by now it may begin as soon as it is told. */
+const quietMs = 2_500;
 
 type Drain = {
   readonly visibleMs: number;

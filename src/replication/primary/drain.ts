@@ -70,7 +70,7 @@ type Sent = {
 /** Rows marked in one transaction when a backup has lost them or never had them. */
 const markedRowsMax = 500;
 /** A backlog's batches grow by this with each full one that is acknowledged: a far backup is not paced by round trips. */
-const growth = 4;
+const growth = 16;
 /** Rows without bodies are so small that only this ends their batch: with more, listing or reading it would hold others up. */
 const batchRowsMax = 2_000;
 

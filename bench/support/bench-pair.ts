@@ -25,8 +25,9 @@ export class BenchSite implements AsyncDisposable {
     return this.#child;
   }
 
-  async start(): Promise<void> {
-    this.#child = await Child.start("support/site-process.ts", this.files.configPath);
+  /** @param nodeArgs arguments of Node's own */
+  async start(...nodeArgs: readonly string[]): Promise<void> {
+    this.#child = await Child.startWith(nodeArgs, "support/site-process.ts", this.files.configPath);
   }
 
   async stop(): Promise<void> {

@@ -54,7 +54,10 @@ export async function scale({ folder, runs }: Plan): Promise<void> {
   );
 }
 
-/** Stores so many rows, each with its point of the history; all but the last few are acknowledged. Written as SQL: it is fast. */
+/**
+ * Stores so many rows, each with its point of the history; all but the last few are acknowledged. Written as SQL, which
+ * is fast; the buckets are any, since nothing here compares them.
+ */
 function fill(path: string, stored: number): void {
   const database = new Sqlite(path);
   database.pragma("synchronous = OFF");
@@ -63,8 +66,8 @@ function fill(path: string, stored: number): void {
   database
     .prepare(
       `WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
-       INSERT INTO entries (vault_id, entry_id, epoch, seq, deleted, hash, body, replication_dirty, dirty_since)
-       SELECT '00000000-0000-4000-8000-000000000000', printf('%08x-0000-7000-8000-%012x', seq, seq), 1, seq, 0, ?, ?,
+       INSERT INTO entries (vault_id, entry_id, epoch, seq, bucket, deleted, hash, body, replication_dirty, dirty_since)
+       SELECT '00000000-0000-4000-8000-000000000000', printf('%08x-0000-7000-8000-%012x', seq, seq), 1, seq, seq % 256, 0, ?, ?,
          seq > ?, iif(seq > ?, 1, NULL) FROM n`,
     )
     .run(stored, systemHash.sha256(rowBody), rowBody, acked, acked);

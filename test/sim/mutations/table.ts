@@ -179,6 +179,7 @@ export const mutations: readonly Mutation[] = [
     file: "src/store/sqlite/repair-rows.ts",
     find: "  putAside(tx, stored, context);\n",
     replace: "",
+    test: { file: "test/contract/sqlite-memory.test.ts", title: "every intact row that went is kept" },
   },
   {
     promise: "I11",

@@ -87,12 +87,8 @@ export class Disk {
 
   /** Where the highest row of an epoch stands that is not dirty; the origin where there is none. */
   highestUnmarked(epoch: number): Position {
-    const unmarked = Object.values(tables).map(
-      ({ name }) => `SELECT max(seq) AS seq FROM ${name} WHERE epoch = $epoch AND replication_dirty = 0`,
-    );
-    const sql = `SELECT max(seq) AS seq FROM (${unmarked.join(" UNION ALL ")})`;
-    const found = this.#connection.database.prepare(sql).get({ epoch }) as { seq: number | null };
-    return found.seq === null ? origin.position : { epoch, seq: found.seq };
+    const found = this.#connection.get<{ seq: number | null }>(highestUnmarkedSql, epoch);
+    return found?.seq ? { epoch, seq: found.seq } : origin.position;
   }
 
   /** Every row put aside, also those that the primary has taken. */
@@ -120,6 +116,15 @@ const tables = {
   entry: { name: "entries", item: "entry_id" },
   stranded: { name: "stranded", item: "stranded_id" },
 } as const;
+
+const highestUnmarkedSql = `WITH wanted (number) AS (SELECT ?) SELECT max(seq) AS seq FROM (${Object.values(
+  tables,
+)
+  .map(
+    ({ name }) =>
+      `SELECT max(seq) AS seq FROM ${name}, wanted WHERE epoch = number AND replication_dirty = 0`,
+  )
+  .join(" UNION ALL ")})`;
 
 function itemOf(key: RowKey): string {
   if (key.kind === "access") return key.accessId;

@@ -1,6 +1,7 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { Refusal } from "../../core/errors.ts";
 import { examineDatabase } from "./examination.ts";
+import { answerCaller } from "./thread.ts";
 
 /** What it found, as text; null where the database is whole. */
 function examine(path: string): string | null {
@@ -13,4 +14,4 @@ function examine(path: string): string | null {
   }
 }
 
-parentPort?.postMessage(examine(String(workerData)));
+await answerCaller(() => examine(String(workerData)));

@@ -1,25 +1,18 @@
-import { once } from "node:events";
-import { Worker } from "node:worker_threads";
 import { Buckets } from "../../core/digest.ts";
-import { type ErrorCode, Refusal } from "../../core/errors.ts";
+import { Refusal } from "../../core/errors.ts";
 import type { Hash } from "../../core/ports.ts";
 import type { Recount } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { type Counted, type CountProgress, countRows } from "./count-rows.ts";
 import { knowsPoint } from "./history.ts";
+import { runThread } from "./thread.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** What the thread says, one message after the other; the last is `counted` or `refused`. */
-export type CountMessage =
-  | { readonly kind: "progress"; readonly progress: CountProgress }
-  | {
-      readonly kind: "counted";
-      readonly counted: Omit<Counted, "stored" | "buckets"> & {
-        readonly stored: Uint8Array;
-        readonly buckets: Uint8Array;
-      };
-    }
-  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+/** A count as it comes out of its thread, where an object would be nothing but its fields. */
+export type CountedBytes = Omit<Counted, "stored" | "buckets"> & {
+  readonly stored: Uint8Array;
+  readonly buckets: Uint8Array;
+};
 
 export type RecountsOptions = {
   /** The database file; null for one in memory, which nobody else could read. */
@@ -71,12 +64,12 @@ export class Recounts {
 
   /** Ends the thread that is at work; what waits for it rejects with `shutting_down`. Resolves when it is gone. */
   async stop(): Promise<void> {
-    this.#ended.abort();
+    this.#ended.abort(new Refusal("shutting_down"));
     await this.#last;
   }
 
   async #recount(onProgress: OnProgress): Promise<Recount> {
-    if (this.#ended.signal.aborted) throw new Refusal("shutting_down");
+    this.#ended.signal.throwIfAborted();
     const { path, hash, reader } = this.#options;
     const { stored, ...counted } =
       path === null
@@ -110,27 +103,14 @@ function countHere(connection: Connection, hash: Hash, onProgress: OnProgress): 
 /** A row is garbage as soon as it is counted: with room for more of it the thread would only grow by that much. */
 const youngMb = 4;
 
-/** @throws Refusal `shutting_down` where the signal aborts; what the disk fails with */
+/** @throws the signal's reason where it aborts; Refusal, what the disk fails with */
 async function countInThread(path: string, onProgress: OnProgress, signal: AbortSignal): Promise<Counted> {
-  const thread = new Worker(new URL("./count-thread.ts", import.meta.url), {
-    workerData: path,
-    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+  const { stored, buckets, ...rest } = await runThread<CountedBytes, CountProgress>({
+    script: new URL("./count-thread.ts", import.meta.url),
+    request: path,
+    onProgress: ({ done, total }) => onProgress(done, total),
+    signal,
+    limits: { maxYoungGenerationSizeMb: youngMb },
   });
-  const stop = (): void => void thread.terminate();
-  signal.addEventListener("abort", stop, { once: true });
-  let end: CountMessage | undefined;
-  thread.on("message", (message: CountMessage) => {
-    if (message.kind === "progress") onProgress(message.progress.done, message.progress.total);
-    else end = message;
-  });
-  try {
-    await once(thread, "exit");
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-  if (signal.aborted) throw new Refusal("shutting_down");
-  if (end?.kind === "refused") throw new Refusal(end.code, end.message);
-  if (end?.kind !== "counted") throw new Error("the thread that counts rows ended without a word");
-  const { stored, buckets, ...rest } = end.counted;
   return { ...rest, stored: new Buckets(stored), buckets: new Buckets(buckets) };
 }

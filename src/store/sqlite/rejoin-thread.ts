@@ -1,17 +1,12 @@
-import { parentPort, workerData } from "node:worker_threads";
-import { Refusal } from "../../core/errors.ts";
+import { workerData } from "node:worker_threads";
 import { openFile } from "./connection.ts";
-import { refusalOf } from "./failures.ts";
 import { rejoin } from "./rejoin.ts";
-import type { RejoinMessage, RejoinRequest } from "./rejoin-beside.ts";
+import type { RejoinRequest } from "./rejoin-beside.ts";
 import { sha256 } from "./sha256.ts";
+import { answerCaller } from "./thread.ts";
 import { WriteQueue } from "./write-queue.ts";
 
 /** Comes home as it is asked to, in one transaction, and ends. */
-
-function tell(message: RejoinMessage): void {
-  parentPort?.postMessage(message);
-}
 
 /** Nobody else uses this thread, so that no step lets others run. */
 async function comeHome({ path, winner, now }: RejoinRequest): Promise<{ readonly putAside: number }> {
@@ -30,10 +25,4 @@ async function comeHome({ path, winner, now }: RejoinRequest): Promise<{ readonl
   }
 }
 
-try {
-  tell({ kind: "rejoined", ...(await comeHome(workerData as RejoinRequest)) });
-} catch (error) {
-  const refusal = refusalOf(error);
-  if (!(refusal instanceof Refusal)) throw error;
-  tell({ kind: "refused", code: refusal.code, message: refusal.message });
-}
+await answerCaller(() => comeHome(workerData as RejoinRequest));

@@ -1,24 +1,20 @@
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readSync, statSync } from "node:fs";
-import { parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import Sqlite from "better-sqlite3";
 import { Refusal } from "../../core/errors.ts";
 import { formatPosition } from "../../core/position.ts";
 import { Connection } from "./connection.ts";
-import { refusalOf } from "./failures.ts";
 import { readSite } from "./site-record.ts";
-import type { CheckedCopy, CopyProgress, CopyRequest, ThreadMessage } from "./snapshot.ts";
+import type { CheckedCopy, CopyProgress, CopyRequest } from "./snapshot.ts";
+import { answerCaller, tellProgress } from "./thread.ts";
 
 /** 4 MiB: a step takes a moment, and the thread can be ended between two. */
 const stepPages = 1_024;
 const chunkBytes = 1024 * 1024;
 
-function tell(message: ThreadMessage): void {
-  parentPort?.postMessage(message);
-}
-
 function progress(stage: CopyProgress["stage"], done: number, total: number): void {
-  tell({ kind: "progress", progress: { stage, done, total } });
+  tellProgress<CopyProgress>({ stage, done, total });
 }
 
 async function makeCopy(request: CopyRequest): Promise<CheckedCopy> {
@@ -83,10 +79,4 @@ function digestOf(target: string, bytes: number): string {
   return hash.digest("hex");
 }
 
-try {
-  tell({ kind: "copied", copy: await makeCopy(workerData as CopyRequest) });
-} catch (error) {
-  const refusal = refusalOf(error);
-  if (!(refusal instanceof Refusal)) throw error;
-  tell({ kind: "refused", code: refusal.code, message: refusal.message });
-}
+await answerCaller(() => makeCopy(workerData as CopyRequest));

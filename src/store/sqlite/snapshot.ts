@@ -1,10 +1,9 @@
-import { once } from "node:events";
 import { closeSync, openSync, readSync } from "node:fs";
-import { Worker } from "node:worker_threads";
-import { type ErrorCode, Refusal } from "../../core/errors.ts";
+import { Refusal } from "../../core/errors.ts";
 import type { Role } from "../../core/push.ts";
 import { examineDatabase } from "./examination.ts";
 import { applicationId } from "./migrations.ts";
+import { runThread } from "./thread.ts";
 
 export type CopyRequest = {
   /** The database file of a site. */
@@ -29,40 +28,17 @@ export type CheckedCopy = {
   readonly sha256: string;
 };
 
-/** What the thread says, one message after the other; the last is `copied` or `refused`. */
-export type ThreadMessage =
-  | { readonly kind: "progress"; readonly progress: CopyProgress }
-  | { readonly kind: "copied"; readonly copy: CheckedCopy }
-  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
-
 /**
  * Copies a site's database as it stands at one moment, in a thread of its own and without holding up any writer; then flushes
  * the copy and has SQLite check every page of it. Aborting ends the thread.
  * @throws Refusal `disk_full`, `storage_failed`, `database_corrupt`; the target is then worth nothing
  */
-export async function copyDatabase(
+export function copyDatabase(
   request: CopyRequest,
   onProgress: (progress: CopyProgress) => void,
   signal: AbortSignal,
 ): Promise<CheckedCopy> {
-  signal.throwIfAborted();
-  const thread = new Worker(new URL("./snapshot-thread.ts", import.meta.url), { workerData: request });
-  const stop = (): void => void thread.terminate();
-  signal.addEventListener("abort", stop, { once: true });
-  let end: ThreadMessage | undefined;
-  thread.on("message", (message: ThreadMessage) => {
-    if (message.kind === "progress") onProgress(message.progress);
-    else end = message;
-  });
-  try {
-    await once(thread, "exit");
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
-  signal.throwIfAborted();
-  if (end?.kind === "copied") return end.copy;
-  if (end?.kind === "refused") throw new Refusal(end.code, end.message);
-  throw new Error("the thread that makes a snapshot ended without a word");
+  return runThread({ script: new URL("./snapshot-thread.ts", import.meta.url), request, onProgress, signal });
 }
 
 /** Whose snapshot a file is, and of which moment. */

@@ -384,7 +384,7 @@ export class SqliteStore implements Store {
   /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */
   abandon(): void {
     this.#closing ??= this.#recounts.stop();
-    this.#abandoned.abort();
+    this.#abandoned.abort(new Refusal("shutting_down"));
     this.#queue.abandon();
     this.#closeConnections();
   }

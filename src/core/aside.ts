@@ -70,7 +70,7 @@ export type AsideEvidence = {
 export function judgeAside(row: AsideRow, { own, isInHistory, isKnown }: AsideEvidence): AsideVerdict {
   if (isKnown) return "struck";
   const order = own === undefined ? -1 : comparePositions(own.position, row.position);
-  if (own && order === 0 && bytesEqual(own.hash, row.hash)) return "struck";
+  if (own && isSameState(own, row)) return "struck";
   if (isInHistory && order >= 0) return "struck";
   // Stranded rows of one key are of one identity, wherever and whenever they were written.
   if (row.body !== null && row.key.kind === "stranded" && own) return "struck";
@@ -80,6 +80,17 @@ export function judgeAside(row: AsideRow, { own, isInHistory, isKnown }: AsideEv
   if (row.key.kind === "stranded") return "applied";
   const hasChanged = own !== undefined && comparePositions(own.position, row.fork) > 0;
   return hasChanged ? "stranded" : "applied";
+}
+
+/**
+ * Whether two rows of one key are one state of it: at one position, with one hash, or, where a flipped bit has damaged the hash
+ * that one of them is stored with, one body.
+ */
+export function isSameState(own: Pick<Row, "position" | "hash" | "body">, row: Row): boolean {
+  if (comparePositions(own.position, row.position) !== 0) return false;
+  if (bytesEqual(own.hash, row.hash)) return true;
+  if (own.body === null || row.body === null) return own.body === row.body;
+  return bytesEqual(own.body, row.body);
 }
 
 /** What the row of kind `stranded` holds: the row itself, and where it lay. */

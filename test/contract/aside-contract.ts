@@ -7,7 +7,7 @@ import { discardStranded } from "../../src/core/stranded.ts";
 import type { Store } from "../../src/core/store.ts";
 import { sha256Hash } from "../support/ports.ts";
 import { asideOf, asideSites, rowAt, strandedKey } from "./aside-sites.ts";
-import { guardOf } from "./repair-driver.ts";
+import { entryId, flipBody, flipHash, guardOf } from "./repair-driver.ts";
 import {
   allRows,
   drain,
@@ -21,7 +21,7 @@ import {
 } from "./store-harness.ts";
 
 /** That nothing which was acknowledged to a client is discarded silently (I11). */
-export function asideContract({ open, reopen }: StoreUnderTest): void {
+export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
   const { alone, pair, withAside } = asideSites({ open });
 
   describe("rows put aside", () => {
@@ -159,6 +159,19 @@ export function asideContract({ open, reopen }: StoreUnderTest): void {
       const row = await set(store, newVault(), "x");
       expect(await decide(store, asideOf(row))).toEqual(["struck"]);
       expect(await decide(store, asideOf(rowAt(row.key, "y", row.position)))).toEqual(["stranded"]);
+    });
+
+    it("where it has that very row and a bit of its body or of its stored hash has flipped", async () => {
+      for (const flip of [flipBody, flipHash]) {
+        const { primary, keys } = await pair();
+        const key = keys.find(({ kind }) => kind === "entry");
+        const [row] = await primary.rowsOf(key ? [key] : []);
+        if (!row) throw new Error("the primary holds no entry");
+        await behind(primary, flip, entryId(key));
+        // It came to this row on another chain, as a site does that was promoted before it was proved.
+        await behind(primary, "DELETE FROM history");
+        expect(await decide(primary, asideOf(row))).toEqual(["struck"]);
+      }
     });
 
     it("where its history went through that change, and a later state of the row is here", async () => {

@@ -3,6 +3,7 @@ import {
   type AsideRow,
   type AsideVerdict,
   encodeStranded,
+  isSameState,
   judgeAside,
   parseStranded,
   strandedIdOf,
@@ -84,9 +85,9 @@ function isHereAfterAll(connection: Connection, { key, body }: AsideRow, hash: H
   const row = parseStranded(body)?.row;
   if (!row) return false;
   const own = readRow(connection, row.key);
-  const order = own === undefined ? -1 : comparePositions(own.position, row.position);
-  if (own && order === 0 && bytesEqual(own.hash, row.hash)) return true;
-  return order >= 0 && wentThrough(connection, row, hash);
+  if (!own) return false;
+  if (isSameState(own, row)) return true;
+  return comparePositions(own.position, row.position) >= 0 && wentThrough(connection, row, hash);
 }
 
 /** Whether this history went through exactly this change: by the chain, which nobody can make to fit another. */

@@ -236,7 +236,10 @@ export type Acknowledgement = {
   readonly verified: boolean | null;
 };
 
-export type ApplyOutcome =
+export type ApplyOutcome = {
+  /** Whether this site was a primary until this very push, which shows its grant to be used. */
+  readonly hasYielded: boolean;
+} & (
   | {
       readonly kind: "refused";
       readonly code: PushRefusal;
@@ -254,7 +257,8 @@ export type ApplyOutcome =
       readonly verified: boolean | null;
       /** Rows put aside that the primary has not decided on. */
       readonly aside: number;
-    };
+    }
+);
 
 export interface BackupStore {
   /**

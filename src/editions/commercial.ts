@@ -191,7 +191,7 @@ export class CommercialEdition implements Edition {
   }
 
   async #receivePush(peer: SiteName, body: unknown): Promise<EditionReply> {
-    const reply = await receivePush(this.#options.store, peer, body);
+    const reply = await receivePush(this.#options.store, peer, body, () => this.#keeper.doubt());
     if (reply.status === 200) this.#applied.tell();
     return reply;
   }

@@ -9,17 +9,20 @@ import { readFrame } from "./admission.ts";
  * Answers one push: reads the frame, and lets the store judge and apply it in one durable transaction. The answer is made of
  * what the transaction saw, so an ACK never speaks of anything that is not on disk.
  * @param peer the site that the credential names; a push that names another is not its to send
+ * @param onYield called where this site was a primary until this push
  * @throws Refusal `invalid_request` for a frame that cannot be read; the store's for a failing disk
  */
 export async function receivePush(
   store: BackupStore & SiteStore,
   peer: SiteName,
   body: unknown,
+  onYield: () => void = () => {},
 ): Promise<EditionReply> {
   const push = await readFrame(store, decodePush(body));
   if ("status" in push) return push;
   if (push.site !== peer) throw new Refusal("unauthorized");
   const outcome = await store.applyPush(push);
+  if (outcome.hasYielded) onYield();
   const { receiver: identity, rejected } = outcome;
   if (outcome.kind === "refused") {
     return { status: 409, body: encodeRefused(outcome.code, identity, rejected) };

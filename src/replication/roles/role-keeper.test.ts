@@ -153,6 +153,22 @@ test("a planned promotion that is made late ends what was told of it", async () 
   await atRest(world);
 });
 
+test("an incident that comes back with a disk put back under a backup is ended by the push that makes it a backup again", async () => {
+  const scene = await granted();
+  const { world } = scene;
+  await world.scheduler.run(hourMs);
+  const image = world.image(calgary);
+  await world.start(zurich);
+  await run(world, zurich, "promote");
+  await world.putBack(calgary, image);
+  expect(await world.primary.store.openIncidents()).not.toEqual([]);
+  await writeAt(scene, zurich, 1);
+  await world.scheduler.run(minuteMs);
+  expect((await world.primary.store.site()).role).toBe("backup");
+  expect(await world.primary.store.openIncidents()).toEqual([]);
+  await atRest(world);
+});
+
 test("a planned promotion that a forced one overtook is over, and the fence is told in its place", async () => {
   const { world } = await granted(1);
   await world.scheduler.run(hourMs);

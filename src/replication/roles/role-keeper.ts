@@ -30,6 +30,7 @@ export class RoleKeeper {
   #change = new AbortController();
   #looking: Promise<void> | null = null;
   #asked = 0;
+  #isDoubted = false;
   /** What is told of one standing is told before anything of the next. */
   #told: Promise<void> = Promise.resolve();
   readonly #greeted = new Map<SiteName, { readonly link: PeerLink; readonly abort: AbortController }>();
@@ -51,6 +52,15 @@ export class RoleKeeper {
     this.#asked += 1;
     this.#looking ??= this.#lookWhileAsked();
     return this.#looking;
+  }
+
+  /**
+   * Looks, and has told anew what belongs to the standing, also where it seems to be the one before: a disk that was put back
+   * under the process, and was a primary's, may have brought incidents of that time.
+   */
+  doubt(): void {
+    this.#isDoubted = true;
+    void this.look();
   }
 
   /** Runs what must outlive its caller, until it is done or the site stops. */
@@ -90,7 +100,8 @@ export class RoleKeeper {
       this.#greeted.clear();
     }
     this.#arrange(standing.duty, isNew && before?.duty === "ship");
-    if (isNew) this.#tell(standing);
+    if (isNew || this.#isDoubted) this.#tell(standing);
+    this.#isDoubted = false;
   }
 
   /** What runs. May be repeated. */

@@ -41,13 +41,15 @@ type Tally = { accepted: number; ignored: number; hasRejections: boolean; readon
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
   const { connection } = tx;
-  if (!isOfAnothersReign(receiverOf(tx), push)) yield* yieldToPromoted(tx, push, now);
+  const isOthers = isOfAnothersReign(receiverOf(tx), push);
+  const hasYielded = !isOthers && (yield* yieldToPromoted(tx, push, now));
   const code = judge(tx, push);
   // The epochs of another realm are no measure for this one's, and an empty backup has taken over none yet.
   const isMeasure = tx.site().realm !== null && !refusalsOfStrangers.has(code);
   if (code === undefined || isMeasure) recordEpoch(tx, push.epoch);
   if (code !== undefined) {
-    return { kind: "refused", code, receiver: receiverOf(tx), rejected: readRejections(connection) };
+    const rejected = readRejections(connection);
+    return { kind: "refused", code, receiver: receiverOf(tx), rejected, hasYielded };
   }
   const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection), refused: [] };
   const context = { hash, now, fork: tx.site().head.position };
@@ -62,7 +64,16 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
   const { accepted, ignored, refused } = tally;
   const rejected = tally.hasRejections ? readRejections(connection, refused) : [];
   const aside = countWaiting(connection);
-  return { kind: "applied", receiver: receiverOf(tx), accepted, ignored, rejected, verified, aside };
+  return {
+    kind: "applied",
+    receiver: receiverOf(tx),
+    accepted,
+    ignored,
+    rejected,
+    verified,
+    aside,
+    hasYielded,
+  };
 }
 
 /** What this site answers: its epoch is the highest it has seen, so that a primary that is none any more learns of it. */

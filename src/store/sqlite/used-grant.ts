@@ -21,10 +21,10 @@ function isGrantUsed({ role, realm, epoch, head, grant }: Site, push: Push): boo
   );
 }
 
-/** Becomes the backup of the site that this one has handed over to, where a push shows that it has. */
-export function* yieldToPromoted(tx: Transaction, push: Push, now: number): Steps<void> {
+/** Becomes the backup of the site that this one has handed over to, where a push shows that it has. Returns whether it did. */
+export function* yieldToPromoted(tx: Transaction, push: Push, now: number): Steps<boolean> {
   const site = tx.site();
-  if (!site.grant || !isGrantUsed(site, push)) return;
+  if (!site.grant || !isGrantUsed(site, push)) return false;
   const primary = { site: push.site, url: push.publicUrl, lastPushAt: now };
   // The other site was proved equal at this very point, or it could not have used the grant.
   const verified = { position: site.head.position, at: now };
@@ -33,4 +33,5 @@ export function* yieldToPromoted(tx: Transaction, push: Push, now: number): Step
   forgetPeers(tx);
   flagAcknowledged(tx.connection, site.head.position);
   yield* clearAllMarks(tx);
+  return true;
 }

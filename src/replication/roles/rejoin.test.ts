@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { compareEpochs } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import { grantPath } from "../transport.ts";
@@ -61,6 +62,30 @@ test("a site with a long way back asks for it page by page", async () => {
   expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ common: "1:1", put_aside: 2_300 });
   const located = world.network.sent.slice(before).filter(({ path }) => path.endsWith("/locate"));
   expect(located.length).toBe(3);
+  await atRest(world);
+});
+
+test("a backup of a site that was promoted apart comes home, also where both took the same first change", async () => {
+  const { world, vault } = await pair({ backups: [zurich, oslo] });
+  world.crash(calgary);
+  world.network.cut(zurich, oslo);
+  for (const site of [zurich, oslo]) {
+    await answerOf(world, site, "promote", { force: true });
+    // The same purge at the same position: one chain, in two epochs of one number.
+    void world.write(vault, true, site);
+  }
+  const epochOf = async (site: SiteName) => (await world.process(site).store.site()).epoch;
+  const isZurichHigher = compareEpochs(await epochOf(zurich), await epochOf(oslo)) > 0;
+  const [winner, loser] = isZurichHigher ? [zurich, oslo] : [oslo, zurich];
+  world.network.cut(calgary, winner);
+  await world.start(calgary);
+  await world.scheduler.run(hourMs);
+  expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ winner: loser });
+  world.network.healAll();
+  await world.scheduler.run(hourMs);
+  for (const site of [loser, calgary]) {
+    expect(await answerOf(world, site, "rejoin")).toMatchObject({ winner, common: "2:2", put_aside: 0 });
+  }
   await atRest(world);
 });
 

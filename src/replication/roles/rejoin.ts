@@ -1,4 +1,4 @@
-import { compareEpochs } from "../../core/epoch.ts";
+import { compareEpochs, isForked } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { formatPosition, origin } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
@@ -35,10 +35,19 @@ export async function rejoin(ports: RolePorts, call: RejoinCall): Promise<Rejoin
   const { link } = winner;
   const found = await locate(ports, link, call);
   const home = { site: site.site, role: "backup", winner: link.site, common: positionOf(found) } as const;
-  if (site.role === "backup" && samePoint(found.common, site.head)) return { ...home, put_aside: 0 };
+  if (await isHome(ports, site, found)) return { ...home, put_aside: 0 };
   const { putAside } = await store.rejoin(found);
   await keeper.look();
   return { ...home, put_aside: putAside };
+}
+
+/**
+ * Whether this site is the winner's backup already. Two sites promoted apart may have made the same first change, and so have
+ * one chain; the timelines tell them apart, and this site has to take over the winner's.
+ */
+async function isHome({ store }: RolePorts, { role, head }: Site, winner: StoredWinner): Promise<boolean> {
+  if (role !== "backup" || !samePoint(winner.common, head)) return false;
+  return !isForked(await store.timeline(), winner.timeline, head.position);
 }
 
 /** A fenced primary has nobody to come home to in its own epoch, and a backup has its primary. */

@@ -62,6 +62,14 @@ export type PeerPin = {
   readonly pin: string | null;
 };
 
+/** What the operators of two sites that were paired are told. */
+export type CertificateChecks = {
+  /** How this site checks the other's certificate from now on. */
+  readonly certificate: PeerPin["certificate"];
+  /** How the other says that it checks this site's. */
+  readonly own_certificate: PeerPin["certificate"];
+};
+
 /**
  * Whether the certificate that a site was proved to have is to be pinned. One for the URL's host, of an authority that is known
  * here, is not: authorities renew, and pinned, each renewal would stop the pair. One that is its own authority always is, whatever is

@@ -7,7 +7,7 @@ import { formatInviteCode } from "../../crypto/invite-code.ts";
 import { isSameProof, type PairingOutcome, type PairingParty, pairingOutcome } from "../../crypto/pairing.ts";
 import { formatToken } from "../../crypto/token.ts";
 import type { InviteFailure, InviteOpened, InviteQuestion, PairingProve } from "../../protocol/pairing.ts";
-import type { PeerPin } from "../certificates.ts";
+import type { CertificateChecks, PeerPin } from "../certificates.ts";
 import type { NewPeer } from "./peer-files.ts";
 
 const inviteMs = 15 * 60_000;
@@ -53,14 +53,10 @@ type Joiner = {
   judgement: Judgement | undefined;
 };
 
-export type InviteEnd = {
+export type InviteEnd = CertificateChecks & {
   readonly site: SiteName;
   readonly url: string;
   readonly address: string;
-  /** How this site checks the other's from now on. */
-  readonly certificate: PeerPin["certificate"];
-  /** How the other says that it checks this site's. */
-  readonly own_certificate: PeerPin["certificate"];
 };
 
 /**

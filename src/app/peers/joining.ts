@@ -14,7 +14,7 @@ import type { CommercialConfig } from "../../ops/config/config.ts";
 import { writeSecretFile } from "../../ops/config/replace-file.ts";
 import { readSecretFile } from "../../ops/config/secret-files.ts";
 import { pairingAnswer, pairingBegun, pairingPath, pairingProtocol } from "../../protocol/pairing.ts";
-import { type PeerPin, pinFor } from "../certificates.ts";
+import { type CertificateChecks, type PeerPin, pinFor } from "../certificates.ts";
 import { checkPeer, checkWritable, savePeer } from "./peer-files.ts";
 import type { PeerExchange } from "./peer-links.ts";
 
@@ -33,14 +33,10 @@ export type JoinParts = {
   readonly signal: AbortSignal;
 };
 
-export type Joined = {
+export type Joined = CertificateChecks & {
   readonly site: string;
   readonly url: string;
   readonly token_file: string;
-  /** How the primary's certificate is checked from now on. */
-  readonly certificate: PeerPin["certificate"];
-  /** How the primary says that it checks this site's. */
-  readonly own_certificate: PeerPin["certificate"];
 };
 
 /** How long two sites that are being paired look for each other's certificates. */

@@ -301,7 +301,7 @@ export const errorCodes = {
   // the machine
   config_invalid: {
     meaning: "The configuration file has mistakes; each is named with its line.",
-    remedy: "Correct them.",
+    remedy: "Correct what is named; `--config` names another file.",
     retry: false,
   },
   file_exposed: {

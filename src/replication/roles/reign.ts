@@ -51,8 +51,8 @@ export async function tellFence(ports: ReignPorts, abort: AbortSignal): Promise<
 }
 
 /**
- * This site is the primary in its right: fences and grants are over, and what it has put aside itself is for it to decide. Rows that are
- * stranded are told here too, since the site that told of them before may be gone.
+ * This site is the primary in its right: fences and grants are over, and what it has put aside itself is for it to decide. Rows
+ * that are stranded are told here too, since the site that told of them before may be gone.
  */
 export async function settleReign(ports: ReignPorts, abort: AbortSignal): Promise<void> {
   await persist(ports, abort, async () => {

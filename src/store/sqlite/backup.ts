@@ -3,7 +3,6 @@ import { compareEpochs } from "../../core/epoch.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
 import {
-  isOfAnothersReign,
   judgePush,
   type Push,
   type PushedRow,
@@ -41,8 +40,7 @@ type Tally = { accepted: number; ignored: number; hasRejections: boolean; readon
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
   const { connection } = tx;
-  const isOthers = isOfAnothersReign(receiverOf(tx), push);
-  const hasYielded = !isOthers && (yield* yieldToPromoted(tx, push, now));
+  const hasYielded = yield* yieldToPromoted(tx, push, now);
   const code = judge(tx, push);
   // The epochs of another realm are no measure for this one's, and an empty backup has taken over none yet.
   const isMeasure = tx.site().realm !== null && !refusalsOfStrangers.has(code);

@@ -1,10 +1,11 @@
 import { compareEpochs } from "../../core/epoch.ts";
-import { type Push, samePoint } from "../../core/push.ts";
+import { isOfAnothersReign, type Push, samePoint } from "../../core/push.ts";
 import type { Site } from "../../core/store.ts";
 import { recordAnswer } from "./grants.ts";
 import { flagAcknowledged } from "./history.ts";
 import { clearAllMarks } from "./marks.ts";
 import { forgetPeers } from "./roles.ts";
+import { readTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /**
@@ -25,6 +26,7 @@ function isGrantUsed({ role, realm, epoch, head, grant }: Site, push: Push): boo
 export function* yieldToPromoted(tx: Transaction, push: Push, now: number): Steps<boolean> {
   const site = tx.site();
   if (!site.grant || !isGrantUsed(site, push)) return false;
+  if (isOfAnothersReign({ timeline: readTimeline(tx.connection) }, push)) return false;
   const primary = { site: push.site, url: push.publicUrl, lastPushAt: now };
   // The other site was proved equal at this very point, or it could not have used the grant.
   const verified = { position: site.head.position, at: now };

@@ -5,6 +5,7 @@ import {
   type EntryId,
   isSiteName,
   isUuid,
+  isVersionId,
   type SiteName,
   type StrandedId,
   uuidOfHash,
@@ -179,12 +180,20 @@ function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 /** The key of a row that may be stranded: one that is already keeps its own. */
-function keyOf({ kind, vaultId, accessId, entryId }: Readonly<Record<string, unknown>>): RowKey | undefined {
+function keyOf({
+  kind,
+  vaultId,
+  accessId,
+  entryId,
+  versionId,
+}: Readonly<Record<string, unknown>>): RowKey | undefined {
   const isId = (id: unknown): id is string => typeof id === "string" && isUuid(id);
   if (!isId(vaultId)) return undefined;
   const vault = { vaultId: vaultId as VaultId };
   if (kind === "vault") return { kind, ...vault };
   if (kind === "access" && isId(accessId)) return { kind, ...vault, accessId: accessId as AccessId };
+  if (kind === "version" && typeof versionId === "string" && isVersionId(versionId))
+    return { kind, ...vault, versionId };
   if (kind === "entry" && isId(entryId)) return { kind, ...vault, entryId: entryId as EntryId };
   return undefined;
 }

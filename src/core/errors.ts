@@ -59,6 +59,78 @@ export const errorCodes = {
     remedy: "Restore it first.",
     retry: false,
   },
+  version_unknown: {
+    meaning: "The entry has no such earlier version.",
+    remedy: "List its versions; only the newest are kept.",
+    retry: false,
+  },
+  // keys
+  access_unknown: {
+    meaning: "The vault has no such access.",
+    remedy: "Check the access's id.",
+    retry: false,
+  },
+  access_exists: {
+    meaning: "This person has an access to the vault already.",
+    remedy: "Revoke it first, or choose another login.",
+    retry: false,
+  },
+  access_forged: {
+    meaning: "The access's row was changed by somebody who does not have the vault's key.",
+    remedy: "Compare the sites with `dormouse verify`; revoke the access and make a new one.",
+    retry: false,
+  },
+  last_owner: {
+    meaning: "The vault would be left without an owner whose access does not expire.",
+    remedy: "Add another owner without expiry first.",
+    retry: false,
+  },
+  key_changed: {
+    meaning: "The vault's key was changed while the request was under way, again and again.",
+    remedy: "Repeat the request.",
+    retry: true,
+  },
+  sealed_truncated: {
+    meaning: "The sealed body of an entry is cut off.",
+    remedy: "Run `dormouse verify`: a peer's intact row replaces it.",
+    retry: false,
+  },
+  sealed_swapped: {
+    meaning: "The sealed body stored here belongs to another entry, vault or version.",
+    remedy: "Run `dormouse verify`; if both sites say so, somebody who can write the disk exchanged it.",
+    retry: false,
+  },
+  sealed_tampered: {
+    meaning: "The sealed body of an entry was changed by somebody who does not have the vault's key.",
+    remedy: "Run `dormouse verify`: a peer's intact row replaces it. Earlier versions can be restored.",
+    retry: false,
+  },
+  sealed_older: {
+    meaning: "The entry stands at an older version than its own history.",
+    remedy: "Compare with the other site; restore the newest of its versions.",
+    retry: false,
+  },
+  sealed_key_unknown: {
+    meaning: "The body is sealed under a key that the vault does not hold.",
+    remedy:
+      "It was written on a site whose key was changed apart from this one's; see the manual on rotation.",
+    retry: false,
+  },
+  passphrase_weak: {
+    meaning: "The passphrase could be guessed.",
+    remedy: "Leave it away and let one be made, or choose one of at least six unrelated words.",
+    retry: false,
+  },
+  passphrase_parameters: {
+    meaning: "The stored way of making a key of this passphrase is weaker, or costs more, than is taken.",
+    remedy: "Have an owner revoke the access and make a new one.",
+    retry: false,
+  },
+  login_failed: {
+    meaning: "There is no such login, or the passphrase is wrong.",
+    remedy: "Check both. After failures each answer takes longer; nobody is locked out.",
+    retry: false,
+  },
   stale_match: {
     meaning: "The entry has changed since the version that If-Match names.",
     remedy: "Read it again and repeat the change on what it is now.",

@@ -1,4 +1,4 @@
-import { toHex } from "./bytes.ts";
+import { fromHex, toHex } from "./bytes.ts";
 import type { Random } from "./ports.ts";
 
 declare const brand: unique symbol;
@@ -12,8 +12,12 @@ export type RealmId = Branded<"RealmId">;
 export type VaultId = Branded<"VaultId">;
 export type EntryId = Branded<"EntryId">;
 export type AccessId = Branded<"AccessId">;
+/** An earlier version of an entry: the entry's id, a dot, and the version in ten digits, so that text order is their order. */
+export type VersionId = Branded<"VersionId">;
 /** Made of the identity of the row that was stranded, so that every site gives it the same. */
 export type StrandedId = Branded<"StrandedId">;
+/** What names a vault key: 16 bytes that follow from it, 32 lower-case hex digits. */
+export type KeyId = Branded<"KeyId">;
 
 const sitePattern = /^[a-z][a-z0-9-]{0,62}$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -21,6 +25,25 @@ const uuidV7Pattern = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[
 
 export function isSiteName(text: string): text is SiteName {
   return sitePattern.test(text);
+}
+
+const versionDigits = 10;
+const versionIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.\d{10}$/;
+
+/** @param version from 1, of ten digits at most */
+export function versionIdOf(entryId: EntryId, version: number): VersionId {
+  return `${entryId}.${String(version).padStart(versionDigits, "0")}` as VersionId;
+}
+
+export function isVersionId(text: string): text is VersionId {
+  return versionIdPattern.test(text);
+}
+
+export function parseVersionId(id: VersionId): { readonly entryId: EntryId; readonly version: number } {
+  return {
+    entryId: id.slice(0, -versionDigits - 1) as EntryId,
+    version: Number(id.slice(-versionDigits)),
+  };
 }
 
 /** Any UUID in lower case: what a row's key may hold. */
@@ -63,7 +86,13 @@ export function uuidOfHash(hash: Uint8Array): string {
   return formatUuid(bytes);
 }
 
-function formatUuid(bytes: Uint8Array): string {
+/** The 16 bytes that a UUID is written for. */
+export function uuidBytes(uuid: string): Uint8Array {
+  return fromHex(uuid.replaceAll("-", ""));
+}
+
+/** 16 bytes as a UUID in lower case. */
+export function formatUuid(bytes: Uint8Array): string {
   const hex = toHex(bytes);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }

@@ -55,6 +55,8 @@ export function wireKeyOf(key: RowKey): WireKey {
       return { kind: "access", key: { vault_id: key.vaultId, access_id: key.accessId } };
     case "entry":
       return { kind: "entry", key: { vault_id: key.vaultId, entry_id: key.entryId } };
+    case "version":
+      return { kind: "version", key: { vault_id: key.vaultId, version_id: key.versionId } };
     case "stranded":
       return { kind: "stranded", key: { vault_id: key.vaultId, stranded_id: key.strandedId } };
   }

@@ -1,5 +1,5 @@
 import { bytesEqual, setU64be, utf8 } from "./bytes.ts";
-import type { AccessId, EntryId, StrandedId, VaultId } from "./ids.ts";
+import type { AccessId, EntryId, StrandedId, VaultId, VersionId } from "./ids.ts";
 import type { Hash } from "./ports.ts";
 import type { Position } from "./position.ts";
 
@@ -8,11 +8,13 @@ export type RowKey =
   | { readonly kind: "vault"; readonly vaultId: VaultId }
   | { readonly kind: "access"; readonly vaultId: VaultId; readonly accessId: AccessId }
   | { readonly kind: "entry"; readonly vaultId: VaultId; readonly entryId: EntryId }
+  /** What an entry was at an earlier version. */
+  | { readonly kind: "version"; readonly vaultId: VaultId; readonly versionId: VersionId }
   /** A row that the winner of a failover never received; `vaultId` is that row's. */
   | { readonly kind: "stranded"; readonly vaultId: VaultId; readonly strandedId: StrandedId };
 
 export type RowKind = RowKey["kind"];
-export const rowKinds: readonly RowKind[] = ["vault", "access", "entry", "stranded"];
+export const rowKinds: readonly RowKind[] = ["vault", "access", "entry", "version", "stranded"];
 
 /**
  * One replicated record. The body is opaque to replication: whatever a kind keeps in it, another site needs only its hash.
@@ -59,6 +61,8 @@ export function formatKey(key: RowKey): string {
       return `access/${key.vaultId}/${key.accessId}`;
     case "entry":
       return `entry/${key.vaultId}/${key.entryId}`;
+    case "version":
+      return `version/${key.vaultId}/${key.versionId}`;
     case "stranded":
       return `stranded/${key.vaultId}/${key.strandedId}`;
   }

@@ -115,7 +115,7 @@ export interface VaultStore {
   /** Live entries below `before` (all where undefined), newest first by id, at most `limit`. Costs what it returns. */
   entries(vaultId: VaultId, before: EntryId | undefined, limit: number): Promise<readonly StoredRow[]>;
   /**
-   * Keys of live entries and accesses whose vault is a tombstone, at most `limit`: what is left to do of a vault's deletion.
+   * Keys of live entries, versions and accesses whose vault is a tombstone, at most `limit`: what is left to do of a vault's deletion.
    * Costs what it returns and the number of deleted vaults.
    */
   orphans(limit: number): Promise<readonly RowKey[]>;

@@ -1,22 +1,94 @@
-import { fromUtf8, utf8 } from "./bytes.ts";
+import { fromHex, fromUtf8, toHex, utf8 } from "./bytes.ts";
 import { Refusal } from "./errors.ts";
-import type { AccessId, VaultId } from "./ids.ts";
+import type { AccessId, KeyId, VaultId } from "./ids.ts";
 import { type AccessBody, encodeAccess } from "./access.ts";
+import { formatPosition, parsePosition, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { type RowMatch, requireMatch } from "./row-match.ts";
 import type { RowChange, Write } from "./store.ts";
 
+/** A vault key of before, which rows may still be sealed under: itself sealed under the current one. */
+export type OlderKey = {
+  readonly keyId: KeyId;
+  readonly sealed: Uint8Array;
+  /** Of the last row that was sealed anew; null while rows under this key are left. */
+  readonly lastPosition: Position | null;
+};
+
+/** How an access that was absent at a rotation comes from the key that it can open to the next. */
+export type KeyLink = {
+  readonly accessId: AccessId;
+  readonly from: KeyId;
+  readonly to: KeyId;
+  /** The key `to`, sealed to the access's public key (HPKE) by one who knew the key `from`. */
+  readonly sealed: Uint8Array;
+  /** What the access's row carries for the key `from`, under the key `to`. */
+  readonly mac: Uint8Array;
+};
+
 /** What a vault's row holds. Times are wall-clock milliseconds. */
-export type VaultBody = { readonly name: string; readonly createdAt: number; readonly updatedAt: number };
+export type VaultBody = {
+  readonly name: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Of the current vault key. */
+  readonly keyId: KeyId;
+  readonly older: readonly OlderKey[];
+  readonly links: readonly KeyLink[];
+};
+
+type VaultWire = {
+  readonly name: string;
+  readonly created_at: number;
+  readonly updated_at: number;
+  readonly key_id: KeyId;
+  readonly older: readonly { key_id: KeyId; sealed: string; last_position: string | null }[];
+  readonly links: readonly { access_id: AccessId; from: KeyId; to: KeyId; sealed: string; mac: string }[];
+};
 
 export function encodeVault(vault: VaultBody): Uint8Array {
-  return utf8(JSON.stringify({ name: vault.name, created_at: vault.createdAt, updated_at: vault.updatedAt }));
+  const wire: VaultWire = {
+    name: vault.name,
+    created_at: vault.createdAt,
+    updated_at: vault.updatedAt,
+    key_id: vault.keyId,
+    older: vault.older.map(({ keyId, sealed, lastPosition }) => ({
+      key_id: keyId,
+      sealed: toHex(sealed),
+      last_position: lastPosition && formatPosition(lastPosition),
+    })),
+    links: vault.links.map(({ accessId, from, to, sealed, mac }) => ({
+      access_id: accessId,
+      from,
+      to,
+      sealed: toHex(sealed),
+      mac: toHex(mac),
+    })),
+  };
+  return utf8(JSON.stringify(wire));
 }
 
 /** @param body of an intact row; anything else is a bug and throws */
 export function decodeVault(body: Uint8Array): VaultBody {
-  const wire = JSON.parse(fromUtf8(body)) as { name: string; created_at: number; updated_at: number };
-  return { name: wire.name, createdAt: wire.created_at, updatedAt: wire.updated_at };
+  const wire = JSON.parse(fromUtf8(body)) as VaultWire;
+  return {
+    name: wire.name,
+    createdAt: wire.created_at,
+    updatedAt: wire.updated_at,
+    keyId: wire.key_id,
+    older: wire.older.map(({ key_id: keyId, sealed, last_position: last }) => ({
+      keyId,
+      sealed: fromHex(sealed),
+      lastPosition: (last === null ? undefined : parsePosition(last)) ?? null,
+    })),
+    links: wire.links.map(({ access_id: accessId, from, to, sealed, mac }) => ({
+      accessId,
+      from,
+      to,
+      sealed: fromHex(sealed),
+      mac: fromHex(mac),
+    })),
+  };
 }
 
 export function vaultKey(vaultId: VaultId): RowKey {

@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { type AccessId, type EntryId, isUuid, type StrandedId, type VaultId } from "../core/ids.ts";
+import {
+  type AccessId,
+  type EntryId,
+  isUuid,
+  isVersionId,
+  type StrandedId,
+  type VaultId,
+} from "../core/ids.ts";
 import { formatPosition, parsePosition } from "../core/position.ts";
 import { type PushedRow, type Rejection, type WireKey, wireKeyOf } from "../core/push.ts";
 import { formatKey, type Row, rowBodyBytesMaxOf, type RowKey } from "../core/row.ts";
@@ -34,6 +41,7 @@ export function decodeKey({ kind, key }: WireKey): RowKey | null | undefined {
     vault_id: vault = "",
     access_id: access = "",
     entry_id: entry = "",
+    version_id: version = "",
     stranded_id: stranded = "",
   } = key;
   const count = Object.keys(key).length;
@@ -46,6 +54,10 @@ export function decodeKey({ kind, key }: WireKey): RowKey | null | undefined {
       return isPair(access) ? { kind, vaultId, accessId: access as AccessId } : null;
     case "entry":
       return isPair(entry) ? { kind, vaultId, entryId: entry as EntryId } : null;
+    case "version":
+      return count === 2 && isUuid(vault) && isVersionId(version)
+        ? { kind, vaultId, versionId: version }
+        : null;
     case "stranded":
       return isPair(stranded) ? { kind, vaultId, strandedId: stranded as StrandedId } : null;
     default:
@@ -56,6 +68,7 @@ export function decodeKey({ kind, key }: WireKey): RowKey | null | undefined {
 const idNames: Readonly<Record<string, string>> = {
   access: "access_id",
   entry: "entry_id",
+  version: "version_id",
   stranded: "stranded_id",
 };
 

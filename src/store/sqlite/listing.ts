@@ -1,7 +1,7 @@
 import type { SiteName, VaultId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions, type Point, type Position } from "../../core/position.ts";
-import type { StoredRow } from "../../core/row.ts";
+import type { RowKey, StoredRow } from "../../core/row.ts";
 import type { BatchLimit, Listing } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { pointAtOrAbove, pointAtOrBelow, pointsBetween } from "./history.ts";
@@ -115,12 +115,14 @@ function rowsBetween(connection: Connection, after: Position, through: Position)
 
 /** A backup must never hold an entry whose vault it has not heard of, however late that vault was last changed. */
 function withVaultsInFront(connection: Connection, rows: readonly StoredRow[]): StoredRow[] {
-  const needed = new Set<VaultId>(
-    rows.filter(({ key }) => key.kind === "entry" || key.kind === "access").map(({ key }) => key.vaultId),
-  );
+  const needed = new Set<VaultId>(rows.filter(({ key }) => isOfVault(key)).map(({ key }) => key.vaultId));
   const vaults = [...needed]
     .map((vaultId) => readRow(connection, { kind: "vault", vaultId }))
     .filter((row) => row !== undefined)
     .toSorted((a, b) => comparePositions(a.position, b.position));
   return [...vaults, ...rows.filter((row) => row.key.kind !== "vault" || !needed.has(row.key.vaultId))];
+}
+
+function isOfVault({ kind }: RowKey): boolean {
+  return kind === "entry" || kind === "access" || kind === "version";
 }

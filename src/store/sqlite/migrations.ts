@@ -208,6 +208,7 @@ const first: Migration = {
     database.exec(replicatedTable("vaults", "vault_id"));
     database.exec(replicatedTable("accesses", "vault_id, access_id"));
     database.exec(replicatedTable("entries", "vault_id, entry_id"));
+    database.exec(replicatedTable("versions", "vault_id, version_id"));
     database.exec(replicatedTable("stranded", "vault_id, stranded_id"));
     database.exec("CREATE INDEX stranded_id ON stranded (stranded_id, vault_id)");
     database.exec("CREATE INDEX vaults_deleted ON vaults (vault_id) WHERE deleted = 1");

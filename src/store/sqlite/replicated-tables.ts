@@ -1,4 +1,4 @@
-import type { AccessId, EntryId, StrandedId, VaultId } from "../../core/ids.ts";
+import type { AccessId, EntryId, StrandedId, VaultId, VersionId } from "../../core/ids.ts";
 import { type Row, type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
 import { bytesOf, type Connection, type SqlValue } from "./connection.ts";
 
@@ -64,6 +64,7 @@ const described = {
   vault: describe("vault", "vaults", undefined),
   access: describe("access", "accesses", "access_id"),
   entry: describe("entry", "entries", "entry_id"),
+  version: describe("version", "versions", "version_id"),
   stranded: describe("stranded", "stranded", "stranded_id"),
 } as const satisfies Record<RowKind, ReplicatedTable>;
 
@@ -82,6 +83,8 @@ export function itemOf(key: RowKey): string {
       return key.accessId;
     case "entry":
       return key.entryId;
+    case "version":
+      return key.versionId;
     case "stranded":
       return key.strandedId;
   }
@@ -99,6 +102,8 @@ export function keyOf(
       return { kind, vaultId, accessId: columns.item_id as AccessId };
     case "entry":
       return { kind, vaultId, entryId: columns.item_id as EntryId };
+    case "version":
+      return { kind, vaultId, versionId: columns.item_id as VersionId };
     case "stranded":
       return { kind, vaultId, strandedId: columns.item_id as StrandedId };
   }
@@ -144,6 +149,7 @@ const byKey: Readonly<Record<RowKind, string>> = {
   vault: "vaults WHERE vault_id = ?",
   access: "accesses WHERE vault_id = ? AND access_id = ?",
   entry: "entries WHERE vault_id = ? AND entry_id = ?",
+  version: "versions WHERE vault_id = ? AND version_id = ?",
   stranded: "stranded WHERE vault_id = ? AND stranded_id = ?",
 };
 
@@ -152,7 +158,13 @@ const outlineByKey = forEachKind((kind) => `SELECT ${described[kind].outlineColu
 const deleteByKey = forEachKind((kind) => `DELETE FROM ${byKey[kind]}`);
 
 function forEachKind(of: (kind: RowKind) => string): Readonly<Record<RowKind, string>> {
-  return { vault: of("vault"), access: of("access"), entry: of("entry"), stranded: of("stranded") };
+  return {
+    vault: of("vault"),
+    access: of("access"),
+    entry: of("entry"),
+    version: of("version"),
+    stranded: of("stranded"),
+  };
 }
 
 /** Removes a row as if it had never been. Only for Transaction.replaceRow, which keeps the buckets in step. */

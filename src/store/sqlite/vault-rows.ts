@@ -141,14 +141,14 @@ export function readEntries(
 
 export function readOrphans(connection: Connection, limit: number): RowKey[] {
   const keys: RowKey[] = [];
-  for (const kind of ["entry", "access"] as const) {
+  for (const kind of ["entry", "version", "access"] as const) {
     keys.push(...orphansOf(connection, kind, limit - keys.length));
   }
   return keys;
 }
 
 /** The cross join fixes the order: from the few deleted vaults to their rows, never over all rows. */
-function orphansOf(connection: Connection, kind: "entry" | "access", limit: number): RowKey[] {
+function orphansOf(connection: Connection, kind: "entry" | "version" | "access", limit: number): RowKey[] {
   const { name, itemColumn } = tableOf(kind);
   return connection
     .all<RowColumns>(

@@ -78,6 +78,81 @@ describe("an entry's content", () => {
   });
 });
 
+const withField = (kind: string, value: string) => ({
+  ...minimal,
+  fields: [
+    { label: "a", value: "" },
+    { label: "b", value, kind },
+  ],
+});
+const base32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+describe("a field's value", () => {
+  it.each([
+    ["url", "https://hunter2.test/a?b=c#d"],
+    ["url", "http://[::1]:8080"],
+    ["url", "ssh://git@host.example:22/a.git"],
+    ["url", "androidapp://com.example.app"],
+    ["url", "https://zürich.example/a b"],
+    ["email", "hunter3+tag@hunter2.test"],
+    ["email", "jörg@bücher.example"],
+    ["date", "2024-02-29"],
+    ["date", "0001-01-01"],
+    ["totp", base32],
+    ["totp", `otpauth://totp/ACME:hunter3?secret=${base32}&digits=8&period=60&algorithm=SHA256`],
+    ["text", "\u0000 anything"],
+    ["concealed", "https//no"],
+    ...["url", "email", "date", "totp", "text", "concealed"].map((kind) => [kind, ""] as const),
+  ])("of kind %s may be %j", (kind, value) => {
+    expect(paths(newEntrySchema, withField(kind, value))).toEqual([]);
+  });
+
+  it.each([
+    ["url", "hunter2.test"],
+    ["url", "hunter2.test:443"],
+    ["url", "//hunter2.test"],
+    ["url", "http://?"],
+    ["url", "https://a b/"],
+    ["url", "https://mail.exa\tmple"],
+    ["url", "https://[::1"],
+    ["url", "javascript:alert(1)"],
+    ["url", "JavaScript://hunter2.test/%0aalert(1)"],
+    ["url", "data://text/html,hunter2"],
+    ["url", `https://hunter2.test/${"x".repeat(2_048)}`],
+    ["email", "hunter3"],
+    ["email", "hunter3@"],
+    ["email", "@hunter2.test"],
+    ["email", "a@b@c"],
+    ["email", "hunter3 @hunter2.test"],
+    ["email", "hunter3@hunter2.test\n"],
+    ["email", `${"x".repeat(250)}@b.example`],
+    ["date", "2023-02-29"],
+    ["date", "2026-13-01"],
+    ["date", "2026-1-1"],
+    ["date", "28.02.2026"],
+    ["date", "2026-02-28T00:00:00Z"],
+    ["totp", "hunter2"],
+    ["totp", "JBSWY3DP"],
+    ["totp", `otpauth://hotp/hunter3?secret=${base32}&counter=1`],
+  ])("of kind %s cannot be %j, and the answer names its path and not the value", (kind, value) => {
+    const found = mistakes(newEntrySchema, withField(kind, value), "entries[3]");
+    expect(found).toEqual([
+      { path: "entries[3].fields[1].value", message: expect.stringMatching(/^must be an? /) },
+    ]);
+    expect(JSON.stringify(found)).not.toContain(value);
+    expect(paths(entryPatchSchema, { fields: withField(kind, value).fields })).toEqual(["fields[1].value"]);
+  });
+});
+
+it("an entry's URLs are absolute, each named where it is not", () => {
+  const urls = ["https://mail.example", "mail.example", "", "javascript://x/%0aalert(1)", "ftp://a.example"];
+  expect(mistakes(entryContentSchema, { ...minimal, urls })).toEqual([
+    { path: "urls[1]", message: "must be an absolute URL such as https://mail.example" },
+    { path: "urls[2]", message: "must not be empty" },
+    { path: "urls[3]", message: "must be an absolute URL such as https://mail.example" },
+  ]);
+});
+
 it.each(["x", "0190A000-0000-7000-8000-000000000001", "0190a000-0000-4000-8000-000000000001"])(
   "an entry's id that a client chooses is a UUIDv7 in lower case, not %s",
   (entry_id) => {

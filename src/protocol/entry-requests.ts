@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { entryTypes, fieldKinds } from "../core/entry.ts";
 import { type EntryId, isUuidV7 } from "../core/ids.ts";
+import { isEntryUrl, mistakeInValue } from "./field-values.ts";
 import * as limits from "./limits.ts";
 import { text } from "./text.ts";
 
@@ -9,16 +10,28 @@ const entryIdSchema = z
   .refine((id) => isUuidV7(id), "must be a UUIDv7 in lower case")
   .transform((id) => id as EntryId);
 
-const field = z.strictObject({
-  label: text(limits.labelLengthMax),
-  value: text(limits.valueLengthMax),
-  kind: z.enum(fieldKinds).default("text"),
-});
+const field = z
+  .strictObject({
+    label: text(limits.labelLengthMax),
+    value: text(limits.valueLengthMax),
+    kind: z.enum(fieldKinds).default("text"),
+  })
+  .superRefine(({ kind, value }, context) => {
+    const message = mistakeInValue(kind, value);
+    if (message !== undefined) context.addIssue({ code: "custom", path: ["value"], message });
+  });
+
+const url = text(limits.urlLengthMax)
+  .min(1)
+  .refine(
+    (value) => value === "" || isEntryUrl(value),
+    "must be an absolute URL such as https://mail.example",
+  );
 
 const members = {
   type: z.enum(entryTypes),
   title: text(limits.titleLengthMax).min(1),
-  urls: z.array(text(limits.urlLengthMax).min(1)).max(limits.urlsMax).default([]),
+  urls: z.array(url).max(limits.urlsMax).default([]),
   tags: z.array(text(limits.tagLengthMax).min(1)).max(limits.tagsMax).default([]),
   favourite: z.boolean().default(false),
   fields: z.array(field).max(limits.fieldsMax).default([]),

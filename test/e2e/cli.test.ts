@@ -136,7 +136,7 @@ describe("dormouse entry", () => {
     const args = ["add", "--title", "Mail", "--website", "https://m.example", "--tag", "a", "--tag", "b"];
     const fields = ["--field", "username=joe", "--field", "mail:email=j@m.example", "--secret", "password"];
     const added = json(
-      await entry([...args, ...fields, "--secret", "otp:totp", "--json"], "s3cret\nJBSWY3DP\n"),
+      await entry([...args, ...fields, "--secret", "otp:totp", "--json"], "s3cret\nJBSWY3DPEHPK3PXP\n"),
     );
     const id = added.entry_id as string;
     expect(JSON.stringify(added)).not.toMatch(/s3cret|JBSWY/);
@@ -157,7 +157,7 @@ describe("dormouse entry", () => {
         { label: "username", kind: "text", value: "joe" },
         { label: "mail", kind: "email", value: "j@m.example" },
         { label: "password", kind: "concealed", value: "s3cret" },
-        { label: "otp", kind: "totp", value: "JBSWY3DP" },
+        { label: "otp", kind: "totp", value: "JBSWY3DPEHPK3PXP" },
       ],
     });
     refused(await entry(["get", id, "--field", "pin"]), 2, /no such field/);

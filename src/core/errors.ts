@@ -85,8 +85,8 @@ export const errorCodes = {
     remedy: "Add another owner without expiry first.",
     retry: false,
   },
-  key_changed: {
-    meaning: "The vault's key was changed while the request was under way, again and again.",
+  write_raced: {
+    meaning: "The vault was changed by others while the request was under way, again and again.",
     remedy: "Repeat the request.",
     retry: true,
   },

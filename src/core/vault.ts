@@ -101,16 +101,34 @@ export function requireVault(row: StoredRow | undefined): LiveRow {
   return row;
 }
 
-/** A new vault with its first access, in one commit: a vault that nobody can open is never seen. */
-export function createVault(
-  vaultId: VaultId,
-  vault: VaultBody,
-  accessId: AccessId,
-  owner: AccessBody,
-): Write {
-  const keys: readonly RowKey[] = [vaultKey(vaultId), { kind: "access", vaultId, accessId }];
-  const changes = [encodeVault(vault), encodeAccess(owner)];
-  return { keys, decide: () => keys.map((key, index) => ({ key, body: changes[index] ?? null })) };
+/**
+ * What a vault's row holds, where its key is still the one that the caller has opened.
+ * @param keyId undefined where the write needs no key
+ * @throws Refusal `vault_unknown`; `write_raced` where the key was changed since
+ */
+export function requireKey(row: StoredRow | undefined, keyId: KeyId | undefined): VaultBody {
+  const vault = decodeVault(requireVault(row).body);
+  if (keyId !== undefined && vault.keyId !== keyId) throw new Refusal("write_raced");
+  return vault;
+}
+
+export function accessKey(vaultId: VaultId, accessId: AccessId): RowKey {
+  return { kind: "access", vaultId, accessId };
+}
+
+/** An access that is to be made. */
+export type NewAccess = { readonly accessId: AccessId; readonly access: AccessBody };
+
+/** A new vault with its first accesses, in one commit: a vault that nobody can open is never seen. */
+export function createVault(vaultId: VaultId, vault: VaultBody, owners: readonly NewAccess[]): Write {
+  const changes = [
+    { key: vaultKey(vaultId), body: encodeVault(vault) },
+    ...owners.map(({ accessId, access }) => ({
+      key: accessKey(vaultId, accessId),
+      body: encodeAccess(access),
+    })),
+  ];
+  return { keys: changes.map(({ key }) => key), decide: () => changes };
 }
 
 /** Renames a vault. The name it has already changes nothing. */

@@ -20,7 +20,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   access_exists: 409,
   access_forged: 403,
   last_owner: 409,
-  key_changed: 503,
+  write_raced: 503,
   sealed_truncated: 500,
   sealed_swapped: 500,
   sealed_tampered: 500,

@@ -88,7 +88,7 @@ const withField = (kind: string, value: string) => ({
 const base32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 describe("a field's value", () => {
-  it.each([
+  it.each<readonly [string, string]>([
     ["url", "https://hunter2.test/a?b=c#d"],
     ["url", "http://[::1]:8080"],
     ["url", "ssh://git@host.example:22/a.git"],

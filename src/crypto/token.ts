@@ -1,8 +1,12 @@
-import { createHash, hkdfSync, timingSafeEqual } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { Random } from "../core/ports.ts";
+import { derive } from "./derive.ts";
 
-/** Whose a token is: an access to a vault, an operator of one site, or the pair of sites that replicate to each other. */
-export type TokenKind = "vault" | "operator" | "peer";
+/**
+ * Whose a token is: an access to a vault, an operator of one site, the pair of sites that replicate to each other, or a person
+ * for as long as a session at one site lasts.
+ */
+export type TokenKind = "vault" | "operator" | "peer" | "session";
 
 /** A bearer token, taken apart. The id is public and finds the verifier; whoever has the secret is whom the token is for. */
 export type Token = {
@@ -13,16 +17,21 @@ export type Token = {
   readonly secret: Uint8Array;
 };
 
-const prefixes: Readonly<Record<TokenKind, string>> = { vault: "dmv_", operator: "dmo_", peer: "dms_" };
+const prefixes: Readonly<Record<TokenKind, string>> = {
+  vault: "dmv_",
+  operator: "dmo_",
+  peer: "dms_",
+  session: "dml_",
+};
 const kinds: ReadonlyMap<string, TokenKind> = new Map([
   ["dmv_", "vault"],
   ["dmo_", "operator"],
   ["dms_", "peer"],
+  ["dml_", "session"],
 ]);
 
-const pattern = /^(dm[vos]_)([0-9a-f]{32})_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
+const pattern = /^(dm[vosl]_)([0-9a-f]{32})_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
 const tokenLength = 86;
-const verifierLabel = "dormouse/v1/verifier";
 const verifierBytes = 32;
 
 export function newToken(kind: TokenKind, random: Random): Token {
@@ -54,7 +63,7 @@ export function formatTokenId(token: Token): string {
 
 /** What a site stores of a token: 32 bytes that check it and from which neither the token nor another key follows. */
 export function verifierOf(token: Token): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", token.secret, token.id, verifierLabel, verifierBytes));
+  return derive(token.secret, token.id, "dormouse/v1/verifier");
 }
 
 const noVerifier = new Uint8Array(verifierBytes);

@@ -1,0 +1,18 @@
+import { hkdfSync } from "node:crypto";
+
+/** What each key is for. A label is never given a second meaning. */
+export type KeyLabel =
+  `dormouse/v1/${"verifier" | "slot" | "kem" | "key-id" | "entry" | "psk" | "access" | "older"}`;
+
+export const keyBytes = 32;
+
+/** No salt: HKDF then takes zeros (RFC 5869, section 2.2). Vault keys are uniformly random and need none. */
+export const noSalt = new Uint8Array();
+
+/**
+ * A key that follows from a secret: HKDF-SHA256 (RFC 5869). In memory of its own, so that whoever asked can zero it.
+ * @param salt the id of the access whose secret it is, or `noSalt`
+ */
+export function derive(secret: Uint8Array, salt: Uint8Array, label: KeyLabel, length = keyBytes): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, salt, label, length));
+}

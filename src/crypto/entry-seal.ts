@@ -1,0 +1,123 @@
+import { decodeEntry, type Entry, encodeEntry } from "../core/entry.ts";
+import type { EntrySeal } from "../core/entry-seal.ts";
+import { Refusal } from "../core/errors.ts";
+import type { EntryId, KeyId, VaultId } from "../core/ids.ts";
+import type { Random } from "../core/ports.ts";
+import {
+  encodeSealedHeader,
+  readSealedHeader,
+  type SealedHeader,
+  sealedHeaderBytes,
+} from "../core/sealed-header.ts";
+import { nonceBytes, openBytes, sealBytes, sealingBytes } from "./aes-gcm.ts";
+import { padmeLength } from "./padme.ts";
+import type { VaultKey } from "./vault-key.ts";
+
+/** In front of the encoded entry, so that what pads it is told from it: u32be. */
+const lengthBytes = 4;
+
+/**
+ * Seals the entries of one vault. A sealed body is header 58, nonce 12, ciphertext, tag 16; the header is the associated data.
+ * The plaintext is the encoded entry behind its length, and zeros up to its Padmé length. It owns its keys and disposes them.
+ */
+export class VaultSeal implements EntrySeal, Disposable {
+  readonly vaultId: VaultId;
+  readonly keyId: KeyId;
+  readonly #current: VaultKey;
+  readonly #keys: ReadonlyMap<KeyId, VaultKey>;
+  readonly #random: Random;
+
+  constructor({
+    vaultId,
+    current,
+    older,
+    random,
+  }: {
+    readonly vaultId: VaultId;
+    readonly current: VaultKey;
+    readonly older: readonly VaultKey[];
+    readonly random: Random;
+  }) {
+    this.vaultId = vaultId;
+    this.keyId = current.id;
+    this.#current = current;
+    this.#keys = new Map([...older, current].map((key) => [key.id, key]));
+    this.#random = random;
+  }
+
+  seal(entryId: EntryId, entry: Entry): Uint8Array {
+    const { vaultId, keyId } = this;
+    const header = encodeSealedHeader({ vaultId, entryId, version: entry.version, keyId });
+    const plaintext = padded(entry);
+    const sealed = sealBytes(this.#current.entryKey, this.#random.bytes(nonceBytes), plaintext, header);
+    plaintext.fill(0);
+    const body = new Uint8Array(header.length + sealed.length);
+    body.set(header);
+    body.set(sealed, header.length);
+    return body;
+  }
+
+  open(entryId: EntryId, body: Uint8Array): Entry {
+    const header = this.#readHeader(entryId, body);
+    const key = this.#keys.get(header.keyId);
+    if (key === undefined) {
+      throw new Refusal("sealed_key_unknown", `the entry ${entryId} is sealed under the key ${header.keyId}`);
+    }
+    const associated = body.subarray(0, sealedHeaderBytes);
+    const plaintext = openBytes(key.entryKey, body.subarray(sealedHeaderBytes), associated);
+    if (plaintext === undefined) throw new Refusal("sealed_tampered", `the entry ${entryId} does not open`);
+    try {
+      return unpadded(plaintext, entryId, header.version);
+    } finally {
+      plaintext.fill(0);
+    }
+  }
+
+  /** May be repeated. */
+  [Symbol.dispose](): void {
+    for (const key of this.#keys.values()) key[Symbol.dispose]();
+  }
+
+  /** The header of a body that is whole, of a known format, and the one that was asked for. */
+  #readHeader(entryId: EntryId, body: Uint8Array): SealedHeader {
+    if (body.length < sealedHeaderBytes) throw truncated(entryId);
+    const header = readSealedHeader(body);
+    if (header === undefined) {
+      throw new Refusal("sealed_tampered", `the entry ${entryId} is sealed in no known format`);
+    }
+    if (header.vaultId !== this.vaultId || header.entryId !== entryId) {
+      throw new Refusal("sealed_swapped", `in place of the entry ${entryId} lies ${header.entryId}`);
+    }
+    const paddedBytes = body.length - sealedHeaderBytes - sealingBytes;
+    if (paddedBytes <= lengthBytes || padmeLength(paddedBytes) !== paddedBytes) throw truncated(entryId);
+    return header;
+  }
+}
+
+/** The plaintext, in memory of its own that the caller zeroes. */
+function padded(entry: Entry): Uint8Array {
+  const encoded = encodeEntry(entry);
+  const plaintext = new Uint8Array(padmeLength(lengthBytes + encoded.length));
+  new DataView(plaintext.buffer).setUint32(0, encoded.length);
+  plaintext.set(encoded, lengthBytes);
+  encoded.fill(0);
+  return plaintext;
+}
+
+/** What `padded` made. Whoever sealed anything else had the key, so that it is called tampered and not read. */
+function unpadded(plaintext: Uint8Array, entryId: EntryId, version: number): Entry {
+  const view = new DataView(plaintext.buffer, plaintext.byteOffset, plaintext.length);
+  const end = lengthBytes + view.getUint32(0);
+  if (padmeLength(end) !== plaintext.length) throw malformed(entryId);
+  const entry = decodeEntry(plaintext.subarray(lengthBytes, end));
+  if (entry.version !== version) throw malformed(entryId);
+  return entry;
+}
+
+function truncated(entryId: EntryId): Refusal {
+  return new Refusal("sealed_truncated", `the sealed body of the entry ${entryId} has an impossible length`);
+}
+
+function malformed(entryId: EntryId): Refusal {
+  return new Refusal("sealed_tampered", `the entry ${entryId} opens, and is not what a site seals`);
+}

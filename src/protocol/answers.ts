@@ -40,6 +40,18 @@ export type EntryListAnswer = {
   readonly next_cursor: string | null;
 };
 
+/** The codes of an entry's one-time keys, in the order of its fields. `valid_until` is when the next one takes its place. */
+export type OneTimeCodesAnswer = {
+  readonly codes: readonly {
+    readonly label: string;
+    readonly code: string;
+    /** In seconds. */
+    readonly period: number;
+    readonly remaining_seconds: number;
+    readonly valid_until: string;
+  }[];
+};
+
 /** `entry_ids` in the order of the import; `kept` were there already with the same content. */
 export type ImportAnswer = {
   readonly created: number;

@@ -5,6 +5,7 @@ import {
   entryContentSchema,
   entryListQuerySchema,
   entryPatchSchema,
+  entrySearchSchema,
   newEntrySchema,
 } from "./entry-requests.ts";
 import { newVaultSchema } from "./vault-requests.ts";
@@ -174,6 +175,15 @@ it.each(["0", "501", "-1", "1.5", "ten", ["1", "2"], ""])(
     expect(paths(entryListQuerySchema, { limit })).toEqual(["limit"]);
   },
 );
+
+it("a search may leave everything out; what it names is checked", () => {
+  expect(check(entrySearchSchema, {})).toEqual({ query: "", trash: false, limit: 100 });
+  const wrong = { query: 5, type: "car", tag: "", favourite: "true", limit: 501, cursor: "x", q: "hunter2" };
+  const found = mistakes(entrySearchSchema, wrong);
+  expect(found.map(({ path }) => path).toSorted()).toEqual(Object.keys(wrong).toSorted());
+  expect(found.find(({ path }) => path === "limit")?.message).toBe("must be a number from 1 to 500");
+  for (const limit of [0, 1.5, "5"]) expect(paths(entrySearchSchema, { limit })).toEqual(["limit"]);
+});
 
 it.each(["", "   ", "a\nb", "x".repeat(201), 5, null])(
   "a vault's name is one line that is not blank, not %j",

@@ -65,11 +65,13 @@ export const importSchema = z.strictObject({
 
 const flag = z.enum(["true", "false"]).transform((value) => value === "true");
 
+const limitRule = `must be a number from 1 to ${limits.pageLimitMax}`;
+
 const limit = z
   .string()
-  .regex(/^[1-9]\d{0,3}$/, `must be a number from 1 to ${limits.pageLimitMax}`)
+  .regex(/^[1-9]\d{0,3}$/, limitRule)
   .transform(Number)
-  .refine((count) => count <= limits.pageLimitMax, `must be a number from 1 to ${limits.pageLimitMax}`)
+  .refine((count) => count <= limits.pageLimitMax, limitRule)
   .default(limits.pageLimitDefault);
 
 export const entryListQuerySchema = z.strictObject({
@@ -78,8 +80,24 @@ export const entryListQuerySchema = z.strictObject({
   cursor: entryIdSchema.optional(),
   type: z.enum(entryTypes).optional(),
   tag: text(limits.tagLengthMax).min(1).optional(),
+  favourite: flag.optional(),
   /** Whether to list what is in the trash instead of what is not. */
   trash: flag.default(false),
+});
+
+/** What a search asks for; what is left out asks for nothing. */
+export const entrySearchSchema = z.strictObject({
+  query: text(limits.searchLengthMax).default(""),
+  type: z.enum(entryTypes).optional(),
+  tag: text(limits.tagLengthMax).min(1).optional(),
+  favourite: z.boolean().optional(),
+  trash: z.boolean().default(false),
+  limit: z
+    .number()
+    .refine((count) => Number.isInteger(count) && count >= 1 && count <= limits.pageLimitMax, limitRule)
+    .default(limits.pageLimitDefault),
+  /** The `next_cursor` of the page before. */
+  cursor: entryIdSchema.optional(),
 });
 
 export const purgeQuerySchema = z.strictObject({ purge: flag.default(false) });

@@ -17,6 +17,8 @@ export const valueLengthMax = 128 * 1024;
 export const fieldsMax = 200;
 export const notesLengthMax = 256 * 1024;
 
+export const searchLengthMax = 1_000;
+
 export const pageLimitMax = 500;
 export const pageLimitDefault = 100;
 

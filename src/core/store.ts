@@ -1,7 +1,7 @@
 import type { AsideRow, AsideVerdict } from "./aside.ts";
 import type { Alert, AlertDetails, AlertEvent } from "./alert-events.ts";
 import type { Epoch, Promotion } from "./epoch.ts";
-import type { AccessId, EntryId, RealmId, SiteName, VaultId } from "./ids.ts";
+import type { AccessId, EntryId, RealmId, SiteName, VaultId, VersionId } from "./ids.ts";
 import type { Point, Position } from "./position.ts";
 import type { Identity, Push, PushRefusal, Receiver, Rejection, RejectionCode, Role } from "./push.ts";
 import type { Buckets } from "./digest.ts";
@@ -17,6 +17,8 @@ import type { Row, RowKey, StoredRow } from "./row.ts";
 export interface Store
   extends SiteStore,
     VaultStore,
+    AccessStore,
+    ErasureStore,
     PrimaryStore,
     BackupStore,
     RepairStore,
@@ -96,6 +98,8 @@ export type RowChange = { readonly key: RowKey; readonly body: Uint8Array | null
 export type Write = {
   readonly keys: readonly RowKey[];
   readonly decide: (current: readonly (StoredRow | undefined)[]) => readonly RowChange[];
+  /** Whether what it replaces must not stay readable on this disk either, as at the end of a rotation (`ErasureStore`). */
+  readonly erases?: boolean;
 };
 
 export interface VaultStore {
@@ -115,10 +119,71 @@ export interface VaultStore {
   /** Live entries below `before` (all where undefined), newest first by id, at most `limit`. Costs what it returns. */
   entries(vaultId: VaultId, before: EntryId | undefined, limit: number): Promise<readonly StoredRow[]>;
   /**
+   * Live earlier versions of one entry, those below `before` (all where undefined), newest first, at most `limit`. Costs what it
+   * returns.
+   */
+  versions(
+    vaultId: VaultId,
+    entryId: EntryId,
+    before: number | undefined,
+    limit: number,
+  ): Promise<readonly StoredRow[]>;
+  /** The number of an entry's newest live earlier version; 0 where there is none. One look into an index. */
+  newestVersion(vaultId: VaultId, entryId: EntryId): Promise<number>;
+  /**
+   * Live rows of one kind of a vault, behind the entry or version `after`, in the order of their ids, at most `limit`: to go through
+   * all of them in slices. Costs what it returns.
+   */
+  vaultRows(
+    vaultId: VaultId,
+    kind: "entry" | "version",
+    after: EntryId | VersionId | undefined,
+    limit: number,
+  ): Promise<readonly StoredRow[]>;
+  /**
    * Keys of live entries, versions and accesses whose vault is a tombstone, at most `limit`: what is left to do of a vault's deletion.
    * Costs what it returns and the number of deleted vaults.
    */
   orphans(limit: number): Promise<readonly RowKey[]>;
+}
+
+/** An access that this site refuses, whatever its row says, and since when. */
+export type BlockedAccess = { readonly accessId: AccessId; readonly at: number };
+
+/** What is known of accesses beside their contents. The deny list and the last uses are this site's own, and never travel. */
+export interface AccessStore {
+  /** A vault's live accesses behind `after` (all where undefined), by id, at most `limit`. Costs what it returns. */
+  accesses(vaultId: VaultId, after: AccessId | undefined, limit: number): Promise<readonly StoredRow[]>;
+  /** The live rows of one access in all vaults: a person has one id in each vault that he may open. */
+  accessesById(accessId: AccessId): Promise<readonly StoredRow[]>;
+  /** Refuses an access on this site from now on; one that no row is known of too. Survives a rejoin. May be repeated. */
+  blockAccess(accessId: AccessId): Promise<void>;
+  /** May be repeated. */
+  unblockAccess(accessId: AccessId): Promise<void>;
+  isBlocked(accessId: AccessId): Promise<boolean>;
+  blockedAccesses(): Promise<readonly BlockedAccess[]>;
+  /**
+   * Notes that an access was used. Never waits and never writes: it is kept in memory, in bounded room, and goes to the disk with
+   * the next write of a client.
+   */
+  noteUse(vaultId: VaultId, accessId: AccessId, at: number): void;
+  /** When the accesses of a vault were last used here, as far as it is known. */
+  lastUses(vaultId: VaultId): Promise<ReadonlyMap<AccessId, number>>;
+}
+
+/**
+ * What was purged must not stay readable on the disk. A transaction that takes a body away for good (a purge, a revocation, what
+ * replaces a vault's row, a write that `erases`) leaves it overwritten in the database and readable in the log, and says so in the
+ * same transaction: this site has *remains*.
+ */
+export interface ErasureStore {
+  hasRemains(): Promise<boolean>;
+  /**
+   * Empties the log where this site has remains; no file of the database holds them when it resolves. Waits a few seconds for
+   * readers that look at an older state. Costs next to nothing where nothing remains; may be repeated.
+   * @throws Refusal `busy` where a reader is at work for longer: the remains are still there, and known to be
+   */
+  eraseRemains(): Promise<void>;
 }
 
 /** What one peer has acknowledged. `acked` null: unknown, as for a new peer or after a promotion. */

@@ -97,6 +97,7 @@ export function settleAside(
   taken: readonly StrandedId[],
 ): void {
   const { connection } = tx;
+  if (struck.length > 0) tx.leaveRemains();
   for (const id of struck) connection.run("DELETE FROM aside WHERE id = ?", id);
   for (const id of taken) {
     if (hasArrived(connection, id)) connection.run("DELETE FROM aside WHERE id = ?", id);

@@ -28,7 +28,7 @@ export class LargeCommit {
 
   /** After COMMIT: copies the log back in a thread. Where that fails, the next commit of any size does it. */
   finish(connection: Connection): void {
-    const copied = this.#checkpoint().then(() => {
+    const copied = this.copyBack().then(() => {
       if (connection.database.open) connection.database.pragma(`wal_autocheckpoint = ${checkpointPages}`);
     });
     this.#checkpointing = Promise.all([this.#checkpointing, copied]).then(() => undefined);
@@ -39,7 +39,8 @@ export class LargeCommit {
     return this.#checkpointing;
   }
 
-  async #checkpoint(): Promise<void> {
+  /** Copies the log back in a thread, as far as readers allow; where that fails, it is left for later. */
+  async copyBack(): Promise<void> {
     const thread = new Worker(new URL("./checkpoint-thread.ts", import.meta.url), { workerData: this.#path });
     // Waiting for the end by `once` would reject with what the thread failed with.
     thread.on("error", () => undefined);

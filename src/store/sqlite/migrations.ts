@@ -12,8 +12,9 @@ export const applicationId = 0x446f726d;
  * bodies. Indexes: by position for listing what lies above one; the live rows by key; the marked by position for clearing
  * marks, and by age for the lag; the unmarked by position for marking what a new backup lacks; by the digest's bucket for
  * finding what differs between two sites.
+ * @param ownColumns what a site keeps of a row for itself, beside its marks
  */
-function replicatedTable(name: string, keys: string): string {
+function replicatedTable(name: string, keys: string, ownColumns = ""): string {
   const columns = keys.split(", ").map((key) => `${key} TEXT NOT NULL,`);
   return `
     CREATE TABLE ${name} (
@@ -27,6 +28,7 @@ function replicatedTable(name: string, keys: string): string {
       replication_dirty INTEGER NOT NULL,
       dirty_since INTEGER,
       replicated_at INTEGER,
+      ${ownColumns}
       PRIMARY KEY (${keys}),
       CHECK ((deleted = 1) = (body IS NULL)),
       CHECK ((replication_dirty = 1) = (dirty_since IS NOT NULL))
@@ -41,7 +43,7 @@ function replicatedTable(name: string, keys: string): string {
 }
 
 /**
- * The site's own record, its digest, its history, its operators, and what it promised (`grants`) or answered (`grant_answers`)
+ * The site's own record, its digest, its history, its operators, the accesses that it alone refuses, and what it promised (`grants`) or answered (`grant_answers`)
  * when the role of primary was handed over.
  */
 const siteTables = `
@@ -66,7 +68,8 @@ const siteTables = `
     verified_at INTEGER,
     complete INTEGER NOT NULL DEFAULT 1,
     pruned_epoch INTEGER NOT NULL DEFAULT 0,
-    pruned_seq INTEGER NOT NULL DEFAULT 0
+    pruned_seq INTEGER NOT NULL DEFAULT 0,
+    remains INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 
   CREATE TABLE timeline (
@@ -115,6 +118,11 @@ const siteTables = `
     label TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE blocked_accesses (
+    access_id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
 `;
 
@@ -206,7 +214,7 @@ const first: Migration = {
     database.exec(peerTables);
     database.exec(alertTables);
     database.exec(replicatedTable("vaults", "vault_id"));
-    database.exec(replicatedTable("accesses", "vault_id, access_id"));
+    database.exec(replicatedTable("accesses", "vault_id, access_id", "last_used_at INTEGER,"));
     database.exec(replicatedTable("entries", "vault_id, entry_id"));
     database.exec(replicatedTable("versions", "vault_id, version_id"));
     database.exec(replicatedTable("stranded", "vault_id, stranded_id"));

@@ -9,6 +9,7 @@ import {
   type SiteName,
   type StrandedId,
   type VaultId,
+  type VersionId,
 } from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Point, Position } from "../../core/position.ts";
@@ -20,6 +21,7 @@ import type {
   ApplyOutcome,
   Backlog,
   BatchLimit,
+  BlockedAccess,
   Grant,
   GrantAnswer,
   GrantOrigin,
@@ -35,15 +37,26 @@ import type {
   Winner,
   Write,
 } from "../../core/store.ts";
+import {
+  blockAccess,
+  isBlocked,
+  readAccess,
+  readAccesses,
+  readAccessesById,
+  readBlocked,
+  unblockAccess,
+} from "./access-rows.ts";
 import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
 import { readAside, settleAside } from "./aside-rows.ts";
 import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
+import { Erasure } from "./erasure.ts";
 import { refusalOf } from "./failures.ts";
 import { declineGrant, endGrant, grantTo } from "./grants.ts";
 import { knowsPoint, readPointsBelow } from "./history.ts";
 import type { LargeCommit } from "./large-commit.ts";
+import { LastUses, readUses, storeUses } from "./last-uses.ts";
 import { readListing } from "./listing.ts";
 import { markAbove } from "./marks.ts";
 import { countRepair, demandRepair, readPeers } from "./peers.ts";
@@ -52,6 +65,7 @@ import { readQuarantined } from "./quarantine.ts";
 import { applyRepair, healRows, judge, readBucketPage, readRows } from "./repair-rows.ts";
 import { readRow } from "./replicated-tables.ts";
 import { Recounts } from "./recount.ts";
+import { readRemains } from "./remains.ts";
 import { rejoinBeside } from "./rejoin-beside.ts";
 import { rejoin } from "./rejoin.ts";
 import { readRejections } from "./rejections.ts";
@@ -61,7 +75,8 @@ import { readStranded, readStrandedById } from "./stranded-rows.ts";
 import { readBuckets } from "./stored-buckets.ts";
 import { takeAside } from "./take-aside.ts";
 import { inOneStep, recordEpoch, type Transaction } from "./transaction.ts";
-import { commitWrite, readAccess, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
+import { commitWrite, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
+import { readNewestVersion, readVaultRows, readVersions } from "./version-rows.ts";
 import { WriteQueue } from "./write-queue.ts";
 
 export type StorePorts = {
@@ -88,6 +103,8 @@ export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #queue: WriteQueue;
   readonly #recounts: Recounts;
+  readonly #erasure: Erasure;
+  readonly #lastUses = new LastUses();
   readonly #abandoned = new AbortController();
   #connections: Connections;
   #closing: Promise<void> | undefined;
@@ -106,6 +123,13 @@ export class SqliteStore implements Store {
       hash: options.hash,
       reader: () => this.#connections.reader,
       write: (work) => this.#queue.enqueue(inOneStep(work)),
+    });
+    this.#erasure = new Erasure({
+      path: options.path ?? null,
+      clock: options.clock,
+      queue: this.#queue,
+      connection: () => this.#connections.writer,
+      largeCommit: options.largeCommit ?? null,
     });
   }
 
@@ -145,11 +169,18 @@ export class SqliteStore implements Store {
     return this.#write((tx) => insertOperator(tx.connection, token));
   }
 
-  write(write: Write): Promise<readonly StoredRow[]> {
+  async write(write: Write): Promise<readonly StoredRow[]> {
     const { clock, hash, checkRoom } = this.#options;
-    return this.#open(() =>
-      this.#queue.enqueue((tx) => commitWrite(tx, write, { hash, now: clock.now(), checkRoom })),
+    const uses = this.#lastUses.due();
+    const rows = await this.#open(() =>
+      this.#queue.enqueue(function* (tx) {
+        const changed = yield* commitWrite(tx, write, { hash, now: clock.now(), checkRoom });
+        if (changed.length > 0) storeUses(tx.connection, uses);
+        return changed;
+      }),
     );
+    if (rows.length > 0) this.#lastUses.written(uses);
+    return rows;
   }
 
   row(key: RowKey): Promise<StoredRow | undefined> {
@@ -166,6 +197,68 @@ export class SqliteStore implements Store {
 
   entries(vaultId: VaultId, before: EntryId | undefined, limit: number): Promise<readonly StoredRow[]> {
     return this.#read((connection) => readEntries(connection, vaultId, before, limit));
+  }
+
+  versions(
+    vaultId: VaultId,
+    entryId: EntryId,
+    before: number | undefined,
+    limit: number,
+  ): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readVersions(connection, { vaultId, entryId }, before, limit));
+  }
+
+  newestVersion(vaultId: VaultId, entryId: EntryId): Promise<number> {
+    return this.#read((connection) => readNewestVersion(connection, vaultId, entryId));
+  }
+
+  vaultRows(
+    vaultId: VaultId,
+    kind: "entry" | "version",
+    after: EntryId | VersionId | undefined,
+    limit: number,
+  ): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readVaultRows(connection, { vaultId, kind }, after, limit));
+  }
+
+  accesses(vaultId: VaultId, after: AccessId | undefined, limit: number): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readAccesses(connection, vaultId, after, limit));
+  }
+
+  accessesById(accessId: AccessId): Promise<readonly StoredRow[]> {
+    return this.#read((connection) => readAccessesById(connection, accessId));
+  }
+
+  blockAccess(accessId: AccessId): Promise<void> {
+    return this.#write((tx) => blockAccess(tx.connection, accessId, this.#options.clock.now()));
+  }
+
+  unblockAccess(accessId: AccessId): Promise<void> {
+    return this.#write((tx) => unblockAccess(tx.connection, accessId));
+  }
+
+  isBlocked(accessId: AccessId): Promise<boolean> {
+    return this.#read((connection) => isBlocked(connection, accessId));
+  }
+
+  blockedAccesses(): Promise<readonly BlockedAccess[]> {
+    return this.#read(readBlocked);
+  }
+
+  noteUse(vaultId: VaultId, accessId: AccessId, at: number): void {
+    this.#lastUses.note({ vaultId, accessId, at });
+  }
+
+  lastUses(vaultId: VaultId): Promise<ReadonlyMap<AccessId, number>> {
+    return this.#read((connection) => this.#lastUses.merge(vaultId, readUses(connection, vaultId)));
+  }
+
+  hasRemains(): Promise<boolean> {
+    return this.#read((connection) => readRemains(connection) > 0);
+  }
+
+  eraseRemains(): Promise<void> {
+    return this.#open(() => this.#erasure.erase());
   }
 
   orphans(limit: number): Promise<readonly RowKey[]> {
@@ -360,6 +453,7 @@ export class SqliteStore implements Store {
   close(): Promise<void> {
     this.#closing ??= this.#recounts
       .stop()
+      .then(() => this.#erasure.stop())
       .then(() => this.#queue.idle())
       .then(() => this.#closeConnections());
     return this.#closing;
@@ -384,6 +478,7 @@ export class SqliteStore implements Store {
   /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */
   abandon(): void {
     this.#closing ??= this.#recounts.stop();
+    void this.#erasure.stop();
     this.#abandoned.abort(new Refusal("shutting_down"));
     this.#queue.abandon();
     this.#closeConnections();

@@ -1,10 +1,12 @@
 import type { Buckets } from "../../core/digest.ts";
 import { compareEpochs, type Epoch, isLeap } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
+import { parseVersionId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import type { StoredRow } from "../../core/row.ts";
 import type { Site } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
+import { addRemains } from "./remains.ts";
 import { deleteRow, type RowOutline, storeRow } from "./replicated-tables.ts";
 import { readSite, writeGrant, writeSite } from "./site-record.ts";
 import { readBuckets, writeBuckets } from "./stored-buckets.ts";
@@ -26,12 +28,14 @@ type Carried = {
   readonly site: Site | undefined;
   readonly hasPeers: boolean | undefined;
   readonly buckets: CarriedBuckets | undefined;
+  /** Whether a body was taken away for good (`ErasureStore`). */
+  readonly leavesRemains: boolean;
 };
 
 /** `isShared`: a savepoint may come back to these very bytes, so whoever changes them copies them first. */
 type CarriedBuckets = { readonly buckets: Buckets; readonly isShared: boolean; readonly isChanged: boolean };
 
-const nothing: Carried = { site: undefined, hasPeers: undefined, buckets: undefined };
+const nothing: Carried = { site: undefined, hasPeers: undefined, buckets: undefined, leavesRemains: false };
 
 /** An open write transaction. What it carries is read in it and dies with it. */
 export class Transaction {
@@ -71,9 +75,15 @@ export class Transaction {
   replaceRow(previous: RowOutline | undefined, next: StoredRow | undefined): void {
     const key = next?.key ?? previous?.key;
     if (!key) return;
+    if (previous && next && takesForGood(this.connection, next)) this.leaveRemains();
     const bucket = this.#ownBuckets().replace(this.#hash, key, previous, next);
     if (next) storeRow(this.connection, next, bucket);
     else deleteRow(this.connection, key);
+  }
+
+  /** Something is gone for good, and must not stay readable in the log. */
+  leaveRemains(): void {
+    this.#carried = { ...this.#carried, leavesRemains: true };
   }
 
   /** Corrects the buckets by what a count of the rows found them to be wrong. */
@@ -87,8 +97,9 @@ export class Transaction {
 
   /** Stores what is carried; to be called once, before COMMIT. */
   flush(): void {
-    const carried = this.#carried.buckets;
-    if (carried?.isChanged) writeBuckets(this.connection, carried.buckets);
+    const { buckets, leavesRemains } = this.#carried;
+    if (buckets?.isChanged) writeBuckets(this.connection, buckets.buckets);
+    if (leavesRemains) addRemains(this.connection);
   }
 
   #loadBuckets(): CarriedBuckets {
@@ -140,6 +151,18 @@ export class Transaction {
     this.connection.run("RELEASE member");
     this.#carried = carried;
   }
+}
+
+/**
+ * Whether a row takes the body that stood in its place away for good: a tombstone, and any change of a vault's row, which may end a
+ * rotation. A version that is only more than are kept goes without haste, as what an edit replaces does.
+ */
+function takesForGood(connection: Connection, { key, body }: StoredRow): boolean {
+  if (body !== null) return key.kind === "vault";
+  if (key.kind !== "version") return true;
+  const { entryId } = parseVersionId(key.versionId);
+  const sql = "SELECT 1 FROM entries WHERE vault_id = ? AND entry_id = ? AND deleted = 0";
+  return connection.get(sql, key.vaultId, entryId) === undefined;
 }
 
 /**

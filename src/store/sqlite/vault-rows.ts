@@ -1,5 +1,5 @@
 import { Refusal } from "../../core/errors.ts";
-import type { AccessId, EntryId, VaultId } from "../../core/ids.ts";
+import type { EntryId, VaultId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { extendChain, formatKey, hashRow, type RowKey, type StoredRow } from "../../core/row.ts";
 import type { RowChange, Site, Write } from "../../core/store.ts";
@@ -49,6 +49,7 @@ export function* commitWrite(
     bytes += change.body?.length ?? 0;
     changed.push(row);
   }
+  if (write.erases && changed.length > 0) tx.leaveRemains();
   // With peers their acknowledgements do it, and a client's write need not pay for it.
   if (!tx.hasPeers()) pruneHistory(tx, { pointsMax: 2 * changed.length, changesKept });
   return changed;
@@ -106,12 +107,6 @@ export function commitChange(
   tx.saveSite({ ...site, head });
   if (stored) pruneLeft(tx.connection, stored.position);
   return row;
-}
-
-export function readAccess(connection: Connection, accessId: AccessId): StoredRow | undefined {
-  const sql = `${tableOf("access").select} INDEXED BY accesses_id WHERE access_id IN (?) ORDER BY vault_id LIMIT 1`;
-  const columns = connection.get<RowColumns>(sql, accessId);
-  return columns && rowOf("access", columns);
 }
 
 export function readVaults(connection: Connection): { row: StoredRow; entries: number }[] {

@@ -16,6 +16,8 @@ export type AccessId = Branded<"AccessId">;
 export type VersionId = Branded<"VersionId">;
 /** Made of the identity of the row that was stranded, so that every site gives it the same. */
 export type StrandedId = Branded<"StrandedId">;
+/** A chain of audit records. */
+export type ChainId = Branded<"ChainId">;
 /** What names a vault key: 16 bytes that follow from it, 32 lower-case hex digits. */
 export type KeyId = Branded<"KeyId">;
 

@@ -24,6 +24,7 @@ export class VaultSeal implements EntrySeal, Disposable {
   readonly vaultId: VaultId;
   readonly keyId: KeyId;
   readonly #current: VaultKey;
+  readonly #owned: readonly VaultKey[];
   readonly #keys: ReadonlyMap<KeyId, VaultKey>;
   readonly #random: Random;
 
@@ -41,14 +42,24 @@ export class VaultSeal implements EntrySeal, Disposable {
     this.vaultId = vaultId;
     this.keyId = current.id;
     this.#current = current;
-    this.#keys = new Map([...older, current].map((key) => [key.id, key]));
+    this.#owned = [...older, current];
+    this.#keys = new Map(this.#owned.map((key) => [key.id, key]));
     this.#random = random;
   }
 
   seal(entryId: EntryId, entry: Entry): Uint8Array {
+    const encoded = encodeEntry(entry);
+    try {
+      return this.sealEncoded(entryId, entry.version, encoded);
+    } finally {
+      encoded.fill(0);
+    }
+  }
+
+  sealEncoded(entryId: EntryId, version: number, encoded: Uint8Array): Uint8Array {
     const { vaultId, keyId } = this;
-    const header = encodeSealedHeader({ vaultId, entryId, version: entry.version, keyId });
-    const plaintext = padded(entry);
+    const header = encodeSealedHeader({ vaultId, entryId, version, keyId });
+    const plaintext = padded(encoded);
     const sealed = sealBytes(this.#current.entryKey, this.#random.bytes(nonceBytes), plaintext, header);
     plaintext.fill(0);
     const body = new Uint8Array(header.length + sealed.length);
@@ -75,7 +86,7 @@ export class VaultSeal implements EntrySeal, Disposable {
 
   /** May be repeated. */
   [Symbol.dispose](): void {
-    for (const key of this.#keys.values()) key[Symbol.dispose]();
+    for (const key of this.#owned) key[Symbol.dispose]();
   }
 
   /** The header of a body that is whole, of a known format, and the one that was asked for. */
@@ -95,12 +106,10 @@ export class VaultSeal implements EntrySeal, Disposable {
 }
 
 /** The plaintext, in memory of its own that the caller zeroes. */
-function padded(entry: Entry): Uint8Array {
-  const encoded = encodeEntry(entry);
+function padded(encoded: Uint8Array): Uint8Array {
   const plaintext = new Uint8Array(padmeLength(lengthBytes + encoded.length));
   new DataView(plaintext.buffer).setUint32(0, encoded.length);
   plaintext.set(encoded, lengthBytes);
-  encoded.fill(0);
   return plaintext;
 }
 
@@ -109,9 +118,18 @@ function unpadded(plaintext: Uint8Array, entryId: EntryId, version: number): Ent
   const view = new DataView(plaintext.buffer, plaintext.byteOffset, plaintext.length);
   const end = lengthBytes + view.getUint32(0);
   if (padmeLength(end) !== plaintext.length) throw malformed(entryId);
-  const entry = decodeEntry(plaintext.subarray(lengthBytes, end));
-  if (entry.version !== version) throw malformed(entryId);
+  const entry = decoded(plaintext.subarray(lengthBytes, end));
+  if (entry?.version !== version) throw malformed(entryId);
   return entry;
+}
+
+/** Undefined where it is no entry: what JSON.parse throws repeats what it read, and would bring it into a log. */
+function decoded(encoded: Uint8Array): Entry | undefined {
+  try {
+    return decodeEntry(encoded);
+  } catch {
+    return undefined;
+  }
 }
 
 function truncated(entryId: EntryId): Refusal {

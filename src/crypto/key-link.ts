@@ -5,7 +5,7 @@ import { type AccessId, type KeyId, uuidBytes, type VaultId } from "../core/ids.
 import { takeVaultKey, type VaultKey } from "./vault-key.ts";
 
 /** HPKE (RFC 9180): kem 0x0020, kdf 0x0001, aead 0x0002. */
-const suite = new CipherSuite({
+export const linkSuite = new CipherSuite({
   kem: new DhkemX25519HkdfSha256(),
   kdf: new HkdfSha256(),
   aead: new Aes256Gcm(),
@@ -39,8 +39,8 @@ export async function sealLink({
   readonly from: VaultKey;
   readonly to: VaultKey;
 }): Promise<Uint8Array> {
-  const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey);
-  const sender = await suite.createSenderContext({
+  const recipientPublicKey = await linkSuite.kem.deserializePublicKey(publicKey);
+  const sender = await linkSuite.createSenderContext({
     recipientPublicKey,
     info: infoOf(access, to.id),
     psk: pskOf(from),
@@ -59,7 +59,7 @@ export async function openLink(
   const enc = sealed.subarray(0, encBytes);
   const params = { recipientKey, enc, info: infoOf(access, to), psk: pskOf(from) };
   try {
-    const recipient = await suite.createRecipientContext(params);
+    const recipient = await linkSuite.createRecipientContext(params);
     return takeVaultKey(new Uint8Array(await recipient.open(sealed.subarray(encBytes))), to);
   } catch (error) {
     if (error instanceof HpkeError) return undefined;
@@ -69,12 +69,12 @@ export async function openLink(
 
 /** DeriveKeyPair of RFC 9180, section 7.1.3. @param secret 32 bytes */
 export function linkKeyPair(secret: Uint8Array): Promise<KeyPair> {
-  return suite.kem.deriveKeyPair(secret);
+  return linkSuite.kem.deriveKeyPair(secret);
 }
 
 /** 32 bytes. */
 export async function publicKeyOf(pair: KeyPair): Promise<Uint8Array> {
-  return new Uint8Array(await suite.kem.serializePublicKey(pair.publicKey));
+  return new Uint8Array(await linkSuite.kem.serializePublicKey(pair.publicKey));
 }
 
 function infoOf({ vaultId, accessId }: LinkedAccess, to: KeyId): Uint8Array {

@@ -19,6 +19,10 @@ export const notesLengthMax = 256 * 1024;
 
 export const searchLengthMax = 1_000;
 
+export const passphraseLengthMax = 256;
+/** A login and a passphrase, of which JSON may spell every character in six. */
+export const loginBytesMax = 8 * 1024;
+
 export const pageLimitMax = 500;
 export const pageLimitDefault = 100;
 

@@ -1,19 +1,20 @@
 import type { EditionReply } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { BackupStore, SiteStore } from "../../core/store.ts";
+import type { ApplyOutcome, BackupStore, ErasureStore, SiteStore } from "../../core/store.ts";
 import { decodePush, encodeApplied, encodeRefused } from "../../protocol/push-frames.ts";
 import { readFrame } from "./admission.ts";
 
 /**
  * Answers one push: reads the frame, and lets the store judge and apply it in one durable transaction. The answer is made of
- * what the transaction saw, so an ACK never speaks of anything that is not on disk.
+ * what the transaction saw, so an ACK never speaks of anything that is not on disk, nor of a purge that still is.
  * @param peer the site that the credential names; a push that names another is not its to send
  * @param onYield called where this site was a primary until this push
- * @throws Refusal `invalid_request` for a frame that cannot be read; the store's for a failing disk
+ * @throws Refusal `invalid_request` for a frame that cannot be read; `busy` where what a push took away for good could not be
+ *   erased yet, the push applied or not; the store's for a failing disk
  */
 export async function receivePush(
-  store: BackupStore & SiteStore,
+  store: BackupStore & SiteStore & ErasureStore,
   peer: SiteName,
   body: unknown,
   onYield: () => void = () => {},
@@ -23,10 +24,16 @@ export async function receivePush(
   if (push.site !== peer) throw new Refusal("unauthorized");
   const outcome = await store.applyPush(push);
   if (outcome.hasYielded) onYield();
+  if (namesPoint(outcome)) await store.eraseRemains();
   const { receiver: identity, rejected } = outcome;
   if (outcome.kind === "refused") {
     return { status: 409, body: encodeRefused(outcome.code, identity, rejected) };
   }
   const { accepted, ignored, verified, aside } = outcome;
   return { status: 200, body: encodeApplied({ identity, accepted, ignored, rejected, verified, aside }) };
+}
+
+/** Whether the sender will take the point that the answer names for acknowledged, with every purge below it. */
+function namesPoint(outcome: ApplyOutcome): boolean {
+  return outcome.kind === "applied" || outcome.code === "resume";
 }

@@ -1,16 +1,28 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { oneWord, readTokenFile } from "./file-input.ts";
+import { PositionMemory } from "./position-memory.ts";
+import { type Profile, profileNamed, readProfiles } from "./profiles.ts";
 import { usageRefusal } from "./report.ts";
 import { SiteClient } from "./site-client.ts";
 
-export type ConnectionOptions = { readonly url?: string; readonly tokenFile?: string };
+export type ConnectionOptions = {
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly profile?: string;
+};
 
 /** Adds what every command needs that talks to a running site. A token is never an argument: others can read those. */
 export function addConnectionOptions(command: Command): Command {
   return command
-    .addOption(new Option("--url <url>", "address of the site").env("DORMOUSE_URL"))
+    .option("--url <url>", "address of the site (or DORMOUSE_URL)")
     .option("--token-file <file>", "file with the token, mode 0600 (or DORMOUSE_TOKEN holds the token)")
+    .option("--profile <name>", "what `profile add` saved (or DORMOUSE_PROFILE)")
     .option("--json", "print one JSON document");
+}
+
+/** Whether a command that can do without is given a site by more than a profile that is always there. */
+export function isSiteNamed(options: ConnectionOptions): boolean {
+  return (options.url ?? options.profile ?? environment("DORMOUSE_URL")) !== undefined;
 }
 
 /** Runs an action against the site that the options name and closes the connection after it. */
@@ -18,20 +30,64 @@ export async function withSite<T>(
   options: ConnectionOptions,
   action: (site: SiteClient) => Promise<T>,
 ): Promise<T> {
-  const base = parseSiteUrl(options.url);
-  const site = new SiteClient(base, await findToken(options.tokenFile));
+  const { base, token, profile } = await findConnection(options);
+  const memory = profile === undefined ? undefined : await PositionMemory.of(profile);
+  const site = new SiteClient(base, token, { onPosition: (position) => memory?.see(position) });
   try {
     return await action(site);
   } finally {
     site.close();
+    await memory?.keep();
   }
 }
 
-/** The address of a site as a base URL. @throws Refusal `usage` */
-function parseSiteUrl(text: string | undefined): URL {
-  if (text === undefined || text === "") {
-    throw usageRefusal("no site is named", "give --url or set DORMOUSE_URL, such as http://127.0.0.1:8200");
+type Connection = {
+  readonly base: URL;
+  readonly token: string;
+  /** The profile that took part. */
+  readonly profile: string | undefined;
+};
+
+/**
+ * What --url and --token-file leave open comes from --profile, else from the environment, else from the profile that is
+ * always there. The token of that last one goes to its own site alone: not to one that an environment happens to name.
+ */
+async function findConnection(options: ConnectionOptions): Promise<Connection> {
+  if (options.profile !== undefined) {
+    const profile = profileNamed(await readProfiles(), options.profile);
+    const token = await readTokenFile(options.tokenFile ?? profile.tokenFile);
+    return { base: parseSiteUrl(options.url ?? profile.url), token, profile: profile.name };
   }
+  const url = options.url ?? environment("DORMOUSE_URL");
+  if (url !== undefined) {
+    return { base: parseSiteUrl(url), token: await findToken(options.tokenFile), profile: undefined };
+  }
+  const usual = await usualProfile();
+  if (usual === undefined) {
+    throw usageRefusal(
+      "no site is named",
+      "give --url or set DORMOUSE_URL, such as http://127.0.0.1:8200, or save it with dormouse profile add",
+    );
+  }
+  const hasToken = (options.tokenFile ?? environment("DORMOUSE_TOKEN")) !== undefined;
+  const token = await (hasToken ? findToken(options.tokenFile) : readTokenFile(usual.tokenFile));
+  return { base: parseSiteUrl(usual.url), token, profile: usual.name };
+}
+
+async function usualProfile(): Promise<Profile | undefined> {
+  const profiles = await readProfiles();
+  const name = environment("DORMOUSE_PROFILE") ?? profiles.usual;
+  return name === undefined ? undefined : profileNamed(profiles, name);
+}
+
+/** A variable that is set to nothing is not set. */
+function environment(name: string): string | undefined {
+  const value = process.env[name];
+  return value === "" ? undefined : value;
+}
+
+/** The address of a site as a base URL. @throws Refusal `usage` */
+export function parseSiteUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw usageRefusal("--url is not the address of a site", "it is like https://calgary.example");
@@ -44,8 +100,8 @@ function parseSiteUrl(text: string | undefined): URL {
 
 async function findToken(tokenFile: string | undefined): Promise<string> {
   if (tokenFile !== undefined) return await readTokenFile(tokenFile);
-  const token = process.env.DORMOUSE_TOKEN;
-  if (token === undefined || token === "") {
+  const token = environment("DORMOUSE_TOKEN");
+  if (token === undefined) {
     throw usageRefusal("no token is given", "name its file with --token-file, or set DORMOUSE_TOKEN");
   }
   return oneWord(token, "DORMOUSE_TOKEN");

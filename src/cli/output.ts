@@ -28,9 +28,20 @@ export function printNote(text: string): void {
   process.stderr.write(`${printable(text)}\n`);
 }
 
-/** The one JSON document of a command called with `--json`. */
-export function printJson(document: unknown): void {
-  process.stdout.write(`${printableJson(document)}\n`);
+export type Warning = { readonly code: string; readonly message: string };
+
+const warnings: Warning[] = [];
+
+/** Something that the person should look at, though the command does what it was asked to. */
+export function printWarning(warning: Warning): void {
+  warnings.push(warning);
+  printNote(`dormouse: warning: ${warning.code}: ${warning.message}.`);
+}
+
+/** The one JSON document of a command called with `--json`, with what was warned of until now. */
+export function printJson(document: object): void {
+  const whole = warnings.length === 0 ? document : { ...document, warnings };
+  process.stdout.write(`${printableJson(whole)}\n`);
 }
 
 /** Columns under headings, without lines or colours, so that it pastes well. Every cell is one line. */

@@ -94,6 +94,11 @@ const commands: readonly CommandEntry[] = [
     description: "import entries from JSON lines (token with write scope)",
     load: async () => (await import("./commands/import.ts")).defineImport,
   },
+  {
+    name: "profile",
+    description: "save sites and where their tokens lie under names, for --profile",
+    load: async () => (await import("./commands/profile.ts")).defineProfile,
+  },
 ];
 
 /**
@@ -120,7 +125,7 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
 
 const overview = `
 Commands that act on a site of this machine take --config, or DORMOUSE_CONFIG.
-Commands that talk to a running site take --url and --token-file, or DORMOUSE_URL and DORMOUSE_TOKEN.
+Commands that talk to a running site take --url and --token-file, or DORMOUSE_URL and DORMOUSE_TOKEN, or --profile.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by configuration or data folder, 4 unreachable,
 5 unauthorized, 6 not found, 7 conflict, 8 the site takes no writes; those of check are its own.
 

@@ -23,7 +23,9 @@ async function startServer(listener: RequestListener): Promise<Server> {
 
 async function clientOf(listener: RequestListener, prefix = "", silenceMs?: number): Promise<SiteClient> {
   const { port } = (await startServer(listener)).address() as AddressInfo;
-  const client = new SiteClient(new URL(`http://127.0.0.1:${port}${prefix}`), "dmo_secret", silenceMs);
+  const client = new SiteClient(new URL(`http://127.0.0.1:${port}${prefix}`), "dmo_secret", {
+    ...(silenceMs !== undefined && { silenceMs }),
+  });
   closers.push(() => client.close());
   return client;
 }
@@ -58,6 +60,21 @@ describe("a call to a site", () => {
       "content-type": "application/json",
       "content-length": "13",
     });
+  });
+
+  it("tells of the position that an answer names, also where it refuses", async () => {
+    const seen: string[] = [];
+    const server = await startServer((_request, response) => {
+      response.setHeader("dormouse-position", "1:52");
+      problem(seen.length === 0 ? 200 : 404, { code: "entry_unknown" })(_request, response);
+    });
+    const { port } = server.address() as AddressInfo;
+    const options = { onPosition: (position: string) => void seen.push(position) };
+    const client = new SiteClient(new URL(`http://127.0.0.1:${port}`), undefined, options);
+    closers.push(() => client.close());
+    await client.call({ method: "GET", path: "/x" });
+    expect((await refusalOf(client)).code).toBe("entry_unknown");
+    expect(seen).toEqual(["1:52", "1:52"]);
   });
 
   it("gives an empty answer as one without members", async () => {

@@ -30,6 +30,12 @@ export class UnreachableRefusal extends CommandRefusal {
 const silenceMsUsual = 60_000;
 const answerBytesMax = 64 * 1024 * 1024;
 
+export type SiteClientOptions = {
+  readonly silenceMs?: number;
+  /** Told of the position that an answer names: the site's newest, or that of the write. */
+  readonly onPosition?: (position: string) => void;
+};
+
 /**
  * Calls to one site. Built on node:http because a command lives for one or two requests: it loads in a third of the time of
  * a pooling client and leaves nothing behind that delays the exit. Redirects are not followed: a token is for one site.
@@ -39,9 +45,11 @@ export class SiteClient {
   readonly #token: string | undefined;
   readonly #agent: Agent;
   readonly #silenceMs: number;
+  readonly #onPosition: (position: string) => void;
 
-  constructor(base: URL, token: string | undefined, silenceMs = silenceMsUsual) {
-    this.#silenceMs = silenceMs;
+  constructor(base: URL, token: string | undefined, options: SiteClientOptions = {}) {
+    this.#silenceMs = options.silenceMs ?? silenceMsUsual;
+    this.#onPosition = options.onPosition ?? (() => {});
     this.#base = base;
     this.#token = token;
     this.#agent =
@@ -55,6 +63,8 @@ export class SiteClient {
   async call(call: Call): Promise<Answer> {
     const { status, headers, text } = await this.#exchange(call);
     const body = parseBody(text);
+    const position = headers["dormouse-position"];
+    if (typeof position === "string") this.#onPosition(position);
     if (status >= 200 && status < 300 && body !== undefined) return { status, etag: headers.etag, body };
     throw this.#refusal(status, headers, body);
   }

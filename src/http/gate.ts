@@ -22,7 +22,7 @@ export function gateOf(
     const { vaultId } = request.params as { readonly vaultId?: string };
     const requirement = { caller: spec.caller, vaultId };
     request.principal = await authentication.authenticate(request.headers.authorization, requirement);
-    if (spec.method === "GET" && spec.caller !== "anyone") await markRole(context, reply);
+    if (isRead(spec)) await markRole(context, reply);
   };
 }
 
@@ -33,9 +33,17 @@ async function guardWrite({ edition }: HttpContext, reply: FastifyReply): Promis
   throw new Refusal(refusal.code);
 }
 
-/** A reader at a site that is not the acting primary is told so, and up to where the site has followed. */
+function isRead({ caller, isClientWrite }: RouteSpec): boolean {
+  return !isClientWrite && caller !== "anyone" && caller !== "peer";
+}
+
+/**
+ * A reader is told how new the site's newest change is, so that it finds out when it is shown older things than before; at a
+ * site that is not the acting primary also that, and up to where it has followed.
+ */
 async function markRole({ store }: HttpContext, reply: FastifyReply): Promise<void> {
   const { role, fenced, head } = await store.site();
+  reply.header("dormouse-position", formatPosition(head.position));
   if (role === "primary" && fenced === null) return;
   reply.header("dormouse-role", role);
   reply.header("dormouse-applied", formatPosition(head.position));

@@ -227,6 +227,21 @@ describe("what a site says of its role", () => {
     await backup.close();
   });
 
+  it("every answer to a reader, and to a write that changed something, says how new the site is", async () => {
+    const site = await openHttpSite();
+    const positionOf = async (route: string, token?: string, body?: object) =>
+      (await site.call(route, { token, body })).headers["dormouse-position"];
+    expect(await positionOf("GET /api/vaults", site.operator)).toBe("1:0");
+    const { path, token } = await site.createVault();
+    expect(await positionOf("GET /api/vaults", site.operator)).toBe("1:2");
+    expect(await positionOf(`GET ${path}/entries/x`, token)).toBe("1:2");
+    expect(await positionOf(`PATCH ${path}`, token, { name: "Team" })).toBe("1:3");
+    expect(await positionOf(`PATCH ${path}`, token, { name: "Team" })).toBeUndefined();
+    expect(await positionOf("GET /api/vaults")).toBeUndefined();
+    expect(await positionOf("GET /healthz", site.operator)).toBeUndefined();
+    await site.close();
+  });
+
   it("health is told even where the database is not, readiness says why", async () => {
     const closed = await openHttpSite();
     await closed.store.close();

@@ -1,7 +1,7 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { dormouse } from "../support/processes.ts";
 
 /** Nothing here reaches a site: port 1 is one that nobody listens on. */
@@ -189,7 +189,7 @@ describe("help", () => {
     const { stdout } = await dormouse(["--help"]);
     const groups = ["vault", "entry", "snapshot"];
     const single = ["init", "serve", "doctor", "status", "alerts", "import", "check", "verify", "promote"];
-    const names = [...groups, ...single, "rejoin", "recover", "stranded"];
+    const names = [...groups, ...single, "rejoin", "recover", "stranded", "profile"];
     for (const name of names) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     const commands = [
       "",
@@ -197,6 +197,7 @@ describe("help", () => {
       "alerts test",
       ...names.filter((name) => !groups.includes(name)),
       ...["list", "show", "reapply", "discard"].map((name) => `stranded ${name}`),
+      ...["add", "list", "use", "remove"].map((name) => `profile ${name}`),
       ...["create", "restore"].map((name) => `snapshot ${name}`),
       ...["create", "list", "rename", "delete"].map((name) => `vault ${name}`),
       ...["add", "get", "list", "edit", "rm", "restore"].map((name) => `entry ${name}`),
@@ -214,6 +215,78 @@ describe("help", () => {
     const { status, stdout } = await dormouse(["--version"]);
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(status).toBe(0);
+  });
+});
+
+describe("dormouse profile", () => {
+  let env: Readonly<Record<string, string>>;
+  beforeEach(async () => {
+    env = { XDG_CONFIG_HOME: await mkdtemp(join(folder, "config-")) };
+  });
+  const profile = (...args: readonly string[]) => dormouse(["profile", ...args], { env, cwd: folder });
+  const add = (name: string, ...more: readonly string[]) =>
+    profile("add", name, ...nowhere, "--token-file", "token", ...more);
+
+  it("keeps addresses and paths under names, never a token", async () => {
+    expect((await profile("list")).stderr).toBe("There is no profile yet.\n");
+    expect((await add("team")).stdout).toBe("Added team.\n");
+    expect((await add("ops")).status).toBe(0);
+    expect((await add("team")).status).toBe(7);
+    expect((await add("team", "--replace")).stdout).toBe("Changed team.\n");
+    const { profiles } = JSON.parse((await profile("list", "--json")).stdout) as { profiles: object[] };
+    const shown = { url: "http://127.0.0.1:1/", token_file: tokenFile, position: null };
+    expect(profiles).toEqual([
+      { name: "ops", ...shown, default: false },
+      { name: "team", ...shown, default: true },
+    ]);
+    const file = join(String(env.XDG_CONFIG_HOME), "dormouse", "profiles.json");
+    expect(await readFile(file, "utf8")).not.toContain(token);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await profile("use", "ops")).stdout).toBe("Commands that name no site use ops.\n");
+    expect((await profile("list")).stdout).toMatch(/^\* +ops +http/m);
+    expect((await profile("remove", "ops")).stdout).toBe("Removed ops.\n");
+    expect((await profile("list")).stdout).not.toMatch(/ops|\*/);
+  });
+
+  it("refuses what could not be used later", async () => {
+    await chmod(tokenFile, 0o600);
+    for (const [args, status] of [
+      [["add", "../x", ...nowhere, "--token-file", "token"], 2],
+      [["add", "x", "--url", "ftp://a", "--token-file", "token"], 2],
+      [["add", "x", ...nowhere, "--token-file", "nowhere"], 2],
+      [["add", "x", ...nowhere], 2],
+      [["use", "x"], 2],
+      [["remove", "x"], 2],
+    ] as const) {
+      const result = await profile(...args);
+      expect([args, result.status]).toEqual([args, status]);
+      expect(result.stderr).toMatch(/^dormouse: [^\n]* — [^\n]+\n$/);
+    }
+  });
+
+  it("is where a command finds its site: --url before --profile before the environment before the default", async () => {
+    const reach = async (args: readonly string[], more: Readonly<Record<string, string>> = {}) => {
+      const { stderr } = await dormouse(["status", ...args], { env: { ...env, ...more } });
+      return /http:\/\/127\.0\.0\.1:(\d)\S* nothing listens/.exec(stderr)?.[1] ?? stderr;
+    };
+    const at = (port: number) => `http://127.0.0.1:${port}`;
+    for (const [name, port] of [
+      ["one", 1],
+      ["two", 2],
+      ["three", 3],
+    ] as const) {
+      await profile("add", name, "--url", at(port), "--token-file", "token");
+    }
+    const environment = { DORMOUSE_URL: at(9), DORMOUSE_TOKEN: token };
+    expect(await reach([])).toBe("1");
+    expect(await reach([], { DORMOUSE_PROFILE: "two" })).toBe("2");
+    expect(await reach([], { ...environment, DORMOUSE_PROFILE: "two" })).toBe("9");
+    expect(await reach(["--profile", "three"], { ...environment, DORMOUSE_PROFILE: "two" })).toBe("3");
+    expect(await reach(["--profile", "three", "--url", at(7)])).toBe("7");
+    expect(await reach(["--profile", "four"])).toMatch(/no such profile/);
+    // The default's token is for the default's site.
+    expect(await reach(["--url", at(7)])).toMatch(/no token is given/);
+    expect(await reach([], { DORMOUSE_URL: at(9) })).toMatch(/no token is given/);
   });
 });
 

@@ -307,6 +307,36 @@ describe("dormouse entry", () => {
   });
 });
 
+describe("a profile", () => {
+  it("names site and token, and warns of a site that is older than one it has seen", async () => {
+    const env = { XDG_CONFIG_HOME: join(folder, "config") };
+    const withProfile = (...args: readonly string[]) => dormouse([...args, "--json"], { env });
+    const connection = ["--url", pair.calgary.url, "--token-file", tokenFile];
+    await withProfile("profile", "add", "team", ...connection);
+    const added = json(await withProfile("entry", "add", "--vault", vault, "--title", "Mail"));
+    const seen = async () =>
+      (json(await withProfile("profile", "list")) as { profiles: { position: string }[] }).profiles[0]
+        ?.position;
+    expect(await seen()).toBe(added.position);
+
+    const remembered = join(env.XDG_CONFIG_HOME, "dormouse", "positions", "team");
+    await writeFile(remembered, "7:1\n");
+    const list = ["entry", "list", "--vault", vault];
+    const older = await withProfile(...list);
+    expect(older.status).toBe(0);
+    expect(older.stderr).toMatch(
+      /^dormouse: warning: position_went_back: the site answers from 1:\d+; with the profile team 7:1 was seen before\. [^\n]+\n$/,
+    );
+    expect(JSON.parse(older.stdout)).toMatchObject({
+      entries: [{ title: "Mail" }],
+      warnings: [{ code: "position_went_back" }],
+    });
+    expect(await seen()).toBe("7:1");
+    // Who names the site by other means has not asked for it.
+    done(await dormouse([...list, ...connection], { env }));
+  });
+});
+
 describe("dormouse import", () => {
   const note = (title: string) => JSON.stringify({ type: "note", title });
   const load = (text: string, ...args: readonly string[]) =>

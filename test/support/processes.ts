@@ -34,7 +34,8 @@ export function dormouse(
   } = {},
 ): Promise<CommandResult> {
   return new Promise((done, fail) => {
-    const env = { ...process.env, ...options.env };
+    // Profiles of whoever runs the tests are none of theirs.
+    const env = { ...process.env, XDG_CONFIG_HOME: join(tmpdir(), "dormouse-no-profiles"), ...options.env };
     const child = execFile(
       options.command ?? checkoutCommand,
       [...args],

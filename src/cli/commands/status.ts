@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { Refusal } from "../../core/errors.ts";
 import { AdminClient } from "../admin-client.ts";
 import { addConfigOption, type ConfigOptions } from "../config-option.ts";
-import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
+import { addConnectionOptions, type ConnectionOptions, isSiteNamed, withSite } from "../connection.ts";
 import { cell, type Fields, isFields, objectsIn } from "../fields.ts";
 import { printJson, printLine, printPairs, printTable } from "../output.ts";
 import type { SiteClient } from "../site-client.ts";
@@ -36,8 +36,9 @@ async function showStatus(options: Options): Promise<void> {
 
 /** A URL is the more special wish: the configuration may be named by an environment that is always there. */
 async function findStatus(options: Options): Promise<Fields> {
-  const { config, url } = options;
-  if (config === undefined || config === "" || url !== undefined) return await withSite(options, readStatus);
+  const { config } = options;
+  if (config === undefined || config === "" || isSiteNamed(options))
+    return await withSite(options, readStatus);
   return await (await AdminClient.of(options)).call({ command: "status" });
 }
 

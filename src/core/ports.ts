@@ -1,4 +1,5 @@
 import type { AsideRow } from "./aside.ts";
+import type { AuditPart } from "./audit.ts";
 import type { Promotion } from "./epoch.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { SiteName, StrandedId } from "./ids.ts";
@@ -45,6 +46,8 @@ export type PushAnswer =
       readonly verified: boolean | null;
       /** How many rows the backup has put aside that this primary has not decided on. */
       readonly aside: number;
+      /** What the backup told of its audit. */
+      readonly audit?: AuditPart | undefined;
     }
   | {
       readonly kind: "refused";

@@ -1,3 +1,4 @@
+import type { AuditPart } from "./audit.ts";
 import { bytesEqual } from "./bytes.ts";
 import { compareEpochs, type Epoch, isForked, isReignOfAnother, type Promotion } from "./epoch.ts";
 import type { RealmId, SiteName } from "./ids.ts";
@@ -37,6 +38,8 @@ export type Push = {
   /** Keys of the rows that the receiver refuses: both sides leave theirs out of the digest. */
   readonly except: readonly RowKey[];
   readonly rows: readonly PushedRow[];
+  /** What the sender tells of its audit; nothing where it is of a program that keeps none. Never a reason to refuse a push. */
+  readonly audit?: AuditPart | undefined;
 };
 
 /** A row as it arrived: readable, or refused alone with the key as it was sent. */

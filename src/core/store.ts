@@ -4,6 +4,8 @@ import type { Epoch, Promotion } from "./epoch.ts";
 import type { AccessId, EntryId, RealmId, SiteName, VaultId, VersionId } from "./ids.ts";
 import type { Point, Position } from "./position.ts";
 import type { Identity, Push, PushRefusal, Receiver, Rejection, RejectionCode, Role } from "./push.ts";
+import type { AuditEvent, AuditPart } from "./audit.ts";
+import type { AuditStore } from "./audit-store.ts";
 import type { Buckets } from "./digest.ts";
 import type { StrandedId } from "./ids.ts";
 import type { RowSummary } from "./repair.ts";
@@ -24,6 +26,7 @@ export interface Store
     RepairStore,
     RoleStore,
     AsideStore,
+    AuditStore,
     AlertStore {
   /** Finishes what is queued, then closes. Calls after it reject with `shutting_down`. May be repeated. */
   close(): Promise<void>;
@@ -100,6 +103,8 @@ export type Write = {
   readonly decide: (current: readonly (StoredRow | undefined)[]) => readonly RowChange[];
   /** Whether what it replaces must not stay readable on this disk either, as at the end of a rotation (`ErasureStore`). */
   readonly erases?: boolean;
+  /** What the audit is to say of it, in the same transaction; the rows add which vault, and which entry or access. */
+  readonly audit?: AuditEvent;
 };
 
 export interface VaultStore {
@@ -299,6 +304,8 @@ export type Acknowledgement = {
   readonly rejected: readonly RefusedRow[];
   /** Whether the digests at `through` were equal; null where none was compared. */
   readonly verified: boolean | null;
+  /** What the backup told of its audit. */
+  readonly audit?: AuditPart | undefined;
 };
 
 export type ApplyOutcome = {
@@ -322,6 +329,10 @@ export type ApplyOutcome = {
       readonly verified: boolean | null;
       /** Rows put aside that the primary has not decided on. */
       readonly aside: number;
+      /** What is answered of this site's audit, where the push told of the sender's. */
+      readonly audit?: AuditPart;
+      /** What kept the audit's part of the push from being taken over. The rows are there all the same. */
+      readonly auditFault?: unknown;
     }
 );
 

@@ -184,6 +184,49 @@ const peerTables = `
   CREATE INDEX quarantine_peer ON quarantine (peer, kind, epoch, seq);
 `;
 
+/**
+ * The chains of the audit that this site holds copies of (`own`: that it appends to), their records, and what each peer has last
+ * shown of all chains. A record's `at` is its site's clock; by it, records of all chains are listed.
+ */
+const auditTables = `
+  CREATE TABLE audit_chains (
+    id INTEGER PRIMARY KEY,
+    chain TEXT NOT NULL UNIQUE,
+    site TEXT NOT NULL,
+    own INTEGER NOT NULL,
+    forked INTEGER NOT NULL DEFAULT 0,
+    settled INTEGER NOT NULL DEFAULT 0,
+    trouble_seq INTEGER,
+    trouble_peer TEXT,
+    anchor_seq INTEGER NOT NULL,
+    anchor_hash BLOB NOT NULL CHECK (length(anchor_hash) = 32),
+    head_seq INTEGER NOT NULL,
+    head_hash BLOB NOT NULL CHECK (length(head_hash) = 32)
+  ) STRICT;
+
+  CREATE TABLE audit_records (
+    chain INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id TEXT,
+    action TEXT NOT NULL,
+    vault_id TEXT,
+    item_id TEXT,
+    address TEXT,
+    result TEXT NOT NULL,
+    details BLOB,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (chain, seq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX audit_records_at ON audit_records (at, chain, seq);
+
+  CREATE TABLE audit_shown (
+    peer TEXT PRIMARY KEY,
+    heads TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
 const alertTables = `
   CREATE TABLE alerts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -213,6 +256,7 @@ const first: Migration = {
     database.exec(siteTables);
     database.exec(peerTables);
     database.exec(alertTables);
+    database.exec(auditTables);
     database.exec(replicatedTable("vaults", "vault_id"));
     database.exec(replicatedTable("accesses", "vault_id, access_id", "last_used_at INTEGER,"));
     database.exec(replicatedTable("entries", "vault_id, entry_id"));

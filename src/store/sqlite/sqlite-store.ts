@@ -1,9 +1,12 @@
 import type { Alert, AlertDetails, AlertEvent } from "../../core/alert-events.ts";
 import type { AsideRow, AsideVerdict } from "../../core/aside.ts";
+import type { AuditEvent, AuditPart, AuditRecord } from "../../core/audit.ts";
+import type { AuditChain, AuditPage, AuditQuery, AuditStore, AuditTrouble } from "../../core/audit-store.ts";
 import type { Epoch, Promotion } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import {
   type AccessId,
+  type ChainId,
   type EntryId,
   newUuidV4,
   type SiteName,
@@ -48,6 +51,9 @@ import {
 } from "./access-rows.ts";
 import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
 import { readAside, settleAside } from "./aside-rows.ts";
+import { readAllShown, readChain, readChains, readRecords, readTroubles } from "./audit-chains.ts";
+import { readAuditPage } from "./audit-records.ts";
+import { AuditRows } from "./audit-rows.ts";
 import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
@@ -93,6 +99,8 @@ export type SqliteStoreOptions = StorePorts & {
   readonly largeCommit?: LargeCommit;
   /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
   readonly checkRoom: () => void;
+  /** How long audit records are kept; for ever where left away. */
+  readonly auditKeepMs?: number | undefined;
 };
 
 /**
@@ -105,6 +113,7 @@ export class SqliteStore implements Store {
   readonly #recounts: Recounts;
   readonly #erasure: Erasure;
   readonly #lastUses = new LastUses();
+  readonly #audit: AuditRows;
   readonly #abandoned = new AbortController();
   #connections: Connections;
   #closing: Promise<void> | undefined;
@@ -117,7 +126,9 @@ export class SqliteStore implements Store {
       hash: options.hash,
       connection: () => this.#connections.writer,
       largeCommit: options.largeCommit ?? null,
+      onCommit: (isDurable) => this.#audit.committed(isDurable),
     });
+    this.#audit = new AuditRows({ ...options, keepMs: options.auditKeepMs });
     this.#recounts = new Recounts({
       path: options.path ?? null,
       hash: options.hash,
@@ -172,9 +183,11 @@ export class SqliteStore implements Store {
   async write(write: Write): Promise<readonly StoredRow[]> {
     const { clock, hash, checkRoom } = this.#options;
     const uses = this.#lastUses.due();
+    const audit = this.#audit;
     const rows = await this.#open(() =>
       this.#queue.enqueue(function* (tx) {
         const changed = yield* commitWrite(tx, write, { hash, now: clock.now(), checkRoom });
+        audit.recordWrite(tx, write.audit, changed);
         if (changed.length > 0) storeUses(tx.connection, uses);
         return changed;
       }),
@@ -297,8 +310,14 @@ export class SqliteStore implements Store {
   }
 
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown"> {
+    const { clock } = this.#options;
+    const audit = this.#audit;
     return this.#open(() =>
-      this.#queue.enqueue((tx) => acknowledge(tx, peer, ack, this.#options.clock.now()), "at_next_commit"),
+      this.#queue.enqueue(function* (tx) {
+        const known = yield* acknowledge(tx, peer, ack, clock.now());
+        if (known === "known") audit.acknowledged(tx, peer, ack);
+        return known;
+      }, "at_next_commit"),
     );
   }
 
@@ -323,7 +342,12 @@ export class SqliteStore implements Store {
 
   applyPush(push: Push): Promise<ApplyOutcome> {
     const { clock, hash } = this.#options;
-    return this.#open(() => this.#queue.enqueue((tx) => applyPush(tx, push, hash, clock.now())));
+    const audit = this.#audit;
+    return this.#open(() =>
+      this.#queue.enqueue(function* (tx) {
+        return audit.answer(tx, push, yield* applyPush(tx, push, hash, clock.now()));
+      }),
+    );
   }
 
   recount(progress: (done: number, total: number) => void = () => {}): Promise<Recount> {
@@ -416,6 +440,38 @@ export class SqliteStore implements Store {
 
   strandedById(id: StrandedId): Promise<StoredRow | undefined> {
     return this.#read((connection) => readStrandedById(connection, id));
+  }
+
+  recordAudit(event: AuditEvent): Promise<void> {
+    const work = inOneStep((tx) => this.#audit.record(tx, event));
+    return this.#open(() => this.#queue.enqueue(work, "at_next_commit"));
+  }
+
+  auditFor(peer: SiteName): Promise<AuditPart> {
+    return this.#read((connection) => this.#audit.partFor(connection, peer));
+  }
+
+  auditTroubles(): Promise<readonly AuditTrouble[]> {
+    return this.#read(readTroubles);
+  }
+
+  auditChains(): Promise<readonly AuditChain[]> {
+    return this.#read(readChains);
+  }
+
+  auditRecords(chain: ChainId, after: number, limit: number): Promise<readonly AuditRecord[]> {
+    return this.#read((connection) => {
+      const stored = readChain(connection, chain);
+      return stored ? readRecords(connection, stored, after, limit) : [];
+    });
+  }
+
+  auditPage(query: AuditQuery): Promise<AuditPage> {
+    return this.#read((connection) => readAuditPage(connection, query));
+  }
+
+  auditShown(): ReturnType<AuditStore["auditShown"]> {
+    return this.#read(readAllShown);
   }
 
   rejections(): Promise<readonly Rejection[]> {

@@ -32,6 +32,8 @@ export type WriteQueueOptions = {
    * open, because readers have no connection of their own.
    */
   readonly largeCommit: LargeCommit | null;
+  /** Told after each commit whether it, and so everything before it, is on disk for good. */
+  readonly onCommit?: (isDurable: boolean) => void;
 };
 
 /**
@@ -126,6 +128,7 @@ export class WriteQueue {
       }
       tx.flush();
       yield* this.#finish(connection, slices >= largeSlices);
+      this.#options.onCommit?.(isDurable(members));
     } catch (error) {
       for (const member of members) member.reject(refusalOf(error));
       undo(connection);
@@ -161,9 +164,12 @@ function* noting<T>(steps: Steps<T>, onSlice: () => void): Steps<T> {
 
 /** A commit that nobody's promise depends on need not wait for the disk; the next one that does carries it along. */
 function begin(connection: Connection, members: readonly Member[]): void {
-  const durable = members.some((member) => member.durability === "at_commit");
-  connection.setSynchronous(durable ? "FULL" : "NORMAL");
+  connection.setSynchronous(isDurable(members) ? "FULL" : "NORMAL");
   connection.run("BEGIN IMMEDIATE");
+}
+
+function isDurable(members: readonly Member[]): boolean {
+  return members.some((member) => member.durability === "at_commit");
 }
 
 /**

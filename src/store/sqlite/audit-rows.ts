@@ -1,0 +1,82 @@
+import type { AuditEvent, AuditPart } from "../../core/audit.ts";
+import type { ChainId, SiteName } from "../../core/ids.ts";
+import type { Clock, Hash, Random } from "../../core/ports.ts";
+import type { Push } from "../../core/push.ts";
+import type { StoredRow } from "../../core/row.ts";
+import type { Acknowledgement, ApplyOutcome } from "../../core/store.ts";
+import { auditPartFor, takeAudit } from "./audit-exchange.ts";
+import { aboutRows, appendAudit, type AuditPorts } from "./audit-records.ts";
+import type { Connection } from "./connection.ts";
+import { readSite } from "./site-record.ts";
+import type { Transaction } from "./transaction.ts";
+
+export type AuditOptions = {
+  readonly clock: Clock;
+  readonly hash: Hash;
+  readonly random: Random;
+  /** How long records are kept; for ever where undefined. */
+  readonly keepMs: number | undefined;
+};
+
+/**
+ * The audit's part in the transactions of a store. What it remembers is which of its own records the disk may still lose with the
+ * power: no peer is shown those.
+ */
+export class AuditRows {
+  readonly #options: AuditOptions;
+  /** Chains with records that are committed and not flushed, and where each stood before them. */
+  readonly #unflushed = new Map<ChainId, number>();
+
+  constructor(options: AuditOptions) {
+    this.#options = options;
+  }
+
+  record(tx: Transaction, event: AuditEvent): void {
+    appendAudit(tx, event, this.#ports());
+  }
+
+  /** Records a client's write beside the rows it changed. */
+  recordWrite(tx: Transaction, event: AuditEvent | undefined, changed: readonly StoredRow[]): void {
+    if (event) this.record(tx, aboutRows(event, changed));
+  }
+
+  partFor(connection: Connection, peer: SiteName): AuditPart {
+    return auditPartFor(connection, { peer, site: readSite(connection).site, durable: this.#unflushed });
+  }
+
+  /** Takes over what an applied push told, and adds to the outcome what is answered; that is on disk when the push is. */
+  answer(
+    tx: Transaction,
+    { site, audit }: Pick<Push, "site" | "audit">,
+    outcome: ApplyOutcome,
+  ): ApplyOutcome {
+    if (outcome.kind !== "applied" || !audit) return outcome;
+    const auditFault = takeAudit(tx, { from: site, part: audit }, this.#ports());
+    if (auditFault !== undefined) return { ...outcome, auditFault };
+    const own = { peer: site, site: tx.site().site, durable: new Map() };
+    return { ...outcome, audit: auditPartFor(tx.connection, own) };
+  }
+
+  /** Takes over what an ACK told. */
+  acknowledged(tx: Transaction, peer: SiteName, { audit }: Acknowledgement): unknown {
+    return audit && takeAudit(tx, { from: peer, part: audit }, this.#ports());
+  }
+
+  /** To be told of every commit. */
+  committed(isDurable: boolean): void {
+    if (isDurable) this.#unflushed.clear();
+  }
+
+  #ports(): AuditPorts {
+    const { clock, hash, random, keepMs = Number.POSITIVE_INFINITY } = this.#options;
+    return {
+      hash,
+      random,
+      now: Math.max(0, Math.floor(clock.now())),
+      keepMs,
+      onAppend: (chain, before) => {
+        if (!this.#unflushed.has(chain)) this.#unflushed.set(chain, before);
+      },
+    };
+  }
+}

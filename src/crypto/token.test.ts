@@ -29,7 +29,7 @@ describe("a token", () => {
   });
 
   it("is read back from its text, of whatever kind", () => {
-    for (const kind of ["vault", "operator", "peer"] as const) {
+    for (const kind of ["vault", "operator", "peer", "session"] as const) {
       const token = newToken(kind, systemRandom);
       const parsed = parseToken(formatToken(token));
       expect(parsed && { kind: parsed.kind, id: [...parsed.id], secret: [...parsed.secret] }).toEqual({
@@ -58,6 +58,7 @@ describe("a token", () => {
     vector.text.toUpperCase(),
     vector.text.replace("dmv_", "dmx_"),
     vector.text.replace("dmv_", "dmo_"),
+    vector.text.replace("dmv_", "dml_"),
   ])("is none where the form is not kept: %j", (text) => {
     expect(parseToken(text)).toBeUndefined();
   });

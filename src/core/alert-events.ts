@@ -29,6 +29,8 @@ export const alertEvents = {
   database_corrupt: { severity: "critical", ends: null },
   rows_damaged: { severity: "critical", ends: null },
   rows_healed: { severity: "info", ends: "rows_damaged" },
+  access_forged: { severity: "critical", ends: null },
+  entry_unreadable: { severity: "critical", ends: null },
   test: { severity: "info", ends: null },
 } as const satisfies Record<string, { severity: Severity; ends: string | null }>;
 

@@ -11,6 +11,8 @@ export interface EntrySeal {
   readonly keyId: KeyId;
   /** A new body each time: its nonce is random. */
   seal(entryId: EntryId, entry: Entry): Uint8Array;
+  /** As `seal` does, of what `encodeEntry` has made already. Leaves those bytes as they are. */
+  sealEncoded(entryId: EntryId, version: number, encoded: Uint8Array): Uint8Array;
   /**
    * @throws Refusal `sealed_truncated`, `sealed_swapped` for a body of another vault or entry, `sealed_key_unknown`,
    *   `sealed_tampered`; never a part of what was sealed

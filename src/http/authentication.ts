@@ -1,105 +1,184 @@
-import { hash } from "node:crypto";
 import { covers, decodeAccess } from "../core/access.ts";
 import { Refusal } from "../core/errors.ts";
-import { type AccessId, isUuid } from "../core/ids.ts";
-import { vaultKey } from "../core/vault.ts";
+import { type AccessId, formatUuid, isUuid, type VaultId } from "../core/ids.ts";
+import { isLive, type LiveRow } from "../core/row.ts";
+import { accessKey, vaultKey } from "../core/vault.ts";
+import { AccessSecret } from "../crypto/access-secret.ts";
 import { formatTokenId, isSameVerifier, parseToken, type Token, verifierOf } from "../crypto/token.ts";
 import type { HttpContext, Principal } from "./call.ts";
 import type { Caller } from "./route-table.ts";
+import { openVault, VaultSession } from "./vault-opening.ts";
 
-type Site = Pick<HttpContext, "store" | "edition" | "clock">;
+type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "people">;
 
 /** What a call asks of its caller. `vaultId` is the path's, as it was sent. */
 export type Requirement = { readonly caller: Caller; readonly vaultId: string | undefined };
 
-/** What a site needs of a token to look it up and to check it; its secret is gone. */
-type Credential =
-  | { readonly kind: "operator"; readonly tokenId: string; readonly verifier: Uint8Array }
-  | { readonly kind: "vault"; readonly accessId: AccessId; readonly verifier: Uint8Array };
-
-/** Enough for every client of a busy site. */
-const rememberedMax = 1_000;
+/** A token or session that was verified, before it is known whether the call is open to it. */
+type Verified =
+  | Exclude<Principal, { kind: "access" }>
+  /** The access's row was found by its token's id. */
+  | { readonly kind: "token"; readonly row: LiveRow; readonly secret: AccessSecret };
 
 /** Tells who sends a request. */
 export class Authentication {
   readonly #site: Site;
-  /**
-   * Credentials of tokens that were verified, by the token's SHA-256: deriving a verifier is most of what checking a token
-   * costs. They are compared with what is stored each time, so that a revocation counts at once.
-   */
-  readonly #remembered = new Map<string, Credential>();
 
   constructor(site: Site) {
     this.#site = site;
   }
 
   /**
-   * Who sends a request, where the call is open to them.
+   * Who sends a request, where the call is open to them; an access comes with its vault opened, which whoever asked disposes.
    * @throws Refusal `unauthorized`, always in the same words and for the same work, whether an id is unknown, a secret wrong
-   * or an access revoked or expired; `forbidden` or `other_vault` for a valid token; `vault_unknown` for a path that names none
+   * or an access revoked, blocked or expired; `forbidden` or `other_vault` for a valid token; `vault_unknown` for a path that
+   * names none; `access_forged`
    */
   async authenticate(authorization: string | undefined, requirement: Requirement): Promise<Principal> {
     if (requirement.caller === "anyone") return { kind: "anyone" };
     const text = bearerOf(authorization);
     const isPeer = requirement.caller === "peer" || text.startsWith("dms_");
-    const principal = isPeer ? this.#peerBy(text) : await this.#clientBy(text);
-    if (principal === undefined) throw new Refusal("unauthorized");
-    authorize(principal, requirement);
-    return principal;
+    const verified = isPeer ? this.#peerBy(text) : await this.#clientBy(text);
+    if (verified === undefined) throw new Refusal("unauthorized");
+    const { caller, vaultId } = requirement;
+    if (caller !== "read" && caller !== "write" && caller !== "owner") return expect(verified, caller);
+    const principal = await this.#enter(verified, vaultId ?? "");
+    if (covers(principal.scope, caller)) return principal;
+    principal.vault[Symbol.dispose]();
+    throw new Refusal("forbidden", `This call needs a token of scope ${caller}.`);
   }
 
-  #peerBy(text: string): Principal | undefined {
+  #peerBy(text: string): Verified | undefined {
     const peer = this.#site.edition.peerOf(text);
     return peer === undefined ? undefined : { kind: "peer", site: peer };
   }
 
-  async #clientBy(text: string): Promise<Principal | undefined> {
-    const digest = hash("sha256", text, "base64");
-    const credential = this.#remembered.get(digest) ?? credentialOf(text);
-    if (credential === undefined) return undefined;
-    const principal = await this.#principalOf(credential);
-    if (principal !== undefined) this.#remember(digest, credential);
-    return principal;
+  async #clientBy(text: string): Promise<Verified | undefined> {
+    const token = parseToken(text);
+    switch (token?.kind) {
+      case "operator":
+        return await this.#operatorBy(token);
+      case "vault":
+        return await this.#accessBy(token);
+      case "session": {
+        const session = this.#site.people.sessions.open(text);
+        return session && { kind: "session", session };
+      }
+      case "peer":
+      case undefined:
+        return undefined;
+    }
   }
 
-  #principalOf(credential: Credential): Promise<Principal | undefined> {
-    return credential.kind === "operator" ? this.#operator(credential) : this.#access(credential);
+  async #operatorBy(token: Token): Promise<Verified | undefined> {
+    const operator = await this.#site.store.operator(formatTokenId(token));
+    const isVerified = isSameVerifier(verifierOf(token), operator?.verifier);
+    if (!isVerified || !operator || !this.#isValid(operator.expiresAt)) return undefined;
+    return { kind: "operator", tokenId: operator.tokenId };
   }
 
-  async #operator({
-    tokenId,
-    verifier,
-  }: Extract<Credential, { kind: "operator" }>): Promise<Principal | undefined> {
-    const operator = await this.#site.store.operator(tokenId);
-    const isVerified = isSameVerifier(verifier, operator?.verifier);
-    return isVerified && operator && this.#isValid(operator.expiresAt) ? { kind: "operator" } : undefined;
+  async #accessBy(token: Token): Promise<Verified | undefined> {
+    const secret = AccessSecret.ofToken(token);
+    const row = await this.#site.store.access(secret.accessId);
+    if (await this.#isGood(row, secret)) return { kind: "token", row: row as LiveRow, secret };
+    secret[Symbol.dispose]();
+    return undefined;
   }
 
-  async #access({
-    accessId,
-    verifier,
-  }: Extract<Credential, { kind: "vault" }>): Promise<Principal | undefined> {
-    const { store } = this.#site;
-    const row = await store.access(accessId);
-    const access = row?.body ? decodeAccess(row.body) : undefined;
-    const isVerified = isSameVerifier(verifier, access && Buffer.from(access.verifier, "hex"));
-    if (!isVerified || !access || !row || !this.#isValid(access.expiresAt)) return undefined;
+  /** Whether the secret is this access's, which has not ended here in any way. Asked anew with every request. */
+  async #isGood(row: Awaited<ReturnType<Site["store"]["access"]>>, secret: AccessSecret): Promise<boolean> {
+    const access = row && isLive(row) ? decodeAccess(row.body) : undefined;
+    const isVerified = isSameVerifier(secret.verifier(), access?.verifier);
+    if (!isVerified || !access || !row || !this.#isValid(access.expiresAt)) return false;
+    if (await this.#site.store.isBlocked(secret.accessId)) return false;
     // A vault's accesses are tombstoned after the vault itself; they end with it all the same.
-    const { vaultId } = row.key;
-    const vault = await store.row(vaultKey(vaultId));
-    return vault?.body ? { kind: "access", vaultId, accessId, scope: access.scope } : undefined;
+    const vault = await this.#site.store.row(vaultKey(row.key.vaultId));
+    return vault !== undefined && isLive(vault);
   }
 
   #isValid(expiresAt: number | null): boolean {
     return expiresAt === null || expiresAt > this.#site.clock.now();
   }
 
-  #remember(digest: string, credential: Credential): void {
-    if (this.#remembered.has(digest)) return;
-    if (this.#remembered.size >= rememberedMax) this.#remembered.clear();
-    this.#remembered.set(digest, credential);
+  /** Opens the vault that a path names, with a token of it or with the session of a person who has an access to it. */
+  async #enter(verified: Verified, path: string): Promise<Extract<Principal, { kind: "access" }>> {
+    if (verified.kind !== "token" && verified.kind !== "session") {
+      throw new Refusal("forbidden", "This call needs a token of the vault.");
+    }
+    const found = await this.#findAccess(verified, path);
+    const { row, secret } = found;
+    try {
+      const { vaultId } = row.key;
+      const vault = await this.#site.store.row(vaultKey(vaultId));
+      if (vault === undefined || !isLive(vault)) throw new Refusal("unauthorized");
+      const open = await openVault({ vault, access: row }, secret, this.#site.random);
+      if (open === undefined) throw new Refusal("unauthorized");
+      const { store, random, clock } = this.#site;
+      store.noteUse(vaultId, secret.accessId, clock.now());
+      const session = new VaultSession({ store, random, secret, open });
+      const { scope } = open.access;
+      const login = verified.kind === "session" ? verified.session.login : null;
+      return { kind: "access", vaultId, accessId: secret.accessId, scope, login, vault: session };
+    } catch (error) {
+      secret[Symbol.dispose]();
+      this.#tellForgery(error, row);
+      throw error;
+    }
+  }
+
+  async #findAccess(
+    verified: Extract<Verified, { kind: "token" | "session" }>,
+    path: string,
+  ): Promise<{ readonly row: LiveRow; readonly secret: AccessSecret }> {
+    const isNamed = isUuid(path);
+    if (verified.kind === "token") {
+      if (isNamed && verified.row.key.vaultId === path) return verified;
+      verified.secret[Symbol.dispose]();
+    }
+    if (!isNamed) throw new Refusal("vault_unknown");
+    const found = verified.kind === "session" && (await this.#accessOf(verified.session, path as VaultId));
+    if (!found) throw new Refusal("other_vault");
+    return found;
+  }
+
+  /** The access of a session's person to this vault; undefined where there is none, or its passphrase is another. */
+  async #accessOf(
+    { accessIds, secretOf }: Extract<Principal, { kind: "session" }>["session"],
+    vaultId: VaultId,
+  ): Promise<{ readonly row: LiveRow; readonly secret: AccessSecret } | undefined> {
+    for (const accessId of accessIds) {
+      const row = await this.#site.store.row(accessKey(vaultId, accessId));
+      if (!row || !isLive(row)) continue;
+      const secret = secretOf(accessId);
+      if (await this.#isGood(row, secret)) return { row, secret };
+      secret[Symbol.dispose]();
+    }
+    return undefined;
+  }
+
+  #tellForgery(error: unknown, { key }: LiveRow): void {
+    if (!(error instanceof Refusal) || error.code !== "access_forged" || key.kind !== "access") return;
+    const details = { vault_id: key.vaultId, access_id: key.accessId };
+    this.#site.edition.alertOperator(
+      "access_forged",
+      "An access was changed without the vault's key",
+      details,
+    );
   }
 }
+
+/** The principal of a call that is open to one kind of caller. */
+function expect(verified: Verified, caller: "operator" | "peer" | "session"): Principal {
+  if (verified.kind === "token") verified.secret[Symbol.dispose]();
+  else if (verified.kind === caller) return verified;
+  throw new Refusal("forbidden", `This call needs ${holders[caller]}.`);
+}
+
+const holders = {
+  operator: "the token of an operator",
+  peer: "the token of a peer",
+  session: "a session",
+} as const;
 
 const bearerPattern = /^Bearer +([\x21-\x7e]{1,200}) *$/i;
 
@@ -107,49 +186,7 @@ function bearerOf(authorization: string | undefined): string {
   return bearerPattern.exec(authorization ?? "")?.[1] ?? "";
 }
 
-function credentialOf(text: string): Credential | undefined {
-  const token = parseToken(text);
-  switch (token?.kind) {
-    case "operator":
-      return { kind: "operator", tokenId: formatTokenId(token), verifier: verifierOf(token) };
-    case "vault":
-      return { kind: "vault", accessId: accessIdOf(token), verifier: verifierOf(token) };
-    case "peer":
-    case undefined:
-      return undefined;
-  }
-}
-
 /** The id of the access that a `dmv_` token is for: the token's id, written as a UUID. */
 export function accessIdOf(token: Token): AccessId {
-  const id = formatTokenId(token);
-  const parts = [id.slice(0, 8), id.slice(8, 12), id.slice(12, 16), id.slice(16, 20), id.slice(20)];
-  return parts.join("-") as AccessId;
-}
-
-function authorize(principal: Principal, { caller, vaultId }: Requirement): void {
-  switch (caller) {
-    case "anyone":
-      return;
-    case "operator":
-    case "peer":
-      if (principal.kind !== caller)
-        throw new Refusal("forbidden", `This call needs the token of ${holders[caller]}.`);
-      return;
-    case "read":
-    case "write":
-    case "owner":
-      authorizeAccess(principal, caller, vaultId ?? "");
-  }
-}
-
-const holders = { operator: "an operator", peer: "a peer" } as const;
-
-function authorizeAccess(principal: Principal, needed: "read" | "write" | "owner", vaultId: string): void {
-  if (principal.kind !== "access") throw new Refusal("forbidden", "This call needs a token of the vault.");
-  if (!isUuid(vaultId)) throw new Refusal("vault_unknown");
-  if (principal.vaultId !== vaultId) throw new Refusal("other_vault");
-  if (!covers(principal.scope, needed)) {
-    throw new Refusal("forbidden", `This call needs a token of scope ${needed}.`);
-  }
+  return formatUuid(token.id) as AccessId;
 }

@@ -7,7 +7,11 @@ import type { RowMatch } from "../core/row-match.ts";
 import type { StoredRow } from "../core/row.ts";
 import type { Store } from "../core/store.ts";
 import type { AlertTestAnswer } from "../protocol/answers.ts";
+import type { AccessSecret } from "../crypto/access-secret.ts";
+import type { People } from "./people/people.ts";
+import type { Resealing } from "./resealing.ts";
 import type { RouteName, SpecOf } from "./route-table.ts";
+import type { VaultSession } from "./vault-opening.ts";
 
 /** What handlers are given of the site. */
 export type HttpContext = {
@@ -23,6 +27,12 @@ export type HttpContext = {
   readonly testAlerts: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Whether a peer must show a certificate beside its token. */
   readonly demandsCertificates: boolean;
+  /** Who logs in, and who is logged in. */
+  readonly people: People;
+  /** What finishes the changes of vaults' keys. */
+  readonly resealing: Resealing;
+  /** How many earlier versions of an entry are kept. */
+  readonly keepVersions: number;
   /** What an operator's token allows beside the calls of the table; empty unless the configuration has it so. */
   readonly adminCommands: readonly AdminCommand[];
   readonly logger: Logger;
@@ -33,8 +43,10 @@ export type HttpContext = {
 /** Who asks, once its token was verified. */
 export type Principal =
   | { readonly kind: "anyone" }
-  | { readonly kind: "operator" }
+  | { readonly kind: "operator"; readonly tokenId: string }
   | AccessPrincipal
+  /** A person who has logged in, at a call that is about the session itself. */
+  | { readonly kind: "session"; readonly session: PersonSession }
   | { readonly kind: "peer"; readonly site: SiteName };
 
 export type AccessPrincipal = {
@@ -42,6 +54,19 @@ export type AccessPrincipal = {
   readonly vaultId: VaultId;
   readonly accessId: AccessId;
   readonly scope: Scope;
+  /** Of the person whose session it is; null where it came with a token. */
+  readonly login: string | null;
+  readonly vault: VaultSession;
+};
+
+/** A person's session, opened with the secret that only the client holds. */
+export type PersonSession = {
+  readonly id: string;
+  readonly login: string;
+  /** The ids that accesses of this login may have; in each vault it has at most one that is live. */
+  readonly accessIds: readonly AccessId[];
+  /** What the passphrase gives for an access of that id. Whoever asks disposes it. */
+  readonly secretOf: (accessId: AccessId) => AccessSecret;
 };
 
 /** A request as a handler sees it: allowed already, its body parsed but not checked. */
@@ -70,6 +95,8 @@ export type WriteAnswer = Answer & {
   /** Whether anything was committed; what was kept as it is wakes nobody. */
   readonly isChanged: boolean;
   readonly location?: string;
+  /** What is left to do before the answer, once the backups were woken. What it returns is added to the body. */
+  readonly finish?: () => Promise<object | void>;
 };
 
 type CallOf<Name extends RouteName> = SpecOf<Name>["caller"] extends "read" | "write" | "owner"

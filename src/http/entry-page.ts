@@ -1,23 +1,37 @@
-import { decodeEntry, type Entry, type EntryType } from "../core/entry.ts";
-import type { EntryId, VaultId } from "../core/ids.ts";
+import type { Entry, EntryType } from "../core/entry.ts";
+import type { EntrySeal } from "../core/entry-seal.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import { Refusal } from "../core/errors.ts";
+import type { EntryId } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
 import type { VaultStore } from "../core/store.ts";
+import type { OpenedRow } from "./row-answers.ts";
 
 export type EntryFilter = {
   readonly type: EntryType | undefined;
   readonly tag: string | undefined;
+  readonly favourite?: boolean | undefined;
   readonly isTrash: boolean;
+  /** What else must hold of an entry; undefined where nothing. */
+  readonly matches?: ((content: Entry["content"]) => boolean) | undefined;
 };
 
 export type PageRequest = {
-  readonly vaultId: VaultId;
+  readonly seal: EntrySeal;
   readonly before: EntryId | undefined;
   readonly limit: number;
   readonly filter: EntryFilter;
 };
 
-export type Page = { readonly rows: readonly LiveRow[]; readonly next: EntryId | null };
+/** An entry that does not open. It is named, so that one damaged row hides no other. */
+export type UnreadableEntry = { readonly entryId: EntryId; readonly code: ErrorCode };
+
+export type Page = {
+  readonly entries: readonly OpenedRow[];
+  readonly unreadable: readonly UnreadableEntry[];
+  readonly next: EntryId | null;
+};
 
 /** A page ends early at about so many bytes: what it takes to answer it must not hold up anybody else. */
 const pageBytesMax = 1024 * 1024;
@@ -31,29 +45,48 @@ const sliceRowsFirst = 32;
  * pass goes through the whole vault.
  */
 export async function readPage(store: VaultStore, clock: Clock, request: PageRequest): Promise<Page> {
-  const page: LiveRow[] = [];
+  const { seal, limit, filter } = request;
+  const { vaultId } = seal;
+  const entries: OpenedRow[] = [];
+  const unreadable: UnreadableEntry[] = [];
   let pageBytes = 0;
   let before = request.before;
-  let sliceRows = Math.min(sliceRowsFirst, request.limit + 1);
+  let sliceRows = Math.min(sliceRowsFirst, limit + 1);
   for (;;) {
-    const slice = await store.entries(request.vaultId, before, sliceRows);
+    const slice = await store.entries(vaultId, before, sliceRows);
     for (const row of slice) {
       before = entryIdOf(row);
-      if (!isLive(row) || !passes(decodeEntry(row.body), request.filter)) continue;
-      page.push(row);
+      if (!isLive(row)) continue;
+      const opened = openRow(seal, before, row);
+      if ("code" in opened) unreadable.push(opened);
+      else if (passes(opened.entry, filter)) entries.push(opened);
+      else continue;
       pageBytes += row.body.length;
-      if (page.length >= request.limit || pageBytes >= pageBytesMax) {
-        return { rows: page, next: await cursorAt(store, request.vaultId, before) };
+      if (entries.length + unreadable.length >= limit || pageBytes >= pageBytesMax) {
+        return { entries, unreadable, next: await cursorAt(store, vaultId, before) };
       }
     }
-    if (slice.length < sliceRows) return { rows: page, next: null };
+    if (slice.length < sliceRows) return { entries, unreadable, next: null };
     sliceRows = nextSliceRows(slice);
     await clock.turn();
   }
 }
 
+function openRow(seal: EntrySeal, entryId: EntryId, row: LiveRow): OpenedRow | UnreadableEntry {
+  try {
+    return { row, entry: seal.open(entryId, row.body) };
+  } catch (error) {
+    if (error instanceof Refusal) return { entryId, code: error.code };
+    throw error;
+  }
+}
+
 /** The cursor behind an entry; null where none is left. */
-async function cursorAt(store: VaultStore, vaultId: VaultId, last: EntryId): Promise<EntryId | null> {
+async function cursorAt(
+  store: VaultStore,
+  vaultId: EntrySeal["vaultId"],
+  last: EntryId,
+): Promise<EntryId | null> {
   const rest = await store.entries(vaultId, last, 1);
   return rest.length === 0 ? null : last;
 }
@@ -66,7 +99,9 @@ function nextSliceRows(slice: readonly StoredRow[]): number {
 function passes({ content, trashedAt }: Entry, filter: EntryFilter): boolean {
   if ((trashedAt !== null) !== filter.isTrash) return false;
   if (filter.type !== undefined && content.type !== filter.type) return false;
-  return filter.tag === undefined || content.tags.includes(filter.tag);
+  if (filter.favourite !== undefined && content.favourite !== filter.favourite) return false;
+  if (filter.tag !== undefined && !content.tags.includes(filter.tag)) return false;
+  return filter.matches === undefined || filter.matches(content);
 }
 
 function entryIdOf(row: StoredRow): EntryId {

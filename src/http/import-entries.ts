@@ -1,4 +1,5 @@
-import { encodeNewEntry } from "../core/entry-writes.ts";
+import { encodeEntry } from "../core/entry.ts";
+import { newEntry } from "../core/entry-writes.ts";
 import { type Mistake, Refusal } from "../core/errors.ts";
 import type { EntryId } from "../core/ids.ts";
 import { check } from "../protocol/check.ts";
@@ -48,7 +49,7 @@ type Outcome =
 function readEntry(value: unknown, path: string, now: number): Outcome {
   try {
     const { entry_id: entryId, ...content } = check(newEntrySchema, value, path);
-    return { entry: { entryId, body: encodeNewEntry(content, now) } };
+    return { entry: { entryId, body: encodeEntry(newEntry(content, now)) } };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.code === "body_too_large")

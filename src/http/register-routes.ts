@@ -4,16 +4,18 @@ import { formatPosition } from "../core/position.ts";
 import { adminOverHttpPath } from "../protocol/admin.ts";
 import { registerAdminRoutes } from "./admin-routes.ts";
 import { Authentication } from "./authentication.ts";
-import type { Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
+import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
 import { waitForBackups } from "./replication-wait.ts";
 import { parseIfMatch, parsePreferWait } from "./request-headers.ts";
 import { type RouteName, type RouteSpec, routeTable } from "./route-table.ts";
+import { accessRoutes } from "./routes/accesses.ts";
 import { alertRoutes } from "./routes/alerts.ts";
 import { editionHandler, specOfEditionRoute } from "./routes/edition-routes.ts";
 import { entryRoutes } from "./routes/entries.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { importRoutes } from "./routes/imports.ts";
+import { versionRoutes } from "./routes/versions.ts";
 import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
 import { sendJson } from "./send-json.ts";
@@ -51,6 +53,8 @@ function ownRoutes(context: HttpContext): readonly Route[] {
     ...vaultRoutes(context),
     ...entryRoutes(context),
     ...importRoutes(context),
+    ...versionRoutes(context),
+    ...accessRoutes(context),
     ...alertRoutes(context),
   };
   return Object.entries(routeTable).map(([name, spec]) => {
@@ -86,8 +90,23 @@ async function answerCall(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
-  const answer = await handler(callOf(request, spec));
-  const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
+  const { principal } = request;
+  try {
+    const answer = await handler(callOf(request, spec));
+    const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
+    return sendAnswer(reply, answer, body);
+  } finally {
+    if (principal.kind === "access") leaveVault(context, spec, principal);
+  }
+}
+
+/** What is left of a change of the vault's key is continued with the keys of whoever writes to it; then they are zeroed. */
+function leaveVault({ resealing }: HttpContext, spec: RouteSpec, { vault }: AccessPrincipal): void {
+  if (spec.isClientWrite) resealing.continue(vault.open);
+  vault[Symbol.dispose]();
+}
+
+function sendAnswer(reply: FastifyReply, answer: Answer, body: object): FastifyReply {
   if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
   return sendJson(reply, answer.status, body);
 }
@@ -114,14 +133,18 @@ function refuseQuery(query: object): void {
 async function finishWrite(
   context: HttpContext,
   reply: FastifyReply,
-  { body, row, isChanged, location }: WriteAnswer,
+  { body, row, isChanged, location, finish }: WriteAnswer,
   waitSeconds: number | undefined,
 ): Promise<object> {
-  if (isChanged) context.edition.signalReplication();
+  if (isChanged) {
+    context.edition.signalReplication();
+    // Of what was kept as it is, the position says nothing of how new the site is.
+    reply.header("dormouse-position", formatPosition(row.position));
+  }
+  const added = await finish?.();
   if (location !== undefined) reply.header("location", location);
-  if (waitSeconds === undefined)
-    return "replication" in body ? body : { ...body, replication: replicationAnswer(row) };
+  if (waitSeconds === undefined) return { replication: replicationAnswer(row), ...body, ...added };
   const replication = await waitForBackups(context, row, waitSeconds);
   reply.header("preference-applied", `wait=${waitSeconds}`);
-  return { ...body, replication };
+  return { ...body, ...added, replication };
 }

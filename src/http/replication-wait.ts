@@ -1,4 +1,5 @@
 import type { BackupsHolding } from "../core/ports.ts";
+import type { Position } from "../core/position.ts";
 import type { StoredRow } from "../core/row.ts";
 import type { ReplicationAnswer } from "../protocol/answers.ts";
 import type { HttpContext } from "./call.ts";
@@ -13,12 +14,19 @@ export async function waitForBackups(
   row: StoredRow,
   seconds: number,
 ): Promise<ReplicationAnswer> {
-  const backups = await firstOf(edition.waitReplicated(row.position, seconds * 1000), closing, () =>
-    edition.waitReplicated(row.position, 0),
-  );
+  const backups = await holdingWithin({ edition, closing }, row.position, seconds * 1000);
   const { replicated_at } = replicationAnswer((await store.row(row.key)) ?? row);
   const isHeld = Object.values(backups).every(Boolean);
   return { dirty: !isHeld, replicated_at: isHeld ? replicated_at : null, backups };
+}
+
+/** Which backups hold a position, once all do or the time is up; when the server closes, which hold it then. */
+export function holdingWithin(
+  { edition, closing }: Pick<HttpContext, "edition" | "closing">,
+  position: Position,
+  ms: number,
+): Promise<BackupsHolding> {
+  return firstOf(edition.waitReplicated(position, ms), closing, () => edition.waitReplicated(position, 0));
 }
 
 /** What the wait brings, or, when the signal comes first, what holds then. */

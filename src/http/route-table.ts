@@ -1,7 +1,7 @@
 import { importBytesMax, requestBytesMax } from "../protocol/limits.ts";
 
 /** Who may call: nobody needs a token for `anyone`; `read`, `write` and `owner` are scopes of a token of the path's vault. */
-export type Caller = "anyone" | "operator" | "read" | "write" | "owner" | "peer";
+export type Caller = "anyone" | "operator" | "session" | "read" | "write" | "owner" | "peer";
 
 export type RouteSpec = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -16,6 +16,7 @@ export type RouteSpec = {
 
 const vaults = "/api/vaults";
 const vault = `${vaults}/:vaultId` as const;
+const accesses = `${vault}/access` as const;
 const entries = `${vault}/entries` as const;
 const entry = `${entries}/:entryId` as const;
 
@@ -45,6 +46,24 @@ export const routeTable = {
   patchEntry: { method: "PATCH", path: entry, caller: "write", ...write },
   deleteEntry: { method: "DELETE", path: entry, caller: "write", ...write, takesQuery: true },
   restoreEntry: { method: "POST", path: `${entry}/restore`, caller: "write", ...write },
+  listVersions: { method: "GET", path: `${entry}/versions`, caller: "read", ...read, takesQuery: true },
+  getVersion: { method: "GET", path: `${entry}/versions/:version`, caller: "read", ...read },
+  restoreVersion: {
+    method: "POST",
+    path: `${entry}/versions/:version/restore`,
+    caller: "write",
+    ...write,
+  },
+  createAccess: { method: "POST", path: accesses, caller: "owner", ...write },
+  listAccesses: { method: "GET", path: accesses, caller: "owner", ...read },
+  revokeAccess: {
+    method: "DELETE",
+    path: `${accesses}/:accessId`,
+    caller: "owner",
+    ...write,
+    takesQuery: true,
+  },
+  changeVaultKey: { method: "POST", path: `${vault}/rotation`, caller: "owner", ...write },
   listAlerts: { method: "GET", path: "/api/alerts", caller: "operator", ...read, takesQuery: true },
   testAlerts: { method: "POST", path: "/api/alerts/test", caller: "operator", ...read },
 } as const satisfies Readonly<Record<string, RouteSpec>>;

@@ -1,10 +1,20 @@
 import type { Alert } from "../core/alert-events.ts";
-import { decodeEntry } from "../core/entry.ts";
+import type { Entry } from "../core/entry.ts";
 import type { LiveRow, StoredRow } from "../core/row.ts";
-import { decodeVault } from "../core/vault.ts";
-import type { AlertAnswer, EntryAnswer, ReplicationAnswer, VaultAnswer } from "../protocol/answers.ts";
+import { entryIdOf } from "../core/resealing.ts";
+import { decodeVault, type NewAccess } from "../core/vault.ts";
+import type {
+  AccessAnswer,
+  AlertAnswer,
+  EntryAnswer,
+  ReplicationAnswer,
+  VaultAnswer,
+} from "../protocol/answers.ts";
 
 /** Rows as the API shows them. */
+
+/** A row of an entry or of one of its versions, and what it holds. */
+export type OpenedRow = { readonly row: LiveRow; readonly entry: Entry };
 
 export function replicationAnswer(row: StoredRow): ReplicationAnswer {
   return { dirty: row.dirty, replicated_at: timeOrNull(row.replicatedAt) };
@@ -21,16 +31,30 @@ export function vaultAnswer(vaultId: string, row: LiveRow): VaultAnswer {
   };
 }
 
-export function entryAnswer(row: LiveRow): EntryAnswer {
-  const { content, version, createdAt, updatedAt, trashedAt } = decodeEntry(row.body);
+/** @param row of the entry, or of the earlier version that it was opened from */
+export function entryAnswer({ row, entry }: OpenedRow): EntryAnswer {
+  const { content, version, createdAt, updatedAt, trashedAt } = entry;
   return {
-    entry_id: row.key.kind === "entry" ? row.key.entryId : "",
+    entry_id: entryIdOf(row.key),
     version,
     ...content,
     created_at: time(createdAt),
     updated_at: time(updatedAt),
     trashed_at: timeOrNull(trashedAt),
     replication: replicationAnswer(row),
+  };
+}
+
+export function accessAnswer({ accessId, access }: NewAccess): AccessAnswer {
+  const { kind, name, scope, createdAt, expiresAt } = access;
+  return {
+    access_id: accessId,
+    kind,
+    name,
+    login: kind === "person" ? name : null,
+    scope,
+    created_at: time(createdAt),
+    expires_at: timeOrNull(expiresAt),
   };
 }
 
@@ -52,6 +76,6 @@ function time(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function timeOrNull(ms: number | null): string | null {
+export function timeOrNull(ms: number | null): string | null {
   return ms === null ? null : time(ms);
 }

@@ -20,6 +20,8 @@ export type ServerOptions = {
   readonly readiness?: () => Promise<readonly string[]>;
   /** What an operator's token allows at `POST /api/admin/<command>`; without it there are no such calls. */
   readonly adminCommands?: readonly AdminCommand[];
+  /** How many earlier versions of an entry are kept; 20 where nothing is said. */
+  readonly keepVersions?: number;
   /** Without it the server speaks plain HTTP. */
   readonly tls?: ServerTls;
   /** How long a handshake of TLS may take. */

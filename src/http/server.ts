@@ -2,10 +2,12 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { requestBytesMax } from "../protocol/limits.ts";
 import type { HttpContext } from "./call.ts";
 import { acceptJson } from "./json-body.ts";
+import { People } from "./people/people.ts";
 import { siteReadiness } from "./readiness.ts";
 import { refuseMalformedHttp, refuseUnknownRoutes, sendProblem } from "./refusals.ts";
 import { registerRoutes } from "./register-routes.ts";
 import { logAnswer } from "./request-log.ts";
+import { Resealing } from "./resealing.ts";
 import { securityHeaders, tlsHeaders } from "./security-headers.ts";
 import { clientCertificateOptions, secureContextOf } from "./secure-context.ts";
 import type { ServerOptions } from "./server-options.ts";
@@ -25,7 +27,10 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const closing = new AbortController();
   const app = buildApp(options, closing);
   app.decorateRequest("principal", undefined as never);
-  refuseUnknownRoutes(app, registerRoutes(app, contextOf(options, closing.signal)));
+  const context = contextOf(options, closing.signal);
+  app.addHook("onResponse", async ({ principal }) => endPrincipal(principal));
+  app.addHook("onClose", () => context.resealing.idle());
+  refuseUnknownRoutes(app, registerRoutes(app, context));
   return app;
 }
 
@@ -63,6 +68,13 @@ export function buildApp(options: AppOptions, closing: AbortController): Fastify
   return app;
 }
 
+const defaultKeepVersions = 20;
+
+/** Zeroes the keys that came with a request, also of one that its handler never saw. May be repeated. */
+function endPrincipal(principal: FastifyRequest["principal"] | undefined): void {
+  if (principal?.kind === "access") principal.vault[Symbol.dispose]();
+}
+
 function setCommonHeaders({ tls }: AppOptions, reply: FastifyReply): void {
   reply.headers(tls ? tlsHeaders : securityHeaders);
   reply.header("request-id", reply.request.id);
@@ -73,7 +85,12 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const readiness = options.readiness ?? siteReadiness(store);
   const testAlerts = options.testAlerts ?? (async () => []);
   const demandsCertificates = options.tls?.clientCa !== undefined;
+  const people = new People({ store, clock, random });
+  const resealing = new Resealing({ store, edition, clock, random, logger, closing });
   return {
+    people,
+    resealing,
+    keepVersions: options.keepVersions ?? defaultKeepVersions,
     store,
     edition,
     clock,

@@ -1,3 +1,4 @@
+import type { AccessKind, Scope } from "../core/access.ts";
 import type { AlertDetails, AlertEvent, Severity } from "../core/alert-events.ts";
 import type { EntryContent } from "../core/entry.ts";
 import type { ErrorCode, Mistake } from "../core/errors.ts";
@@ -22,7 +23,69 @@ export type VaultAnswer = {
 };
 
 /** The token is shown this once. */
-export type NewVaultAnswer = VaultAnswer & { readonly token: string };
+export type NewVaultAnswer = VaultAnswer & {
+  readonly access_id: string;
+  readonly token: string;
+  /** Only where it was asked for. */
+  readonly recovery?: { readonly access_id: string; readonly token: string };
+};
+
+export type AccessAnswer = {
+  readonly access_id: string;
+  readonly kind: AccessKind;
+  readonly name: string;
+  /** What a person logs in by; null of a machine. */
+  readonly login: string | null;
+  readonly scope: Scope;
+  readonly created_at: string;
+  readonly expires_at: string | null;
+};
+
+/** A machine's token, or the passphrase that was made for a person, is shown this once. */
+export type NewAccessAnswer = AccessAnswer & { readonly token?: string; readonly passphrase?: string };
+
+/**
+ * `direct`: its row holds the current key. `linked`: it was absent when the key was changed, and opens it all the same. `ended`:
+ * nothing leads to the current key. `forged`: its row was changed without the vault's key.
+ */
+export type AccessState = "direct" | "linked" | "ended" | "forged";
+
+export type AccessListAnswer = {
+  readonly accesses: readonly (AccessAnswer & {
+    readonly last_used_at: string | null;
+    readonly state: AccessState;
+    /** Whether this site refuses it, whatever the vault's owners say. */
+    readonly blocked: boolean;
+  })[];
+};
+
+/** `honoured_by` names the sites that had not followed after ten seconds: they still take it. */
+export type RevokedAccessAnswer = {
+  readonly access_id: string;
+  readonly revoked: true;
+  readonly key_changed: boolean;
+  readonly honoured_by: readonly string[];
+  readonly still_opens: string;
+};
+
+/** `not_linked` names accesses that have no way to the new key, because their rows were forged or had none to the old. */
+export type KeyChangeAnswer = {
+  readonly vault_id: string;
+  readonly key_changed: true;
+  readonly not_linked: readonly string[];
+  readonly replication: ReplicationAnswer;
+};
+
+export type VersionListAnswer = {
+  readonly versions: readonly {
+    readonly version: number;
+    readonly title: string;
+    readonly updated_at: string;
+    readonly trashed_at: string | null;
+  }[];
+  readonly unreadable: readonly { readonly version: number; readonly code: ErrorCode }[];
+  readonly next_cursor: number | null;
+};
 export type VaultListAnswer = { readonly vaults: readonly (VaultAnswer & { readonly entries: number })[] };
 
 export type EntryAnswer = EntryContent & {
@@ -37,6 +100,8 @@ export type EntryAnswer = EntryContent & {
 /** `next_cursor` is null on the last page. A page may be shorter than its limit and not be the last. */
 export type EntryListAnswer = {
   readonly entries: readonly EntryAnswer[];
+  /** Those that do not open: their bodies were changed on the disk. */
+  readonly unreadable: readonly { readonly entry_id: string; readonly code: ErrorCode }[];
   readonly next_cursor: string | null;
 };
 

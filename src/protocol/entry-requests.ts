@@ -100,6 +100,16 @@ export const entrySearchSchema = z.strictObject({
   cursor: entryIdSchema.optional(),
 });
 
+/** `cursor`: versions below this one. */
+export const versionListQuerySchema = z.strictObject({
+  limit,
+  cursor: z
+    .string()
+    .regex(/^[1-9]\d{0,9}$/, "must be the next_cursor of the page before")
+    .transform(Number)
+    .optional(),
+});
+
 export const purgeQuerySchema = z.strictObject({ purge: flag.default(false) });
 
 export const alertListQuerySchema = z.strictObject({ limit });

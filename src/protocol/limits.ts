@@ -7,6 +7,8 @@ export const importBytesMax = 16 * 1024 * 1024;
 export const importEntriesMax = 100_000;
 
 export const vaultNameLengthMax = 200;
+export const accessNameLengthMax = 200;
+export const loginLengthMax = 64;
 export const titleLengthMax = 500;
 export const urlLengthMax = 2_048;
 export const urlsMax = 100;
@@ -19,7 +21,6 @@ export const notesLengthMax = 256 * 1024;
 
 export const searchLengthMax = 1_000;
 
-export const passphraseLengthMax = 256;
 /** A login and a passphrase, of which JSON may spell every character in six. */
 export const loginBytesMax = 8 * 1024;
 

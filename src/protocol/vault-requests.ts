@@ -7,5 +7,7 @@ const name = text(limits.vaultNameLengthMax)
   .min(1)
   .refine((value) => value.trim() !== "" && !/\p{Cc}/u.test(value), "must be one line that is not blank");
 
-export const newVaultSchema = z.strictObject({ name });
+/** `recovery` asks for a second owner token, to be kept where the first is not. */
+export const newVaultSchema = z.strictObject({ name, recovery: z.boolean().default(false) });
+export type NewVault = z.output<typeof newVaultSchema>;
 export const vaultPatchSchema = z.strictObject({ name });

@@ -4,12 +4,12 @@ import { Refusal } from "../../core/errors.ts";
 import type { VaultId } from "../../core/ids.ts";
 import type { Clock, Random } from "../../core/ports.ts";
 import { AccessSecret } from "../../crypto/access-secret.ts";
-import { isTaken, type Login, loginAccessIds, parametersWithSalt } from "../../crypto/passphrase.ts";
+import { isTaken, type Login, parametersWithSalt } from "../../crypto/passphrase.ts";
 import { isSameVerifier } from "../../crypto/token.ts";
 import type { PersonSession } from "../call.ts";
 import { Attempts } from "./attempts.ts";
 import { KeyStretching } from "./key-stretching.ts";
-import { personAccesses, type PersonAccess, type PersonStore } from "./person-accesses.ts";
+import { accessesOfLogin, personAccesses, type PersonAccess, type PersonStore } from "./person-accesses.ts";
 import { Sessions } from "./sessions.ts";
 
 /** Different ways of stretching that one attempt tries: each costs as much as an attempt of somebody else. */
@@ -85,7 +85,7 @@ export class People {
   }
 
   async #candidates({ login, vaultId }: LoginRequest): Promise<readonly PersonAccess[]> {
-    const accesses = await personAccesses({ store: this.#store, clock: this.#clock }, loginAccessIds(login));
+    const accesses = await accessesOfLogin({ store: this.#store, clock: this.#clock }, login);
     return vaultId === undefined ? accesses : accesses.filter((access) => access.vaultId === vaultId);
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from "../../core/ports.ts";
 import { isLive, type StoredRow } from "../../core/row.ts";
 import type { Store } from "../../core/store.ts";
 import { decodeVault, vaultKey } from "../../core/vault.ts";
+import { type Login, loginAccessIds } from "../../crypto/passphrase.ts";
 
 /** One of a person's ways into a vault, which has not ended here in any way. */
 export type PersonAccess = {
@@ -28,6 +29,11 @@ export async function personAccesses(
     for (const row of rows) found.push(...(await openAccess(site, row)));
   }
   return found.toSorted((a, b) => a.access.createdAt - b.access.createdAt);
+}
+
+/** As `personAccesses`, by the login. */
+export function accessesOfLogin(site: Site, login: Login): Promise<readonly PersonAccess[]> {
+  return personAccesses(site, loginAccessIds(login));
 }
 
 /** A vault's accesses are tombstoned after the vault itself; they end with it all the same. */

@@ -3,8 +3,8 @@ import {
   changeEntry,
   createEntry,
   type EntryEdit,
-  encodeNewEntry,
   entryKey,
+  newEntry,
   purgeEntry,
   requireEntryRow,
   restoreEntry,
@@ -13,6 +13,8 @@ import {
 import { Refusal } from "../../core/errors.ts";
 import { type EntryId, isUuidV7, newUuidV7 } from "../../core/ids.ts";
 import { mergePatch } from "../../core/merge-patch.ts";
+import type { LiveRow, StoredRow } from "../../core/row.ts";
+import { readSealedHeader } from "../../core/sealed-header.ts";
 import type { Write } from "../../core/store.ts";
 import type { EntryListAnswer, PurgedEntryAnswer } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
@@ -24,15 +26,18 @@ import {
   purgeQuerySchema,
 } from "../../protocol/entry-requests.ts";
 import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
-import { commitRow } from "../commit.ts";
-import { readPage } from "../entry-page.ts";
+import { type Committed, commitOpened, commitRow } from "../commit.ts";
+import { type Page, readPage } from "../entry-page.ts";
+import { readHistory, readVersionsBelow } from "../entry-history.ts";
+import { openEntry, tellUnreadable } from "../entry-opening.ts";
 import { entryAnswer } from "../row-answers.ts";
+import type { OpenVault } from "../vault-opening.ts";
 
 type EntryRoutes = Pick<
   Handlers,
   "createEntry" | "listEntries" | "getEntry" | "putEntry" | "patchEntry" | "deleteEntry" | "restoreEntry"
 >;
-type EntryCall = Call<AccessPrincipal>;
+export type EntryCall = Call<AccessPrincipal>;
 
 export function entryRoutes(context: HttpContext): EntryRoutes {
   return {
@@ -49,39 +54,50 @@ export function entryRoutes(context: HttpContext): EntryRoutes {
     },
     deleteEntry: (call) => {
       const { purge } = check(purgeQuerySchema, call.query);
-      return purge ? remove(context, call) : answerChanged(context, trashEntry(editOf(context, call)));
+      return purge ? remove(context, call) : editEntry(context, call, trashEntry);
     },
-    restoreEntry: (call) => answerChanged(context, restoreEntry(editOf(context, call))),
+    restoreEntry: (call) => editEntry(context, call, restoreEntry),
   };
 }
 
-async function create({ store, clock, random }: HttpContext, call: EntryCall): Promise<WriteAnswer> {
+async function create(context: HttpContext, call: EntryCall): Promise<WriteAnswer> {
+  const { store, clock, random } = context;
   const { entry_id: chosen, ...content } = check(newEntrySchema, call.body);
-  const { vaultId } = call.principal;
+  const { vaultId, vault } = call.principal;
   const now = clock.now();
   const entryId = chosen ?? (newUuidV7(now, random) as EntryId);
-  const committed = await commitRow(
-    store,
-    createEntry(vaultId, { entryId, body: encodeNewEntry(content, now) }),
-  );
-  const row = requireEntryRow(committed.row);
+  const entry = newEntry(content, now);
+  const key = entryKey({ vaultId, entryId });
+  const answer = await commitOpened(vault, async ({ seal }, renewing) => {
+    const write = createEntry(seal, { entryId, body: seal.seal(entryId, entry) });
+    return changedAnswer(vault.open, await commitRow(store, renewing(write), key));
+  });
   const location = `/api/vaults/${vaultId}/entries/${entryId}`;
-  const { isChanged } = committed;
-  return { status: isChanged ? 201 : 200, body: entryAnswer(row), tagged: row, row, isChanged, location };
+  return { ...answer, status: answer.isChanged ? 201 : 200, location };
 }
 
-async function list({ store, clock }: HttpContext, call: EntryCall): Promise<Answer> {
+async function list(context: HttpContext, call: EntryCall): Promise<Answer> {
+  const { store, clock } = context;
   const query = check(entryListQuerySchema, call.query);
   const filter = { type: query.type, tag: query.tag, isTrash: query.trash };
-  const { vaultId } = call.principal;
-  const page = await readPage(store, clock, { vaultId, before: query.cursor, limit: query.limit, filter });
-  const body: EntryListAnswer = { entries: page.rows.map(entryAnswer), next_cursor: page.next };
-  return { status: 200, body };
+  const { seal } = call.principal.vault.open;
+  const page = await readPage(store, clock, { seal, before: query.cursor, limit: query.limit, filter });
+  return { status: 200, body: pageAnswer(context, call.principal, page) };
 }
 
-async function get({ store }: HttpContext, call: EntryCall): Promise<Answer> {
-  const row = requireEntryRow(await store.row(entryKey(addressOf(call))));
-  return { status: 200, body: entryAnswer(row), tagged: row };
+export function pageAnswer(context: HttpContext, { vaultId }: AccessPrincipal, page: Page): EntryListAnswer {
+  for (const { entryId, code } of page.unreadable) tellUnreadable(context, { vaultId, entryId }, code);
+  return {
+    entries: page.entries.map(entryAnswer),
+    unreadable: page.unreadable.map(({ entryId, code }) => ({ entry_id: entryId, code })),
+    next_cursor: page.next,
+  };
+}
+
+async function get(context: HttpContext, call: EntryCall): Promise<Answer> {
+  const { entryId } = addressOf(call);
+  const opened = await openEntry(context, call.principal.vault.open.seal, entryId);
+  return { status: 200, body: entryAnswer(opened), tagged: opened.row };
 }
 
 function change(
@@ -89,29 +105,66 @@ function change(
   call: EntryCall,
   decide: (content: EntryContent) => EntryContent,
 ): Promise<WriteAnswer> {
-  return answerChanged(context, changeEntry(editOf(context, call), decide));
+  return editEntry(context, call, (edit) => changeEntry(edit, decide));
 }
 
-async function answerChanged({ store }: HttpContext, write: Write): Promise<WriteAnswer> {
-  const committed = await commitRow(store, write);
-  const row = requireEntryRow(committed.row);
-  return { status: 200, body: entryAnswer(row), tagged: row, row, isChanged: committed.isChanged };
+/** Edits the entry that a call names, and keeps what it was. */
+export async function editEntry(
+  context: HttpContext,
+  call: EntryCall,
+  writeOf: (edit: EntryEdit) => Write,
+): Promise<WriteAnswer> {
+  const { store, clock, keepVersions } = context;
+  const address = addressOf(call);
+  const key = entryKey(address);
+  const { vault } = call.principal;
+  return await commitOpened(vault, async (open, renewing) => {
+    const { seal } = open;
+    const { row } = await openEntry(context, seal, address.entryId);
+    const expiring = await readVersionsBelow(store, address, versionOf(row) + 1 - keepVersions);
+    const history = { keepVersions, expiring };
+    const edit = { seal, entryId: address.entryId, match: call.match, now: clock.now(), history };
+    return changedAnswer(open, await commitRow(store, renewing(writeOf(edit)), key));
+  });
 }
 
+function versionOf(row: LiveRow): number {
+  return readSealedHeader(row.body)?.version ?? 0;
+}
+
+/** The answer to a change of one entry, opened by the vault that it was sealed with. */
+function changedAnswer({ seal }: OpenVault, { row, last, isChanged }: Committed): WriteAnswer {
+  const live = requireEntryRow(row);
+  const { entryId } = keyOfEntry(live);
+  const entry = seal.open(entryId, live.body);
+  return { status: 200, body: entryAnswer({ row: live, entry }), tagged: live, row: last ?? live, isChanged };
+}
+
+function keyOfEntry({ key }: StoredRow): Extract<StoredRow["key"], { kind: "entry" }> {
+  if (key.kind !== "entry") throw new Error("a change of an entry has left another row");
+  return key;
+}
+
+/** Purges an entry with its history, and whatever of them the log still holds on this disk. */
 async function remove({ store }: HttpContext, call: EntryCall): Promise<WriteAnswer> {
   const address = addressOf(call);
-  const { row } = await commitRow(store, purgeEntry({ ...address, match: call.match }));
-  if (row === undefined) throw new Error("a purge has left no tombstone");
+  const key = entryKey(address);
+  const { last } = await commitOpened(call.principal.vault, async (_, renewing) => {
+    const { position } = requireEntryRow(await store.row(key));
+    const versions = await readHistory(store, address);
+    const state = { ...address, match: call.match, position, versions };
+    return await commitRow(store, renewing(purgeEntry(state)), key);
+  });
+  if (last === undefined) throw new Error("a purge has left no tombstone");
   const body: Omit<PurgedEntryAnswer, "replication"> = { entry_id: address.entryId, purged: true };
-  return { status: 200, body, row, isChanged: true };
-}
-
-function editOf({ clock }: HttpContext, call: EntryCall): EntryEdit {
-  return { ...addressOf(call), match: call.match, now: clock.now() };
+  const finish = () => store.eraseRemains();
+  return { status: 200, body, row: last, isChanged: true, finish };
 }
 
 /** Any text that is no id of an entry names an entry that there is not. */
-function addressOf({ principal, params }: EntryCall): Pick<EntryEdit, "vaultId" | "entryId"> {
+export function addressOf({ principal, params }: EntryCall): Pick<EntryEdit, "entryId"> & {
+  readonly vaultId: AccessPrincipal["vaultId"];
+} {
   const entryId = params.entryId ?? "";
   if (!isUuidV7(entryId)) throw new Refusal("entry_unknown");
   return { vaultId: principal.vaultId, entryId: entryId as EntryId };

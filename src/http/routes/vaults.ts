@@ -1,13 +1,21 @@
-import type { AccessBody } from "../../core/access.ts";
 import { newUuidV7, type VaultId } from "../../core/ids.ts";
-import { createVault, deleteVault, renameVault, requireVault, vaultKey } from "../../core/vault.ts";
-import { formatToken, newToken, verifierOf } from "../../crypto/token.ts";
+import {
+  createVault,
+  deleteVault,
+  type NewAccess,
+  renameVault,
+  requireVault,
+  vaultKey,
+} from "../../core/vault.ts";
+import { AccessSecret } from "../../crypto/access-secret.ts";
+import { formatToken, newToken } from "../../crypto/token.ts";
+import { VaultKey } from "../../crypto/vault-key.ts";
 import type { DeletedVaultAnswer, NewVaultAnswer, VaultListAnswer } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
-import { newVaultSchema, vaultPatchSchema } from "../../protocol/vault-requests.ts";
-import { accessIdOf } from "../authentication.ts";
+import { type NewVault, newVaultSchema, vaultPatchSchema } from "../../protocol/vault-requests.ts";
 import type { AccessPrincipal, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
 import { commitRow } from "../commit.ts";
+import { makeAccess } from "../new-access.ts";
 import { vaultAnswer } from "../row-answers.ts";
 import { finishDeletions } from "../vault-deletion.ts";
 
@@ -16,7 +24,7 @@ type VaultRoutes = Pick<Handlers, "createVault" | "listVaults" | "getVault" | "r
 export function vaultRoutes(context: HttpContext): VaultRoutes {
   const { store } = context;
   return {
-    createVault: ({ body }) => create(context, check(newVaultSchema, body).name),
+    createVault: ({ body }) => create(context, check(newVaultSchema, body)),
     listVaults: async () => {
       const vaults = await store.vaults();
       const shown = vaults.map(({ row, entries }) => ({
@@ -35,25 +43,33 @@ export function vaultRoutes(context: HttpContext): VaultRoutes {
   };
 }
 
-async function create({ store, clock, random }: HttpContext, name: string): Promise<WriteAnswer> {
+async function create(
+  { store, clock, random }: HttpContext,
+  { name, recovery }: NewVault,
+): Promise<WriteAnswer> {
   const now = clock.now();
   const vaultId = newUuidV7(now, random) as VaultId;
-  const token = newToken("vault", random);
-  const verifier = Buffer.from(verifierOf(token)).toString("hex");
-  const owner: AccessBody = {
-    kind: "machine",
-    name: "owner",
-    scope: "owner",
-    verifier,
-    createdAt: now,
-    expiresAt: null,
+  using key = VaultKey.generate(random);
+  const owners = [await newOwner("owner"), ...(recovery ? [await newOwner("recovery")] : [])];
+  const vault = { name, createdAt: now, updatedAt: now, keyId: key.id, older: [], links: [] };
+  const rows = await store.write(createVault(vaultId, vault, owners));
+  const tagged = requireVault(rows[0]);
+  const [owner, kept] = owners.map(({ accessId, token }) => ({ access_id: accessId, token }));
+  if (owner === undefined) throw new Error("a vault was made without an owner");
+  const body: NewVaultAnswer = {
+    ...vaultAnswer(vaultId, tagged),
+    ...owner,
+    ...(kept !== undefined && { recovery: kept }),
   };
-  const vault = { name, createdAt: now, updatedAt: now };
-  const [made, access] = await store.write(createVault(vaultId, vault, accessIdOf(token), owner));
-  const tagged = requireVault(made);
-  const body: NewVaultAnswer = { ...vaultAnswer(vaultId, tagged), token: formatToken(token) };
   const location = `/api/vaults/${vaultId}`;
-  return { status: 201, body, tagged, row: access ?? tagged, isChanged: true, location };
+  return { status: 201, body, tagged, row: rows.at(-1) ?? tagged, isChanged: true, location };
+
+  async function newOwner(label: string): Promise<NewAccess & { readonly token: string }> {
+    const token = newToken("vault", random);
+    using secret = AccessSecret.ofToken(token);
+    const plan = { vaultId, name: label, scope: "owner", expiresAt: null, passphrase: null, now } as const;
+    return { ...(await makeAccess(plan, secret, key)), token: formatToken(token) };
+  }
 }
 
 async function rename(
@@ -61,7 +77,7 @@ async function rename(
   { principal: { vaultId }, body, match }: Call<AccessPrincipal>,
 ): Promise<WriteAnswer> {
   const { name } = check(vaultPatchSchema, body);
-  const committed = await commitRow(store, renameVault(vaultId, name, match, clock.now()));
+  const committed = await commitRow(store, renameVault(vaultId, name, match, clock.now()), vaultKey(vaultId));
   const row = requireVault(committed.row);
   return { status: 200, body: vaultAnswer(vaultId, row), tagged: row, row, isChanged: committed.isChanged };
 }
@@ -70,11 +86,11 @@ async function remove(
   { store, clock, edition, closing }: HttpContext,
   { principal: { vaultId, accessId }, match }: Call<AccessPrincipal>,
 ): Promise<WriteAnswer> {
-  const { row } = await commitRow(store, deleteVault(vaultId, accessId, match));
+  const { row } = await commitRow(store, deleteVault(vaultId, accessId, match), vaultKey(vaultId));
   const onCommit = () => edition.signalReplication();
   onCommit();
   const last = (await finishDeletions({ store, clock, onCommit, signal: closing })) ?? row;
   if (last === undefined) throw new Error("a deletion has changed nothing");
   const body: Omit<DeletedVaultAnswer, "replication"> = { vault_id: vaultId, deleted: true };
-  return { status: 200, body, row: last, isChanged: true };
+  return { status: 200, body, row: last, isChanged: true, finish: () => store.eraseRemains() };
 }

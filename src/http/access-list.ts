@@ -1,0 +1,42 @@
+import { type AccessBody, decodeAccess } from "../core/access.ts";
+import type { AccessId, VaultId } from "../core/ids.ts";
+import { isLive, type LiveRow } from "../core/row.ts";
+import type { AccessStore } from "../core/store.ts";
+import { isSameMac } from "../crypto/vault-key.ts";
+import type { AccessState } from "../protocol/answers.ts";
+import { macOf, type OpenVault } from "./vault-opening.ts";
+
+/** A live access of a vault, and its row. */
+export type ListedAccess = {
+  readonly accessId: AccessId;
+  readonly access: AccessBody;
+  readonly row: LiveRow;
+};
+
+const pageRows = 200;
+
+/** Every live access of a vault, by id. */
+export async function readAccesses(
+  store: Pick<AccessStore, "accesses">,
+  vaultId: VaultId,
+): Promise<readonly ListedAccess[]> {
+  const accesses: ListedAccess[] = [];
+  for (;;) {
+    const rows = await store.accesses(vaultId, accesses.at(-1)?.accessId, pageRows);
+    for (const row of rows) {
+      if (row.key.kind !== "access" || !isLive(row)) throw new Error("a list of accesses holds another row");
+      accesses.push({ accessId: row.key.accessId, access: decodeAccess(row.body), row });
+    }
+    if (rows.length < pageRows) return accesses;
+  }
+}
+
+/** Whether an access opens the vault's current key, and whether its row is what somebody with that key has made. */
+export function stateOf({ key, vault, vaultId }: OpenVault, { accessId, access }: ListedAccess): AccessState {
+  const mac = macOf(accessId, access, vault);
+  if (mac === undefined) return "ended";
+  const { kind, scope, expiresAt, publicKey } = access;
+  if (!isSameMac(key.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey }), mac))
+    return "forged";
+  return access.slot.keyId === vault.keyId ? "direct" : "linked";
+}

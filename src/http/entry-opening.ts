@@ -1,0 +1,45 @@
+import { type EntryAddress, entryKey, requireEntryRow } from "../core/entry-writes.ts";
+import type { EntrySeal } from "../core/entry-seal.ts";
+import { type ErrorCode, Refusal } from "../core/errors.ts";
+import type { EntryId } from "../core/ids.ts";
+import type { LiveRow } from "../core/row.ts";
+import type { HttpContext } from "./call.ts";
+import type { OpenedRow } from "./row-answers.ts";
+
+type Site = Pick<HttpContext, "store" | "edition">;
+
+/**
+ * The entry of an id, opened. One that stands at an older version than its own history was put back by somebody who can write
+ * the disk; equal ones may be: a site that was promoted in the middle of an edit holds a state twice.
+ * @throws Refusal `entry_unknown`, `sealed_older`, and what opening it throws; the operator is told of it
+ */
+export async function openEntry(site: Site, seal: EntrySeal, entryId: EntryId): Promise<OpenedRow> {
+  const address = { vaultId: seal.vaultId, entryId };
+  const row = requireEntryRow(await site.store.row(entryKey(address)));
+  const opened = openRow(site, seal, address, row);
+  if (opened.entry.version < (await site.store.newestVersion(seal.vaultId, entryId))) {
+    tellUnreadable(site, address, "sealed_older");
+    throw new Refusal("sealed_older");
+  }
+  return opened;
+}
+
+/** A row of an entry or version, opened. @throws Refusal what opening it throws; the operator is told of it */
+export function openRow(site: Site, seal: EntrySeal, address: EntryAddress, row: LiveRow): OpenedRow {
+  try {
+    return { row, entry: seal.open(address.entryId, row.body) };
+  } catch (error) {
+    if (error instanceof Refusal) tellUnreadable(site, address, error.code);
+    throw error;
+  }
+}
+
+/** Tells the operator that an entry does not open: names it, and nothing of what it holds. */
+export function tellUnreadable(
+  { edition }: Pick<Site, "edition">,
+  { vaultId, entryId }: EntryAddress,
+  code: ErrorCode,
+): void {
+  const details = { vault_id: vaultId, entry_id: entryId, code };
+  edition.alertOperator("entry_unreadable", "A sealed entry does not open: its body was changed", details);
+}

@@ -1,0 +1,172 @@
+import type { EntrySeal } from "../core/entry-seal.ts";
+import { Refusal } from "../core/errors.ts";
+import type { EntryId, KeyId, VaultId, VersionId } from "../core/ids.ts";
+import { comparePositions, type Position } from "../core/position.ts";
+import {
+  dropOutlived,
+  entryIdOf,
+  isUnderOlderKey,
+  linkedAccessKeys,
+  noteResealed,
+  outlivedLinks,
+  raced,
+  reseal,
+  vaultOf,
+} from "../core/resealing.ts";
+import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
+import { vaultKey } from "../core/vault.ts";
+import { VaultSeal } from "../crypto/entry-seal.ts";
+import { VaultKey } from "../crypto/vault-key.ts";
+import type { HttpContext } from "./call.ts";
+import { holdingWithin } from "./replication-wait.ts";
+import type { OpenVault } from "./vault-opening.ts";
+
+type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "logger" | "closing">;
+
+/** Rows looked at, and sealed anew, in one step: well under 20 ms of work for entries of ordinary size. */
+const sliceRows = 50;
+/** How long the end of a rotation waits for the peers before it leaves the rest to the next write. */
+const peersWaitMs = 60_000;
+
+/**
+ * Finishes what a change of a vault's key has begun: seals its entries and their versions anew, and drops the older keys when
+ * every peer has them. It needs the vault's keys, so it runs beside a request that brought them, on a copy of its own that is
+ * zeroed when it ends; what a crash, a promotion or a peer's absence leaves undone is continued by the next write to the vault.
+ */
+export class Resealing {
+  readonly #site: Site;
+  readonly #running = new Map<VaultId, Promise<void>>();
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  /** Goes on in the background where anything is left to do; never throws. One at a time for each vault. */
+  continue(open: OpenVault): void {
+    const { vaultId, vault } = open;
+    if (vault.older.length === 0 && vault.links.length === 0) return;
+    if (this.#running.has(vaultId) || this.#site.closing.aborted) return;
+    this.begin(copyOf(open, this.#site));
+  }
+
+  /**
+   * Seals what is in a vault anew, as `continue` does.
+   * @param seal the vault's keys, which are this object's from now on
+   */
+  begin(seal: VaultSeal): void {
+    const { vaultId } = seal;
+    const before = this.#running.get(vaultId) ?? Promise.resolve();
+    const run = before
+      .then(() => this.#run(seal))
+      .finally(() => {
+        seal[Symbol.dispose]();
+        if (this.#running.get(vaultId) === run) this.#running.delete(vaultId);
+      });
+    this.#running.set(vaultId, run);
+  }
+
+  /** Resolves when what runs for a vault, or for all of them, has ended. */
+  async idle(vaultId?: VaultId): Promise<void> {
+    const running = vaultId === undefined ? [...this.#running.values()] : [this.#running.get(vaultId)];
+    await Promise.all(running);
+  }
+
+  async #run(seal: VaultSeal): Promise<void> {
+    try {
+      const isWhole = await this.#resealAll(seal);
+      if (isWhole) await this.#dropOutlived(seal.vaultId, seal.keyId);
+    } catch (error) {
+      // Changed again, deleted, fenced, full: whoever comes next goes on from what is stored.
+      if (!(error instanceof Refusal)) throw error;
+      const { logger } = this.#site;
+      if (!raced(error)) logger.warn({ code: error.code, vaultId: seal.vaultId }, "a change of keys waits");
+    }
+  }
+
+  /** Whether everything is under the current key now, and that was noted. What does not open stays, and keeps its key. */
+  async #resealAll(seal: VaultSeal): Promise<boolean> {
+    let last: Position | undefined;
+    let isWhole = true;
+    for (const kind of ["entry", "version"] as const) {
+      let after: EntryId | VersionId | undefined;
+      for (;;) {
+        if (this.#site.closing.aborted) return false;
+        const rows = await this.#site.store.vaultRows(seal.vaultId, kind, after, sliceRows);
+        const live = rows.filter(isLive).filter((row) => isUnderOlderKey(row, seal.keyId));
+        const readable = live.filter((row) => opens(seal, row));
+        isWhole &&= readable.length === live.length;
+        const changed = readable.length === 0 ? [] : await this.#site.store.write(reseal(seal, readable));
+        if (changed.length > 0) this.#site.edition.signalReplication();
+        last = later(last, changed.at(-1)?.position);
+        after = changed.length < readable.length ? after : itemOf(rows.at(-1));
+        if (rows.length < sliceRows && changed.length === readable.length) break;
+        await this.#site.clock.turn();
+      }
+    }
+    if (isWhole) await this.#noteWhole(seal, last);
+    return isWhole;
+  }
+
+  async #noteWhole({ vaultId, keyId }: EntrySeal, last: Position | undefined): Promise<void> {
+    const { store, edition } = this.#site;
+    const head = (await store.site()).head.position;
+    const changed = await store.write(noteResealed(vaultId, keyId, last ?? head));
+    if (changed.length > 0) edition.signalReplication();
+  }
+
+  /** Drops older keys that no row of any peer is under, and links that nobody needs. What was stranded may still be under one. */
+  async #dropOutlived(vaultId: VaultId, keyId: KeyId): Promise<void> {
+    const { store, edition } = this.#site;
+    const { row, vault } = vaultOf(await store.row(vaultKey(vaultId)));
+    const last = vault.older.reduce<Position>(
+      (highest, { lastPosition }) => later(highest, lastPosition ?? undefined) ?? highest,
+      row.position,
+    );
+    const holding = await holdingWithin(this.#site, last, peersWaitMs);
+    const isHeld = Object.values(holding).every(Boolean);
+    const older = isHeld && (await this.#nothingStranded(vaultId)) ? vault.older.map((key) => key.keyId) : [];
+    const keys = linkedAccessKeys(vaultId, vault);
+    const rows = new Map<string, StoredRow | undefined>();
+    for (const key of keys) rows.set(key.kind === "access" ? key.accessId : "", await store.row(key));
+    const links = isHeld ? outlivedLinks(vault, rows) : [];
+    const changed = await store.write({ ...dropOutlived(vaultId, keyId, { older, links }), erases: true });
+    if (changed.length === 0) return;
+    edition.signalReplication();
+    await store.eraseRemains();
+  }
+
+  async #nothingStranded(vaultId: VaultId): Promise<boolean> {
+    const { store } = this.#site;
+    const { waiting } = await store.aside(1);
+    const { rows, total } = await store.stranded(null, strandedLookedAt);
+    return waiting === 0 && total <= strandedLookedAt && rows.every((row) => row.key.vaultId !== vaultId);
+  }
+}
+
+const strandedLookedAt = 1_000;
+
+function opens(seal: EntrySeal, row: LiveRow): boolean {
+  try {
+    seal.open(entryIdOf(row.key), row.body);
+    return true;
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    throw error;
+  }
+}
+
+function itemOf(row: StoredRow | undefined): EntryId | VersionId | undefined {
+  if (row?.key.kind === "entry") return row.key.entryId;
+  return row?.key.kind === "version" ? row.key.versionId : undefined;
+}
+
+function later(a: Position | undefined, b: Position | undefined): Position | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return comparePositions(a, b) >= 0 ? a : b;
+}
+
+/** The vault's keys once more, for work that outlasts the request. */
+function copyOf({ vaultId, key, vault }: OpenVault, { random }: Site): VaultSeal {
+  const older = vault.older.map(({ keyId, sealed }) => key.openOlder(sealed, vaultId, keyId));
+  return new VaultSeal({ vaultId, current: VaultKey.of(key.bytes), older, random });
+}

@@ -1,0 +1,162 @@
+import { type AccessBody, decodeAccess } from "../core/access.ts";
+import type { SlotRenewal } from "../core/access-writes.ts";
+import { Refusal } from "../core/errors.ts";
+import type { AccessId, VaultId } from "../core/ids.ts";
+import type { Random } from "../core/ports.ts";
+import type { Position } from "../core/position.ts";
+import { isLive, type LiveRow } from "../core/row.ts";
+import type { VaultStore } from "../core/store.ts";
+import { accessKey, decodeVault, type VaultBody, vaultKey } from "../core/vault.ts";
+import type { AccessSecret } from "../crypto/access-secret.ts";
+import { VaultSeal } from "../crypto/entry-seal.ts";
+import { isSameMac, type VaultKey } from "../crypto/vault-key.ts";
+
+/** A vault as one access has opened it, at one moment. Its owner disposes it: the keys in it are zeroed. */
+export type OpenVault = Disposable & {
+  readonly vaultId: VaultId;
+  readonly accessId: AccessId;
+  readonly access: AccessBody;
+  /** Where the access's row stood. */
+  readonly accessAt: Position;
+  readonly vault: VaultBody;
+  readonly vaultAt: Position;
+  readonly key: VaultKey;
+  /** The key with those of before: it owns them all. */
+  readonly seal: VaultSeal;
+};
+
+/** The rows that a vault is opened with. */
+export type VaultRows = { readonly vault: LiveRow; readonly access: LiveRow };
+
+/**
+ * Opens a vault with an access's secret: its slot, the links of changes of the key that it missed, and the keys of before.
+ * Undefined where nothing leads to the current key: the access was ended with a change of the key whose tombstone is not here yet.
+ * @throws Refusal `access_forged` where the access's row is not what somebody with the vault's key has made
+ */
+export async function openVault(
+  rows: VaultRows,
+  secret: AccessSecret,
+  random: Random,
+): Promise<OpenVault | undefined> {
+  const { vaultId } = rows.vault.key;
+  const { accessId } = secret;
+  const access = decodeAccess(rows.access.body);
+  const vault = decodeVault(rows.vault.body);
+  const key = await currentKey(secret, access, { vaultId, vault });
+  if (key === undefined) return undefined;
+  const { kind, scope, expiresAt, publicKey } = access;
+  const mac = key.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey });
+  if (!isSameMac(mac, macOf(accessId, access, vault) ?? new Uint8Array(0))) {
+    key[Symbol.dispose]();
+    throw new Refusal("access_forged");
+  }
+  const older = vault.older.map(({ keyId, sealed }) => key.openOlder(sealed, vaultId, keyId));
+  const seal = new VaultSeal({ vaultId, current: key, older, random });
+  const [accessAt, vaultAt] = [rows.access.position, rows.vault.position];
+  const dispose = () => seal[Symbol.dispose]();
+  return { vaultId, accessId, access, accessAt, vault, vaultAt, key, seal, [Symbol.dispose]: dispose };
+}
+
+/** The MAC of an access under the vault's current key; undefined where it has no way to that key. */
+export function macOf(accessId: AccessId, access: AccessBody, vault: VaultBody): Uint8Array | undefined {
+  if (access.slot.keyId === vault.keyId) return access.mac;
+  return vault.links.find((link) => link.accessId === accessId && link.to === vault.keyId)?.mac;
+}
+
+async function currentKey(
+  secret: AccessSecret,
+  { slot }: AccessBody,
+  { vaultId, vault }: { readonly vaultId: VaultId; readonly vault: VaultBody },
+): Promise<VaultKey | undefined> {
+  let key = secret.openSlot(slot.sealed, vaultId, slot.keyId);
+  // The secret was verified: a slot that it does not open was not made for it.
+  if (key === undefined) throw new Refusal("access_forged");
+  for (const _ of vault.links) {
+    if (key.id === vault.keyId) break;
+    const from: VaultKey = key;
+    const link = vault.links.find((each) => each.accessId === secret.accessId && each.from === from.id);
+    const next = link && (await secret.followLink({ from, to: link.to, sealed: link.sealed }, vaultId));
+    from[Symbol.dispose]();
+    if (link === undefined) return undefined;
+    if (next === undefined) throw new Refusal("access_forged");
+    key = next;
+  }
+  if (key.id === vault.keyId) return key;
+  key[Symbol.dispose]();
+  return undefined;
+}
+
+type Store = Pick<VaultStore, "row">;
+
+/**
+ * A vault that stays opened for one request: where its key is changed meanwhile, it is opened anew with the same secret. Owns
+ * the secret, and is disposed with the request.
+ */
+export class VaultSession implements Disposable {
+  readonly #store: Store;
+  readonly #random: Random;
+  readonly #secret: AccessSecret;
+  #open: OpenVault;
+
+  constructor(parts: {
+    readonly store: Store;
+    readonly random: Random;
+    readonly secret: AccessSecret;
+    readonly open: OpenVault;
+  }) {
+    this.#store = parts.store;
+    this.#random = parts.random;
+    this.#secret = parts.secret;
+    this.#open = parts.open;
+  }
+
+  /** As it was opened last; disposed where it is opened anew. */
+  get open(): OpenVault {
+    return this.#open;
+  }
+
+  /** @throws Refusal `unauthorized` where the access has ended meanwhile, `access_forged` */
+  async reopen(): Promise<OpenVault> {
+    const { vaultId, accessId } = this.#open;
+    const rows = await readVaultRows(this.#store, vaultId, accessId);
+    const open = rows && (await openVault(rows, this.#secret, this.#random));
+    if (open === undefined) throw new Refusal("unauthorized");
+    this.#open[Symbol.dispose]();
+    this.#open = open;
+    return open;
+  }
+
+  /** The access's row with a slot of the current key, where it holds another: it was absent when the key was changed. */
+  renewal(): SlotRenewal | undefined {
+    const { access, accessId, accessAt, key } = this.#open;
+    if (access.slot.keyId === key.id) return undefined;
+    return { accessId, position: accessAt, keyId: key.id, access: this.withSlotOf(key) };
+  }
+
+  /** This access as its row would be with a slot of that key. */
+  withSlotOf(key: VaultKey): AccessBody {
+    const { access, accessId, vaultId } = this.#open;
+    const { kind, scope, expiresAt, publicKey } = access;
+    return {
+      ...access,
+      slot: { keyId: key.id, sealed: this.#secret.sealSlot(key, vaultId) },
+      mac: key.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey }),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#open[Symbol.dispose]();
+    this.#secret[Symbol.dispose]();
+  }
+}
+
+/** The rows that a vault is opened with, where both are there. */
+export async function readVaultRows(
+  store: Store,
+  vaultId: VaultId,
+  accessId: AccessId,
+): Promise<VaultRows | undefined> {
+  const vault = await store.row(vaultKey(vaultId));
+  const access = await store.row(accessKey(vaultId, accessId));
+  return vault && isLive(vault) && access && isLive(access) ? { vault, access } : undefined;
+}

@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { scopes } from "../core/access.ts";
+import * as limits from "./limits.ts";
+import { text } from "./text.ts";
+
+const name = text(limits.accessNameLengthMax)
+  .min(1)
+  .refine((value) => value.trim() !== "" && !/\p{Cc}/u.test(value), "must be one line that is not blank");
+
+const expiresAt = z.iso
+  .datetime({ offset: true, error: "must be a time such as 2027-01-31T12:00:00Z" })
+  .transform((value) => Date.parse(value))
+  .nullable()
+  .default(null);
+
+const scope = z.enum(scopes);
+
+/** A machine gets a token; a person logs in with a passphrase, which is made where none is chosen. */
+export const newAccessSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("machine"), name, scope, expires_at: expiresAt }),
+  z.strictObject({
+    kind: z.literal("person"),
+    login: z.string().max(limits.loginLengthMax),
+    passphrase: z.string().min(1).max(limits.passphraseLengthMax).optional(),
+    scope,
+    expires_at: expiresAt,
+  }),
+]);
+
+export type NewAccessRequest = z.output<typeof newAccessSchema>;
+
+const flag = z.enum(["true", "false"]).transform((value) => value === "true");
+
+/** `keep_key` ends the access and leaves the vault's key as it is. */
+export const revokeQuerySchema = z.strictObject({ keep_key: flag.default(false) });

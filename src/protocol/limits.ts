@@ -9,6 +9,7 @@ export const importEntriesMax = 100_000;
 export const vaultNameLengthMax = 200;
 export const accessNameLengthMax = 200;
 export const loginLengthMax = 64;
+export const passphraseLengthMax = 256;
 export const titleLengthMax = 500;
 export const urlLengthMax = 2_048;
 export const urlsMax = 100;

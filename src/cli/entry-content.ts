@@ -101,8 +101,16 @@ export function concealEntry(entry: Fields): Fields {
   return { ...entry, fields };
 }
 
-/** What a site adds to an entry and takes back from nobody. */
-const readOnlyNames = ["version", "created_at", "updated_at", "trashed_at", "replication", "position"];
+/** What a site or this command adds to an entry and takes back from nobody. */
+const readOnlyNames = [
+  "version",
+  "created_at",
+  "updated_at",
+  "trashed_at",
+  "replication",
+  "position",
+  "warnings",
+];
 
 /**
  * An entry from a person's JSON, as it may be sent: what `entry get --json --reveal` printed can be edited and sent back.

@@ -86,7 +86,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: "entry",
-    description: "add, read, list, edit, remove and restore entries",
+    description: "add, read, find, edit, remove and restore entries and their earlier versions",
     load: async () => (await import("./commands/entry.ts")).defineEntry,
   },
   {
@@ -112,6 +112,8 @@ export async function buildProgram(args: readonly string[]): Promise<Command> {
       "A self-hosted vault for credentials whose off-site backup is current a moment after every write.",
     )
     .version(programVersion)
+    // Otherwise `entry show --version 3` tells the program's version.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", overview);

@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { Agent as TlsAgent, request as requestHttps } from "node:https";
 import { errorCodes, type ErrorCode, type Mistake, Refusal } from "../core/errors.ts";
+import { waitSecondsMax } from "../protocol/limits.ts";
 import { type Fields, isFields, textOr } from "./fields.ts";
 import { CommandRefusal } from "./report.ts";
 
@@ -26,8 +27,11 @@ export class UnreachableRefusal extends CommandRefusal {
   }
 }
 
-/** How long a site may be silent before it counts as unreachable. An import of 16 MiB is answered well within. */
-const silenceMsUsual = 60_000;
+/**
+ * How long a site may be silent before it counts as unreachable. An import of 16 MiB is answered well within, and the longest
+ * wait for backups.
+ */
+const silenceMsUsual = 1_000 * (waitSecondsMax + 30);
 const answerBytesMax = 64 * 1024 * 1024;
 
 export type SiteClientOptions = {

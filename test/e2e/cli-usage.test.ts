@@ -146,6 +146,23 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
       /give --yes/,
     ],
     [
+      "a purge of more that nobody can confirm",
+      () => site("entry", "purge", uuid, "--vault", uuid),
+      /give --yes/,
+    ],
+    [
+      "a wait that no site takes",
+      () => site("entry", "purge", uuid, "--vault", uuid, "--wait", "61"),
+      /a number from 1 to 60/,
+    ],
+    ["no version", () => site("entry", "show", uuid, "--vault", uuid), /required option '--version/],
+    [
+      "a version that is none",
+      () => site("entry", "restore-version", uuid, "x", "--vault", uuid),
+      /a number/,
+    ],
+    ["nothing to search for", () => site("entry", "search", "--vault", uuid), /missing required argument/],
+    [
       "a file of lines that is missing",
       () => site("import", "/none", "--vault", uuid),
       /there is no such file/,
@@ -200,7 +217,8 @@ describe("help", () => {
       ...["add", "list", "use", "remove"].map((name) => `profile ${name}`),
       ...["create", "restore"].map((name) => `snapshot ${name}`),
       ...["create", "list", "rename", "delete"].map((name) => `vault ${name}`),
-      ...["add", "get", "list", "edit", "rm", "restore"].map((name) => `entry ${name}`),
+      ...["add", "get", "list", "edit", "rm", "restore", "search", "totp"].map((name) => `entry ${name}`),
+      ...["versions", "show", "restore-version", "purge"].map((name) => `entry ${name}`),
     ];
     const helps = await Promise.all(
       commands.map((command) => dormouse([...command.split(" ").filter(Boolean), "--help"])),
@@ -307,6 +325,12 @@ describe("without a site", () => {
       ["entry", "edit", uuid, ...entry, "--title", "x"],
       ["entry", "rm", uuid, ...entry],
       ["entry", "restore", uuid, ...entry],
+      ["entry", "search", "mail", ...entry],
+      ["entry", "totp", uuid, ...entry],
+      ["entry", "versions", uuid, ...entry],
+      ["entry", "show", uuid, "--version", "3", ...entry],
+      ["entry", "restore-version", uuid, "3", ...entry],
+      ["entry", "purge", uuid, "--wait", "5", "--yes", ...entry],
     ];
     const results = await Promise.all(calls.map((args) => dormouse(site(...args))));
     for (const [index, { status, stderr }] of results.entries()) {

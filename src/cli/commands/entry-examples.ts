@@ -20,6 +20,7 @@ Examples:
   dormouse entry list --vault 0199… --tag production
   dormouse entry list --vault 0199… --all --json
   dormouse entry list --vault 0199… --trash
+  dormouse entry list --vault 0199… --favourite
 `,
   edit: `
 Only what is named changes; --website and --tag replace all there are. The change is refused (exit status 7) when somebody
@@ -39,5 +40,43 @@ Examples:
 Examples:
   dormouse entry list --vault 0199… --trash
   dormouse entry restore 0199… --vault 0199…
+`,
+  search: `
+Every word must stand in the title, a URL, a tag or a field's label, whatever case and accents. Values and notes are not
+searched. What is searched for is an argument, which others on this machine can see while the command runs.
+
+Examples:
+  dormouse entry search mail zurich --vault 0199…
+  dormouse entry search bank --vault 0199… --favourite --json
+`,
+  totp: `
+Examples:
+  dormouse entry totp 0199… --vault 0199…
+  dormouse entry totp 0199… --vault 0199… --field otp
+`,
+  versions: `
+Examples:
+  dormouse entry versions 0199… --vault 0199…
+  dormouse entry versions 0199… --vault 0199… --all --json
+`,
+  show: `
+Examples:
+  dormouse entry show 0199… --version 3 --vault 0199…
+  dormouse entry show 0199… --version 3 --vault 0199… --field password
+`,
+  "restore-version": `
+What the entry is now becomes an earlier version itself, so that nothing is lost.
+
+Examples:
+  dormouse entry versions 0199… --vault 0199…
+  dormouse entry restore-version 0199… 3 --vault 0199…
+`,
+  purge: `
+With --wait the exit status is 0 once every backup has proved that it holds nothing of the entry any more, and 7 where the time
+is up before; it is purged here all the same.
+
+Examples:
+  dormouse entry purge 0199… --vault 0199… --yes
+  dormouse entry purge 0199… --vault 0199… --wait 30
 `,
 } as const;

@@ -259,7 +259,7 @@ describe("a list", () => {
   it("holds only what lies in its own vault", async () => {
     const other = await site.createVault();
     const { json } = await site.call(`GET ${other.path}/entries`, { token: other.token });
-    expect(json).toEqual({ entries: [], next_cursor: null });
+    expect(json).toEqual({ entries: [], unreadable: [], next_cursor: null });
   });
 
   it.each([

@@ -1,14 +1,18 @@
 import type { LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { systemClock, systemHash, systemRandom } from "../../src/app/system-ports.ts";
+import type { AlertDetails, AlertEvent } from "../../src/core/alert-events.ts";
 import type { AdminCommand, Edition, EditionRoute, WriteRefusal } from "../../src/core/edition.ts";
-import { encodeAccess, type Scope } from "../../src/core/access.ts";
+import type { Scope } from "../../src/core/access.ts";
+import { addAccess as addAccessWrite } from "../../src/core/access-writes.ts";
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import type { BackupsHolding } from "../../src/core/ports.ts";
 import { formatPosition, type Position } from "../../src/core/position.ts";
 import type { Role } from "../../src/core/push.ts";
-import { formatToken, formatTokenId, newToken, verifierOf } from "../../src/crypto/token.ts";
-import { accessIdOf } from "../../src/http/authentication.ts";
+import { AccessSecret } from "../../src/crypto/access-secret.ts";
+import { formatToken, formatTokenId, newToken, parseToken, verifierOf } from "../../src/crypto/token.ts";
+import { makeAccess } from "../../src/http/new-access.ts";
+import { openVault, readVaultRows } from "../../src/http/vault-opening.ts";
 import { buildServer } from "../../src/http/server.ts";
 import type { ServerOptions } from "../../src/http/server-options.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
@@ -33,7 +37,11 @@ export class ScriptedEdition implements Edition {
     this.signals += 1;
   }
 
-  alertOperator(): void {}
+  readonly alerts: { readonly event: AlertEvent; readonly details: AlertDetails }[] = [];
+
+  alertOperator(event: AlertEvent, _message: string, details: AlertDetails): void {
+    this.alerts.push({ event, details });
+  }
 
   peerOf(token: string): SiteName | undefined {
     return this.peers.get(token);
@@ -82,6 +90,8 @@ export async function openHttpSite(options: HttpSiteOptions = {}) {
   const logger = pino({ level: "debug" }, { write: (line: string) => void logged.push(line) });
   const app = buildServer({ store, edition, ...ports, logger, site, version: "0.0.0", ...rest });
   const operator = await addOperator(null);
+  /** Owner tokens by vault. */
+  const owners = new Map<string, string>();
 
   async function call(route: string, { token, body, headers = {} }: CallOptions = {}): Promise<Answered> {
     const [method = "", url = ""] = route.split(" ");
@@ -103,16 +113,23 @@ export async function openHttpSite(options: HttpSiteOptions = {}) {
   ): Promise<{ readonly path: string; readonly token: string; readonly id: string }> {
     const { json } = await call("POST /api/vaults", { token: operator, body: { name } });
     const id = String(json["vault_id"]);
+    owners.set(id, String(json["token"]));
     return { path: `/api/vaults/${id}`, token: String(json["token"]), id };
   }
 
-  /** A further token of a vault, as the call that will give them out would store it. */
+  /** A further token of a vault, also one that has expired already, which no call gives out. */
   async function addAccess(vaultId: string, scope: Scope, expiresAt: number | null = null): Promise<string> {
     const made = newToken("vault", ports.random);
-    const verifier = Buffer.from(verifierOf(made)).toString("hex");
-    const access = { kind: "machine", name: scope, scope, verifier, createdAt: 0, expiresAt } as const;
-    const key = { kind: "access", vaultId: vaultId as VaultId, accessId: accessIdOf(made) } as const;
-    await store.write({ keys: [key], decide: () => [{ key, body: encodeAccess(access) }] });
+    const owner = parseToken(owners.get(vaultId) ?? "");
+    if (owner === undefined) throw new Error("the vault was not made here");
+    using ownerSecret = AccessSecret.ofToken(owner);
+    const rows = await readVaultRows(store, vaultId as VaultId, ownerSecret.accessId);
+    using open = rows && (await openVault(rows, ownerSecret, ports.random));
+    if (open === undefined) throw new Error("the vault does not open");
+    using secret = AccessSecret.ofToken(made);
+    const plan = { vaultId: open.vaultId, name: scope, scope, expiresAt, passphrase: null, now: 0 };
+    const access = await makeAccess(plan, secret, open.key);
+    await store.write(addAccessWrite(open.vaultId, access, open.key.id, 0));
     return formatToken(made);
   }
 

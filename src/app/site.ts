@@ -146,6 +146,7 @@ async function listen(
       const { isEnough } = await diskRoom(dataFolder, diskFreeMinBytes);
       return isEnough ? [] : ["disk_low"];
     }),
+    isProxy,
     ...(config.adminOverHttp && { adminCommands: commands }),
     ...(tls && { tls }),
     // What would come from elsewhere in the clear has passed no proxy.

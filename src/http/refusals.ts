@@ -10,6 +10,9 @@ import type { RouteSpec } from "./route-table.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { sendJson } from "./send-json.ts";
 
+/** What is too much now is done soon: it is a queue of passphrases, each a fraction of a second. */
+const busySeconds = 2;
+
 /** Sends whatever was thrown as a problem. What is no refusal is a bug, and nobody outside learns more of it. */
 export function sendProblem(
   logger: Logger,
@@ -21,6 +24,7 @@ export function sendProblem(
   const problem = problemOf(refusal ?? new Refusal("internal"));
   if (problem.status === 500 || problem.status === 507) logFault(logger, request, error);
   if (problem.status === 401) reply.header("www-authenticate", "Bearer");
+  if (problem.code === "busy") reply.header("retry-after", String(busySeconds));
   void sendJson(reply, problem.status, problem);
 }
 

@@ -15,6 +15,7 @@ import { editionHandler, specOfEditionRoute } from "./routes/edition-routes.ts";
 import { entryRoutes } from "./routes/entries.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { importRoutes } from "./routes/imports.ts";
+import { sessionRoutes } from "./routes/sessions.ts";
 import { versionRoutes } from "./routes/versions.ts";
 import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
@@ -50,6 +51,7 @@ type Route = { readonly spec: RouteSpec; readonly handler: AnyHandler };
 function ownRoutes(context: HttpContext): readonly Route[] {
   const handlers: Handlers = {
     ...healthRoutes(context),
+    ...sessionRoutes(context),
     ...vaultRoutes(context),
     ...entryRoutes(context),
     ...importRoutes(context),
@@ -92,7 +94,7 @@ async function answerCall(
   const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
   const { principal } = request;
   try {
-    const answer = await handler(callOf(request, spec));
+    const answer = await handler(callOf(context, spec, request, reply));
     const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
     return sendAnswer(reply, answer, body);
   } finally {
@@ -111,7 +113,12 @@ function sendAnswer(reply: FastifyReply, answer: Answer, body: object): FastifyR
   return sendJson(reply, answer.status, body);
 }
 
-function callOf(request: FastifyRequest, spec: RouteSpec): Call {
+function callOf(
+  { closing }: HttpContext,
+  spec: RouteSpec,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Call {
   if (!spec.takesQuery) refuseQuery(request.query as object);
   return {
     principal: request.principal,
@@ -119,8 +126,20 @@ function callOf(request: FastifyRequest, spec: RouteSpec): Call {
     query: request.query,
     body: request.body,
     address: request.ip,
+    forwardedFor: [request.headers["x-forwarded-for"]].flat().join(",") || undefined,
+    get signal() {
+      return AbortSignal.any([closing, goneSignal(reply)]);
+    },
     match: spec.isClientWrite ? parseIfMatch(request.headers["if-match"]) : undefined,
   };
+}
+
+/** Fastify's own signal aborts as soon as the request was read. */
+function goneSignal({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  if (raw.closed) gone.abort();
+  else raw.once("close", () => gone.abort());
+  return gone.signal;
 }
 
 function refuseQuery(query: object): void {

@@ -1,4 +1,4 @@
-import { importBytesMax, requestBytesMax } from "../protocol/limits.ts";
+import { importBytesMax, loginBytesMax, requestBytesMax } from "../protocol/limits.ts";
 
 /** Who may call: nobody needs a token for `anyone`; `read`, `write` and `owner` are scopes of a token of the path's vault. */
 export type Caller = "anyone" | "operator" | "session" | "read" | "write" | "owner" | "peer";
@@ -14,6 +14,7 @@ export type RouteSpec = {
   readonly bodyBytesMax: number;
 };
 
+const sessions = "/api/sessions";
 const vaults = "/api/vaults";
 const vault = `${vaults}/:vaultId` as const;
 const accesses = `${vault}/access` as const;
@@ -27,6 +28,15 @@ const write = { isClientWrite: true, takesQuery: false, bodyBytesMax: requestByt
 export const routeTable = {
   healthz: { method: "GET", path: "/healthz", caller: "anyone", ...read, takesQuery: true },
   readyz: { method: "GET", path: "/readyz", caller: "anyone", ...read, takesQuery: true },
+  createSession: {
+    method: "POST",
+    path: sessions,
+    caller: "anyone",
+    ...read,
+    bodyBytesMax: loginBytesMax,
+  },
+  getSession: { method: "GET", path: sessions, caller: "session", ...read },
+  endSession: { method: "DELETE", path: sessions, caller: "session", ...read },
   createVault: { method: "POST", path: vaults, caller: "operator", ...write },
   listVaults: { method: "GET", path: vaults, caller: "operator", ...read },
   getVault: { method: "GET", path: vault, caller: "owner", ...read },

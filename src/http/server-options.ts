@@ -28,6 +28,8 @@ export type ServerOptions = {
   readonly handshakeMs?: number;
   /** Whose connections are taken, by IP address; without it, everybody's. */
   readonly acceptsFrom?: (address: string) => boolean;
+  /** Whether requests from an IP address come from others, whom it names in X-Forwarded-For; without it, none do. */
+  readonly isProxy?: (address: string) => boolean;
   /** How long a peer may owe the rest of its headers or of its body. */
   readonly deadlineMs?: number;
   /** How long a connection may be idle. */

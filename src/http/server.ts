@@ -89,6 +89,7 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const resealing = new Resealing({ store, edition, clock, random, logger, closing });
   return {
     people,
+    isProxy: options.isProxy ?? (() => false),
     resealing,
     keepVersions: options.keepVersions ?? defaultKeepVersions,
     store,

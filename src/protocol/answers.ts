@@ -176,3 +176,14 @@ export type Problem = {
   readonly request_id: string;
   readonly errors?: readonly Mistake[];
 };
+
+/** A person who is logged in. `vaults` are those that the passphrase opens here. */
+export type SessionAnswer = {
+  readonly login: string;
+  readonly idle_expires_at: string;
+  readonly expires_at: string;
+  readonly vaults: readonly { readonly vault_id: string; readonly name: string; readonly scope: Scope }[];
+};
+
+/** The token is shown this once. */
+export type NewSessionAnswer = SessionAnswer & { readonly token: string };

@@ -31,6 +31,10 @@ export const alertEvents = {
   rows_healed: { severity: "info", ends: "rows_damaged" },
   access_forged: { severity: "critical", ends: null },
   entry_unreadable: { severity: "critical", ends: null },
+  audit_truncated: { severity: "critical", ends: null },
+  audit_continued: { severity: "info", ends: "audit_truncated" },
+  audit_failed: { severity: "critical", ends: null },
+  audit_recovered: { severity: "info", ends: "audit_failed" },
   test: { severity: "info", ends: null },
 } as const satisfies Record<string, { severity: Severity; ends: string | null }>;
 

@@ -331,8 +331,6 @@ export type ApplyOutcome = {
       readonly aside: number;
       /** What is answered of this site's audit, where the push told of the sender's. */
       readonly audit?: AuditPart;
-      /** What kept the audit's part of the push from being taken over. The rows are there all the same. */
-      readonly auditFault?: unknown;
     }
 );
 

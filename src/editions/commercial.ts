@@ -13,6 +13,7 @@ import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { BatchLimit, Store } from "../core/store.ts";
 import { signalRequest } from "../protocol/replication-status.ts";
+import { AuditWatch } from "../replication/audit-watch.ts";
 import { receiveAside } from "../replication/backup/aside.ts";
 import { receiveLocate } from "../replication/backup/locate.ts";
 import { receivePush } from "../replication/backup/apply.ts";
@@ -85,12 +86,18 @@ export class CommercialEdition implements Edition {
   readonly #workers: Workers;
   readonly #keeper: RoleKeeper;
   readonly #applied = new News();
+  readonly #auditWatch: AuditWatch;
   #peers: readonly PeerLink[];
 
   constructor(options: CommercialOptions) {
     this.#options = options;
     this.#peers = options.peers;
-    this.#workers = new Workers({ ...options, onDoubt: () => void this.#keeper.look() });
+    this.#auditWatch = new AuditWatch(options);
+    this.#workers = new Workers({
+      ...options,
+      auditWatch: this.#auditWatch,
+      onDoubt: () => void this.#keeper.look(),
+    });
     const peers = () => this.#peers;
     this.#keeper = new RoleKeeper({ ...options, workers: this.#workers, peers });
     this.routes = [...this.#peerRoutes(), ...this.#operatorRoutes()];
@@ -191,7 +198,10 @@ export class CommercialEdition implements Edition {
   }
 
   async #receivePush(peer: SiteName, body: unknown): Promise<EditionReply> {
-    const reply = await receivePush(this.#options.store, peer, body, () => this.#keeper.doubt());
+    const onYield = () => this.#keeper.doubt();
+    // The answer need not wait for what is to be told.
+    const onAudit = () => void this.#auditWatch.look();
+    const reply = await receivePush(this.#options.store, peer, body, onYield, onAudit);
     if (reply.status === 200) this.#applied.tell();
     return reply;
   }

@@ -1,6 +1,8 @@
 import { z } from "zod";
+import type { AuditPart } from "../core/audit.ts";
 import { formatPosition } from "../core/position.ts";
 import type { Identity, Push, PushedRow, PushRefusal, Rejection } from "../core/push.ts";
+import { encodeAuditPart, readAuditPart } from "./audit-frames.ts";
 import { decodeIdentity, encodeIdentity, identityFrame } from "./identity-frames.ts";
 import {
   type Decoded,
@@ -48,6 +50,7 @@ const pushFrame = z.object({
   digest: hashField.nullable(),
   except: z.array(foreignKeyField).max(exceptMax),
   rows: z.array(z.unknown()).max(rowsMax),
+  audit: z.unknown().optional(),
 });
 
 /** Rows that are made into text in one go. */
@@ -90,6 +93,7 @@ function encodeFields(push: Push): string {
     points: encodePoints(push.points),
     digest: push.digest && toHex(push.digest),
     except: encodeKeys(push.except),
+    ...(push.audit && { audit: encodeAuditPart(push.audit) }),
   });
 }
 
@@ -116,6 +120,7 @@ export function decodePush(body: unknown): Decoded<Push> {
       // A row of an unknown kind is none that this site holds: leaving it out changes no digest here.
       except: value.except.filter((key) => key !== null),
       rows: rows.filter((row) => row !== undefined),
+      audit: readAuditPart(value.audit),
     },
   };
 }
@@ -129,6 +134,7 @@ const appliedFrame = identityFrame.extend({
   rejected: z.array(rejection).max(rejectedMax),
   verified: z.boolean().nullable(),
   aside: z.int().min(0),
+  audit: z.unknown().optional(),
 });
 
 /** What a backup says of a push that it has applied. */
@@ -140,10 +146,11 @@ export type Applied = {
   readonly verified: boolean | null;
   /** Rows put aside that the primary has not decided on. */
   readonly aside: number;
+  readonly audit?: AuditPart | undefined;
 };
 
 export function encodeApplied(applied: Applied): object {
-  const { identity, accepted, ignored, rejected, verified, aside } = applied;
+  const { identity, accepted, ignored, rejected, verified, aside, audit } = applied;
   return {
     ...encodeIdentity(identity),
     accepted,
@@ -151,6 +158,7 @@ export function encodeApplied(applied: Applied): object {
     rejected: rejected.map(encodeRejection),
     verified,
     aside,
+    ...(audit && { audit: encodeAuditPart(audit) }),
   };
 }
 
@@ -165,6 +173,7 @@ export function readApplied(body: unknown): Applied | undefined {
     rejected: rejected.map(decodeRejection),
     verified,
     aside,
+    audit: readAuditPart(frame.data.audit),
   };
 }
 

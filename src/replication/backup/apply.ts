@@ -10,6 +10,7 @@ import { readFrame } from "./admission.ts";
  * what the transaction saw, so an ACK never speaks of anything that is not on disk, nor of a purge that still is.
  * @param peer the site that the credential names; a push that names another is not its to send
  * @param onYield called where this site was a primary until this push
+ * @param onAudit called where the push has told of the sender's audit
  * @throws Refusal `invalid_request` for a frame that cannot be read; `busy` where what a push took away for good could not be
  *   erased yet, the push applied or not; the store's for a failing disk
  */
@@ -18,6 +19,7 @@ export async function receivePush(
   peer: SiteName,
   body: unknown,
   onYield: () => void = () => {},
+  onAudit: () => void = () => {},
 ): Promise<EditionReply> {
   const push = await readFrame(store, decodePush(body));
   if ("status" in push) return push;
@@ -29,8 +31,10 @@ export async function receivePush(
   if (outcome.kind === "refused") {
     return { status: 409, body: encodeRefused(outcome.code, identity, rejected) };
   }
-  const { accepted, ignored, verified, aside } = outcome;
-  return { status: 200, body: encodeApplied({ identity, accepted, ignored, rejected, verified, aside }) };
+  const { accepted, ignored, verified, aside, audit } = outcome;
+  if (push.audit) onAudit();
+  const applied = { identity, accepted, ignored, rejected, verified, aside, audit };
+  return { status: 200, body: encodeApplied(applied) };
 }
 
 /** Whether the sender will take the point that the answer names for acknowledged, with every purge below it. */

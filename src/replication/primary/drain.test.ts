@@ -50,6 +50,7 @@ function drain(pair: LinkedPair, options: Options = {}): Promise<DrainOutcome> {
       owedContact = undefined;
     },
     onAcknowledged: async (ack) => options.onAcknowledged?.(ack),
+    onFault: () => undefined,
   }).run();
 }
 

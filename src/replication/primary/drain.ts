@@ -1,3 +1,4 @@
+import type { AuditStore } from "../../core/audit-store.ts";
 import { compareEpochs } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, PushAnswer, Transport } from "../../core/ports.ts";
@@ -14,6 +15,7 @@ import type {
   SiteStore,
 } from "../../core/store.ts";
 import { decodeKey } from "../../protocol/wire-rows.ts";
+import { AuditShipment } from "./audit-shipment.ts";
 import { type Failure, localFailure, meetEpoch, strangerIn } from "./failure.ts";
 import { isProofWanted, isRepairDue, isRepairLeft, type ProofMemory } from "./proof.ts";
 
@@ -33,7 +35,7 @@ export type DrainOutcome =
 export type DrainPorts = {
   readonly peer: SiteName;
   readonly publicUrl: string;
-  readonly store: PrimaryStore & SiteStore;
+  readonly store: PrimaryStore & SiteStore & Pick<AuditStore, "auditFor">;
   readonly transport: Transport;
   readonly limit: BatchLimit;
   readonly clock: Pick<Clock, "turn">;
@@ -54,6 +56,8 @@ export type DrainPorts = {
   readonly onContact: (owed: number | undefined) => void;
   /** Called with what the store has just learnt of what the backup holds and lacks: by an ACK, a `resume` or a 413. */
   readonly onAcknowledged: (ack: Acknowledgement) => Promise<void>;
+  /** A fault of this site that does not end the drain: for the log. */
+  readonly onFault: (error: unknown) => void;
 };
 
 type Step = "continue" | "drained" | "diverged" | "fenced" | Failure;
@@ -65,6 +69,8 @@ type Sent = {
   readonly owed: number | undefined;
   /** Whether its answer answers the question of equality. */
   readonly asksProof: boolean;
+  /** Whether nothing but the audit is still to be told. */
+  readonly isForAudit: boolean;
 };
 
 /** Rows marked in one transaction when a backup has lost them or never had them. */
@@ -81,6 +87,7 @@ const batchRowsMax = 2_000;
  */
 export class Drain {
   readonly #ports: DrainPorts;
+  readonly #audit: AuditShipment;
   #rowsMax: number;
   #grows = true;
   #progressed = false;
@@ -92,6 +99,7 @@ export class Drain {
 
   constructor(ports: DrainPorts) {
     this.#ports = ports;
+    this.#audit = new AuditShipment(ports);
     this.#rowsMax = ports.limit.rows;
   }
 
@@ -120,15 +128,16 @@ export class Drain {
     const listing = (await this.#takeAhead(peer.acked)) ?? (await this.#list(peer.acked));
     const isAtHead =
       peer.acked !== null && listing.rows.length === 0 && samePoint(peer.acked, listing.through);
-    if (isAtHead && owed === undefined && !isProofWanted(proof, peer, listing.through)) {
-      return isRepairLeft(proof, peer) ? "diverged" : "drained";
-    }
+    const isSettled = isAtHead && owed === undefined && !isProofWanted(proof, peer, listing.through);
+    if (isSettled && isRepairLeft(proof, peer)) return "diverged";
+    if (isSettled && !this.#audit.isOwed) return "drained";
     const asksProof = listing.isLast && !isRepairDue(proof, peer);
     const rows = peer.acked ? listing.rows : [];
-    const framed = this.#frame(listing, rows, peer.acked ? listing.after : listing.through);
+    const audit = await this.#audit.part();
+    const framed = { ...this.#frame(listing, rows, peer.acked ? listing.after : listing.through), audit };
     // A proof now would take a repair back that an operator has asked for.
     const push = asksProof ? framed : { ...framed, ...noProof };
-    return this.#send({ push, listing, owed, asksProof });
+    return this.#send({ push, listing, owed, asksProof, isForAudit: isSettled });
   }
 
   async #send(sent: Sent): Promise<Step> {
@@ -137,6 +146,8 @@ export class Drain {
     if (!sent.listing.isLast) this.#lookAhead(sent);
     const { answer, bytes } = await answered;
     onPushed(sent.push.rows.length, bytes);
+    // Rows and proof are there: what is left of the audit goes with the next drain.
+    if (sent.isForAudit && answer.kind === "failed") return "drained";
     return this.#read(answer, sent);
   }
 
@@ -221,7 +232,7 @@ export class Drain {
     this.#aside = answer.aside;
     const rejected = refusedRows(answer.rejected);
     const verified = push.digest === null ? null : answer.verified;
-    const ack = { through: push.through, rows: listing.rows, rejected, verified };
+    const ack = { through: push.through, rows: listing.rows, rejected, verified, audit: answer.audit };
     return this.#commitAck(ack, sent);
   }
 
@@ -241,6 +252,7 @@ export class Drain {
       this.#rowsMax = this.#grownRows();
       return "continue";
     }
+    await this.#audit.acknowledged(ack.audit);
     return this.#settle(push.through);
   }
 
@@ -249,7 +261,8 @@ export class Drain {
     const { proof } = this.#ports;
     const peer = await this.#peer();
     if (isProofWanted(proof, peer, head)) return "continue";
-    return isRepairLeft(proof, peer) ? "diverged" : "drained";
+    if (isRepairLeft(proof, peer)) return "diverged";
+    return this.#audit.isOwed ? "continue" : "drained";
   }
 
   #grownRows(): number {
@@ -302,12 +315,13 @@ export class Drain {
     onPushed(1, bytes);
     if (answer.kind === "too_large") return "drained";
     const listing = { ...found, rows: [row], isLast: true };
-    return this.#read(answer, { push, listing, owed: undefined, asksProof: false });
+    return this.#read(answer, { push, listing, owed: undefined, asksProof: false, isForAudit: false });
   }
 
   /** 413: half the rows; a row that is too large alone goes to quarantine, so that it stops nobody. */
   async #shrink(sent: Sent): Promise<Step> {
     const { push, listing } = sent;
+    if (this.#audit.leaveOut(push.audit)) return "continue";
     const own = listing.rows.filter((row) => isWithin(row.position, push));
     const only = own[0];
     if (!only) return { kind: "unreachable", error: "the backup finds an empty push too large" };
@@ -336,6 +350,7 @@ export class Drain {
       listing: { ...listing, rows: [] },
       owed: undefined,
       asksProof: false,
+      isForAudit: false,
     });
   }
 }

@@ -50,6 +50,7 @@ function drain(): Promise<DrainOutcome> {
     onPushed: () => undefined,
     onContact: () => undefined,
     onAcknowledged: async () => undefined,
+    onFault: () => undefined,
   }).run();
 }
 

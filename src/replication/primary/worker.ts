@@ -1,6 +1,7 @@
 import { type BackoffPolicy, isExhausted, waitMs } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, Random, Transport } from "../../core/ports.ts";
+import type { AuditStore } from "../../core/audit-store.ts";
 import type { Position } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
   Verified,
 } from "../../core/store.ts";
 import { nextWorkerState, type WorkerEvent, type WorkerState } from "../../core/worker-state.ts";
+import type { AuditWatch } from "../audit-watch.ts";
 import { collectAside } from "./aside-collection.ts";
 import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
 import { type Failure, localFailure } from "./failure.ts";
@@ -27,7 +29,7 @@ import { Waiters } from "./waiters.ts";
 export type WorkerOptions = {
   readonly peer: SiteName;
   readonly publicUrl: string;
-  readonly store: PrimaryStore & SiteStore & RepairStore & AsideStore;
+  readonly store: PrimaryStore & SiteStore & RepairStore & AsideStore & AuditStore;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
@@ -36,6 +38,7 @@ export type WorkerOptions = {
   /** How old the oldest dirty row may grow, while attempts fail, before the operator hears of it. */
   readonly lagAfterMs: number;
   readonly incidents: Incidents;
+  readonly auditWatch: AuditWatch;
   /** The fence is committed: every worker of this site must stop. */
   readonly onFenced: () => void;
   /** This worker has made changes of this site, which all backups are to have. */
@@ -318,6 +321,7 @@ export class Worker {
       abort: this.#abort.signal,
       stop: this.#stop.signal,
       owedContact: () => (this.#owesContact ? this.#hellos : undefined),
+      onFault: this.#options.onFault,
       proof: this.#proof,
       retriesQuarantined: () => this.#takeQuarantineRetry(),
       onLook: () => this.#signal.clear(),
@@ -355,6 +359,7 @@ export class Worker {
       this.#proof.isRepairOpen = false;
     }
     await this.#guard(() => this.#reports.acknowledged(ack));
+    if (ack.audit) await this.#options.auditWatch.look();
   }
 
   #drained(): void {

@@ -16,6 +16,8 @@ export type AuditOptions = {
   readonly random: Random;
   /** How long records are kept; for ever where undefined. */
   readonly keepMs: number | undefined;
+  /** Told what kept the audit's part of a push or an ACK from being taken over; the rest of it is there all the same. */
+  readonly onFault: (error: unknown) => void;
 };
 
 /**
@@ -51,20 +53,25 @@ export class AuditRows {
     outcome: ApplyOutcome,
   ): ApplyOutcome {
     if (outcome.kind !== "applied" || !audit) return outcome;
-    const auditFault = takeAudit(tx, { from: site, part: audit }, this.#ports());
-    if (auditFault !== undefined) return { ...outcome, auditFault };
+    if (!this.#take(tx, site, audit)) return outcome;
     const own = { peer: site, site: tx.site().site, durable: new Map() };
     return { ...outcome, audit: auditPartFor(tx.connection, own) };
   }
 
   /** Takes over what an ACK told. */
-  acknowledged(tx: Transaction, peer: SiteName, { audit }: Acknowledgement): unknown {
-    return audit && takeAudit(tx, { from: peer, part: audit }, this.#ports());
+  acknowledged(tx: Transaction, peer: SiteName, { audit }: Acknowledgement): void {
+    if (audit) this.#take(tx, peer, audit);
   }
 
   /** To be told of every commit. */
   committed(isDurable: boolean): void {
     if (isDurable) this.#unflushed.clear();
+  }
+
+  #take(tx: Transaction, from: SiteName, part: AuditPart): boolean {
+    const fault = takeAudit(tx, { from, part }, this.#ports());
+    if (fault !== undefined) this.#options.onFault(fault);
+    return fault === undefined;
   }
 
   #ports(): AuditPorts {

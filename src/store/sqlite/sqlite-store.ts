@@ -101,6 +101,8 @@ export type SqliteStoreOptions = StorePorts & {
   readonly checkRoom: () => void;
   /** How long audit records are kept; for ever where left away. */
   readonly auditKeepMs?: number | undefined;
+  /** Told what kept another site's audit from being taken over. */
+  readonly onAuditFault?: ((error: unknown) => void) | undefined;
 };
 
 /**
@@ -128,7 +130,8 @@ export class SqliteStore implements Store {
       largeCommit: options.largeCommit ?? null,
       onCommit: (isDurable) => this.#audit.committed(isDurable),
     });
-    this.#audit = new AuditRows({ ...options, keepMs: options.auditKeepMs });
+    const { auditKeepMs: keepMs, onAuditFault: onFault = () => {} } = options;
+    this.#audit = new AuditRows({ ...options, keepMs, onFault });
     this.#recounts = new Recounts({
       path: options.path ?? null,
       hash: options.hash,

@@ -189,6 +189,13 @@ describe("what one who has the key sealed, and no site does", () => {
     }
   });
 
+  it("is refused where it is padded further than its length asks for", () => {
+    const plaintext = plaintextOf(encodeEntry(sample));
+    const further = new Uint8Array(padmeLength(plaintext.length + 1));
+    further.set(plaintext);
+    expect(refusalOf(() => seal.open(entryId, sealedAsIs(further)))).toBe("sealed_tampered");
+  });
+
   it("is refused where it holds another version than the header says", () => {
     const sealed = sealedAsIs(plaintextOf(encodeEntry({ ...sample, version: 8 })));
     expect(refusalOf(() => seal.open(entryId, sealed))).toBe("sealed_tampered");

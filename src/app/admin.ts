@@ -1,10 +1,18 @@
 import type { AdminCommand, Edition } from "../core/edition.ts";
+import type { AccessId } from "../core/ids.ts";
 import type { Store } from "../core/store.ts";
 import { buildAdminServer, listenOnSocket } from "../http/admin-server.ts";
 import type { Config } from "../ops/config/config.ts";
 import type { Logger } from "../ops/logging.ts";
 import { check } from "../protocol/check.ts";
-import { type AdminStatus, noFields, snapshotFields } from "../protocol/admin.ts";
+import {
+  accessFields,
+  alertsFields,
+  type AdminStatus,
+  type BlockedAccessList,
+  noFields,
+  snapshotFields,
+} from "../protocol/admin.ts";
 import { openSocketPath } from "./admin-socket.ts";
 import { databasePath } from "./data-folder.ts";
 import { createSnapshot } from "./snapshot.ts";
@@ -27,6 +35,8 @@ export function adminCommands(parts: AdminParts): readonly AdminCommand[] {
     statusCommand(parts),
     snapshotCommand(parts),
     reloadCommand(parts),
+    accessCommand(parts),
+    alertsCommand(parts),
     ...signalCommands(edition),
   ];
   return [...edition.adminCommands, ...own.filter(({ name }) => !brought.has(name))];
@@ -81,6 +91,39 @@ function reloadCommand({ reload }: AdminParts): AdminCommand {
     handle: async ({ body }) => {
       check(noFields, body);
       return { reloaded: await reload() };
+    },
+  };
+}
+
+/** Blocks and unblocks accesses on this site; each answer is the whole list, so that nobody is blocked unseen. */
+function accessCommand({ store }: AdminParts): AdminCommand {
+  return {
+    name: "access",
+    handle: async ({ body }): Promise<BlockedAccessList> => {
+      const request = check(accessFields, body);
+      if (request.action === "block") await store.blockAccess(request.id as AccessId);
+      if (request.action === "unblock") await store.unblockAccess(request.id as AccessId);
+      const blocked = await store.blockedAccesses();
+      return {
+        blocked: blocked.map(({ accessId, at }) => ({
+          access_id: accessId,
+          at: new Date(at).toISOString(),
+        })),
+      };
+    },
+  };
+}
+
+const endOf = { access_forged: "access_settled", entry_unreadable: "entry_settled" } as const;
+
+/** Ends an incident that no site can know to be over. */
+function alertsCommand({ edition }: AdminParts): AdminCommand {
+  return {
+    name: "alerts",
+    handle: async ({ body }) => {
+      const { event } = check(alertsFields, body);
+      edition.alertOperator(endOf[event], "The machine's owner says that it was dealt with", {});
+      return { ended: event };
     },
   };
 }

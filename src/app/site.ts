@@ -141,6 +141,7 @@ async function listen(
     logger: log,
     site: config.site,
     version: programVersion,
+    keepVersions: config.keepVersions,
     testAlerts: () => alerts.deliverTest(),
     readiness: siteReadiness(store, async () => {
       const { isEnough } = await diskRoom(dataFolder, diskFreeMinBytes);

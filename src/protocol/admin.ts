@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isUuid } from "../core/ids.ts";
 import type { Role } from "../core/push.ts";
 
 /**
@@ -47,3 +48,21 @@ export type AdminStatus = {
   readonly edition: string;
   readonly version: string;
 };
+
+/** The deny list of this site alone: what an owner revokes, every site refuses. */
+export const accessFields = z.discriminatedUnion("action", [
+  z.strictObject({ action: z.literal("list") }),
+  z.strictObject({
+    action: z.enum(["block", "unblock"]),
+    id: z.string().refine((id) => isUuid(id), "must be the id of an access"),
+  }),
+]);
+
+export type BlockedAccessList = {
+  readonly blocked: readonly { readonly access_id: string; readonly at: string }[];
+};
+
+/** Incidents whose end only a person can know. */
+export const endableEvents = ["access_forged", "entry_unreadable"] as const;
+
+export const alertsFields = z.strictObject({ action: z.literal("end"), event: z.enum(endableEvents) });

@@ -1,4 +1,7 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
+import { endableEvents } from "../../protocol/admin.ts";
+import { AdminClient } from "../admin-client.ts";
+import { addAdminOptions, type AdminOptions } from "../config-option.ts";
 import { addConnectionOptions, type ConnectionOptions, withSite } from "../connection.ts";
 import { cell, type Fields, objectsIn } from "../fields.ts";
 import { printJson, printLine, printNote, printTable } from "../output.ts";
@@ -17,7 +20,17 @@ export function defineAlerts(alerts: Command): void {
     .description("send a test alert through every channel and say what came of it (operator token)")
     .addHelpText("after", testExamples)
     .action(testAlerts);
+  addAdminOptions(alerts.command("end"))
+    .description("say that an incident was dealt with whose end no site can know")
+    .addArgument(new Argument("<event>", "the event that opened it").choices(endableEvents))
+    .addHelpText("after", endExamples)
+    .action(endIncident);
 }
+
+const endExamples = `
+Examples:
+  dormouse alerts end access_forged --config calgary.yaml
+`;
 
 const listExamples = `
 Examples:
@@ -47,6 +60,13 @@ async function listAlerts(options: Options & { readonly limit: number }): Promis
       alerts.map((alert) => names.map((name) => cell(alert[name]))),
     );
   });
+}
+
+async function endIncident(event: string, options: AdminOptions): Promise<void> {
+  const admin = await AdminClient.of(options);
+  const answer = await admin.call({ command: "alerts", body: { action: "end", event } });
+  if (options.json === true) printJson(answer);
+  else printLine(`Ended: ${event}. The next one is told again.`);
 }
 
 async function testAlerts(options: Options): Promise<void> {

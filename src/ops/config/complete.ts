@@ -36,6 +36,7 @@ export function completeConfig(configPath: string, values: FileValues, secrets: 
         ? listenUrl(listen.tls === null ? "http" : "https", listen.host, listen.port)
         : originOf(values.public_url),
     alerts: { lagAfterMs: values.alerts?.lag_after_ms ?? 120_000, webhookUrl: secrets.webhookUrl },
+    keepVersions: values.keep_versions ?? 20,
     diskFreeMinBytes: values.disk_free_min_bytes ?? 100_000_000,
     adminOverHttp: values.admin_over_http ?? false,
   };

@@ -23,6 +23,8 @@ export type SiteConfig = {
   /** Scheme, host and port under which clients and other sites reach this one; no trailing slash. */
   readonly publicUrl: string;
   readonly alerts: AlertsConfig;
+  /** How many earlier versions of each entry are kept. */
+  readonly keepVersions: number;
   /** Below this many free bytes on the data folder's disk the site is not ready. */
   readonly diskFreeMinBytes: number;
   /** Whether an operator's token allows over HTTP what else only the owner of the machine may have this site do. */

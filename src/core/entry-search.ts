@@ -1,33 +1,22 @@
-import type { Entry, EntryType } from "./entry.ts";
+import type { EntryContent } from "./entry.ts";
 
-/** Which entries of a vault are asked for; what is undefined asks for nothing. */
-export type EntryFilter = {
-  readonly type: EntryType | undefined;
-  readonly tag: string | undefined;
-  readonly favourite: boolean | undefined;
-  readonly isTrash: boolean;
-  /** Each must stand in a title, URL, tag or field label of the entry; of `searchWords`. */
-  readonly words: readonly string[];
-};
-
-/** What is searched for, one by one. */
+/** What is searched for, word by word, as `holdsWords` takes it. */
 export function searchWords(query: string): readonly string[] {
   return fold(query)
     .split(/\s+/)
     .filter((word) => word !== "");
 }
 
-export function passes({ content, trashedAt }: Entry, filter: EntryFilter): boolean {
-  const { type, tag, favourite, isTrash, words } = filter;
-  if ((trashedAt !== null) !== isTrash) return false;
-  if (type !== undefined && content.type !== type) return false;
-  if (favourite !== undefined && content.favourite !== favourite) return false;
-  if (tag !== undefined && !content.tags.includes(tag)) return false;
-  if (words.length === 0) return true;
-  // Values and notes stay out, so that an answer tells nothing of what is concealed. No word has a line end in it.
-  const labels = content.fields.map(({ label }) => label);
-  const text = fold([content.title, ...content.urls, ...content.tags, ...labels].join("\n"));
-  return words.every((word) => text.includes(word));
+/**
+ * Whether each of the words stands in the title, a URL, a tag or a field's label. Values and notes stay out: an answer must tell
+ * nothing of what is concealed.
+ */
+export function holdsWords(words: readonly string[]): (content: EntryContent) => boolean {
+  return ({ title, urls, tags, fields }) => {
+    // No word has a line end in it, so none reaches from one text into the next.
+    const text = fold([title, ...urls, ...tags, ...fields.map(({ label }) => label)].join("\n"));
+    return words.every((word) => text.includes(word));
+  };
 }
 
 /**

@@ -64,6 +64,11 @@ export const errorCodes = {
     remedy: "List its versions; only the newest are kept.",
     retry: false,
   },
+  totp_missing: {
+    meaning: "The entry has no field with a one-time key.",
+    remedy: "Add a field of kind `totp`.",
+    retry: false,
+  },
   // keys
   access_unknown: {
     meaning: "The vault has no such access.",

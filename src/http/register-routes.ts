@@ -16,6 +16,8 @@ import { entryRoutes } from "./routes/entries.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { importRoutes } from "./routes/imports.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
+import { searchRoutes } from "./routes/search.ts";
+import { totpRoutes } from "./routes/totp.ts";
 import { versionRoutes } from "./routes/versions.ts";
 import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
@@ -55,6 +57,8 @@ function ownRoutes(context: HttpContext): readonly Route[] {
     ...vaultRoutes(context),
     ...entryRoutes(context),
     ...importRoutes(context),
+    ...searchRoutes(context),
+    ...totpRoutes(context),
     ...versionRoutes(context),
     ...accessRoutes(context),
     ...alertRoutes(context),

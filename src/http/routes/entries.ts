@@ -79,7 +79,8 @@ async function create(context: HttpContext, call: EntryCall): Promise<WriteAnswe
 async function list(context: HttpContext, call: EntryCall): Promise<Answer> {
   const { store, clock } = context;
   const query = check(entryListQuerySchema, call.query);
-  const filter = { type: query.type, tag: query.tag, isTrash: query.trash };
+  const { type, tag, favourite, trash } = query;
+  const filter = { type, tag, favourite, isTrash: trash };
   const { seal } = call.principal.vault.open;
   const page = await readPage(store, clock, { seal, before: query.cursor, limit: query.limit, filter });
   return { status: 200, body: pageAnswer(context, call.principal, page) };

@@ -85,11 +85,12 @@ describe("a recount", () => {
     const database = new Sqlite(path);
     database.pragma("wal_checkpoint(TRUNCATE)");
     const pages = Number(database.pragma("page_count", { simple: true }));
-    const pageBytes = Number(database.pragma("page_size", { simple: true }));
+    const bytes = pages * Number(database.pragma("page_size", { simple: true }));
     database.close();
-    // In the middle of a page: one that is missing altogether reads as an empty one.
-    truncateSync(path, (Math.floor(pages / 2) + 0.5) * pageBytes);
-    await expect(store.recount()).rejects.toMatchObject({ code: "storage_failed" });
-    await expect(store.recount()).rejects.toMatchObject({ code: "storage_failed" });
+    truncateSync(path, bytes / 2);
+    // Which of the two depends on the page that is read first of those that are gone.
+    const code = expect.stringMatching(/^(storage_failed|database_corrupt)$/);
+    await expect(store.recount()).rejects.toMatchObject({ code });
+    await expect(store.recount()).rejects.toMatchObject({ code });
   });
 });

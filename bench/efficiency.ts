@@ -4,7 +4,7 @@ import { encodeVault } from "../src/core/vault.ts";
 import type { ReplicationStatus } from "../src/protocol/replication-status.ts";
 import { makeTransport } from "../src/replication/transport.ts";
 import { poll } from "./poller.ts";
-import { rowBody } from "./support/sample-entry.ts";
+import { rowBody, sampleSealOf, sampleVault } from "./support/sample-entry.ts";
 import { mean } from "./support/statistics.ts";
 import { printTable, showBytes, showCount, showMs } from "./support/table.ts";
 import { calgary, countStatements, VirtualPair, zurich } from "./support/virtual-pair.ts";
@@ -43,7 +43,7 @@ async function replay(kind: Kind, writes: number, statements: () => number): Pro
   const stop = new AbortController();
   const wakeups = await start(kind, pair, stop.signal);
   await scheduler.run(60_000);
-  const vaultId = await pair.createVault(encodeVault({ name: "Harbour", createdAt: 0, updatedAt: 0 }));
+  const vaultId = await pair.createVault(encodeVault(sampleVault));
   const before = {
     wakeups: await wakeups(),
     requests: network.sent.length,
@@ -108,7 +108,7 @@ async function start(kind: Kind, pair: VirtualPair, stop: AbortSignal): Promise<
 
 async function write(pair: VirtualPair, vaultId: VaultId): Promise<number> {
   const entryId = pair.newId() as EntryId;
-  const [row] = await pair.primary.write(createEntry(vaultId, { entryId, body: rowBody }));
+  const [row] = await pair.primary.write(createEntry(sampleSealOf(vaultId), { entryId, body: rowBody }));
   return row?.position.seq ?? Number.NaN;
 }
 

@@ -1,5 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { encodeNewEntry } from "../../src/core/entry-writes.ts";
+import type { EntrySeal } from "../../src/core/entry-seal.ts";
+import { newEntry } from "../../src/core/entry-writes.ts";
+import type { EntryId, VaultId } from "../../src/core/ids.ts";
+import type { VaultBody } from "../../src/core/vault.ts";
+import { VaultSeal } from "../../src/crypto/entry-seal.ts";
+import { VaultKey } from "../../src/crypto/vault-key.ts";
 
 /** What a person keeps for one web site: the entry that every benchmark writes. */
 const content = {
@@ -18,8 +23,30 @@ const content = {
 /** The JSON text of a request that creates it. */
 export const entryText = JSON.stringify(content);
 
+const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)), fraction: Math.random };
+
+const current = VaultKey.generate(random);
+
+/** Seals the entries of a vault as a site does. */
+export function sampleSealOf(vaultId: VaultId): EntrySeal {
+  return new VaultSeal({ vaultId, current, older: [], random });
+}
+
+/** Of a vault with that key. */
+export const sampleVault: VaultBody = {
+  name: "Harbour",
+  createdAt: 0,
+  updatedAt: 0,
+  keyId: current.id,
+  older: [],
+  links: [],
+};
+
 /** Its row body as a site stores it: what the floor writes. */
-export const rowBody: Uint8Array = encodeNewEntry(content, Date.UTC(2026, 0, 1));
+export const rowBody: Uint8Array = sampleSealOf("0190a000-0000-7000-8000-000000000001" as VaultId).seal(
+  "0190a000-0000-7000-8000-000000000002" as EntryId,
+  newEntry(content, Date.UTC(2026, 0, 1)),
+);
 
 /**
  * The JSON text of a request that imports `count` like it, each with notes of its own that no compression shortens by much:

@@ -12,7 +12,15 @@ import {
   strandedKeyOf,
 } from "./aside.ts";
 import { utf8 } from "./bytes.ts";
-import { type AccessId, type EntryId, isUuid, type SiteName, type StrandedId, type VaultId } from "./ids.ts";
+import {
+  type AccessId,
+  type EntryId,
+  isUuid,
+  type SiteName,
+  type StrandedId,
+  type VaultId,
+  versionIdOf,
+} from "./ids.ts";
 import type { Position } from "./position.ts";
 import { hashRow, type Row, rowBodyBytesMaxOf, type RowKey } from "./row.ts";
 
@@ -34,7 +42,13 @@ function aside(row: Row, fork: Position = { epoch: 1, seq: 5 }): AsideRow {
   return { ...row, id: strandedIdOf(sha256Hash, row), fork, site: zurich, at: 0 };
 }
 
-const nothing: AsideEvidence = { own: undefined, isInHistory: false, isKnown: false };
+const nothing: AsideEvidence = {
+  own: undefined,
+  isInHistory: false,
+  isKnown: false,
+  isHeld: false,
+  isEntryPurged: false,
+};
 
 describe("a row that was put aside", () => {
   const row = aside(rowAt(9, "x"));
@@ -122,6 +136,37 @@ describe("a stranded row that was put aside", () => {
   });
 });
 
+describe("an earlier version that was put aside", () => {
+  const versionKey: RowKey = { kind: "version", vaultId, versionId: versionIdOf(entryId, 3) };
+  const verdict = (text: string | null, evidence: Partial<AsideEvidence>): string =>
+    judgeAside(aside(rowAt(9, text, versionKey)), { ...nothing, ...evidence });
+
+  it("is stranded where nothing is known of it, also where its number was given to something else", () => {
+    expect(verdict("x", {})).toBe("stranded");
+    expect(verdict("x", { own: rowAt(4, "other", versionKey) })).toBe("stranded");
+    expect(verdict("x", { own: rowAt(12, null, versionKey) })).toBe("stranded");
+  });
+
+  it("is struck where the entry has or had that very body here, or the history went through it", () => {
+    expect(verdict("x", { isHeld: true })).toBe("struck");
+    expect(verdict("x", { isHeld: true, own: rowAt(4, "other", versionKey) })).toBe("struck");
+    expect(verdict("x", { isInHistory: true, own: rowAt(12, null, versionKey) })).toBe("struck");
+  });
+
+  it("is struck where its entry is purged: what is purged never comes back", () => {
+    expect(verdict("x", { isEntryPurged: true })).toBe("struck");
+  });
+
+  it("that is a tombstone is made again only with its entry's purge: what one site keeps no more, another may", () => {
+    const own = rowAt(4, "x", versionKey);
+    expect(verdict(null, {})).toBe("struck");
+    expect(verdict(null, { own })).toBe("struck");
+    expect(verdict(null, { own: rowAt(8, "since", versionKey) })).toBe("struck");
+    expect(verdict(null, { own, isEntryPurged: true })).toBe("applied");
+    expect(verdict(null, { own: rowAt(4, null, versionKey), isEntryPurged: true })).toBe("struck");
+  });
+});
+
 describe("an identity", () => {
   it("is key, position and hash: the same on every site, and another for any other row", () => {
     const id = strandedIdOf(sha256Hash, rowAt(9, "x"));
@@ -147,6 +192,7 @@ describe("what a stranded row holds", () => {
       key,
       { kind: "vault", vaultId },
       { kind: "access", vaultId, accessId },
+      { kind: "version", vaultId, versionId: versionIdOf(entryId, 12) },
     );
     const position = fc.record({ epoch: fc.maxSafeNat(), seq: fc.maxSafeNat() });
     const body = fc.option(fc.uint8Array());

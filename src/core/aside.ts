@@ -62,17 +62,23 @@ export type AsideEvidence = {
    * that it keeps has been received after all.
    */
   readonly isKnown: boolean;
+  /** Of a version: whether this very body is here for its entry, as the entry's row or as any version of it. */
+  readonly isHeld: boolean;
+  /** Of a version: whether its entry was purged here. */
+  readonly isEntryPurged: boolean;
 };
 
 /**
  * The rule of section 8. A row of the primary's own history counts as received only where a later state of it is there: a
  * site that was promoted before it was complete must not strike what it never got.
  */
-export function judgeAside(row: AsideRow, { own, isInHistory, isKnown }: AsideEvidence): AsideVerdict {
+export function judgeAside(row: AsideRow, evidence: AsideEvidence): AsideVerdict {
+  const { own, isInHistory, isKnown } = evidence;
   if (isKnown) return "struck";
   const order = own === undefined ? -1 : comparePositions(own.position, row.position);
   if (own && isSameState(own, row)) return "struck";
   if (isInHistory && order >= 0) return "struck";
+  if (row.key.kind === "version") return judgeVersion(row, evidence);
   // Stranded rows of one key are of one identity, wherever and whenever they were written.
   if (row.body !== null && row.key.kind === "stranded" && own) return "struck";
   if (row.body !== null) return "stranded";
@@ -81,6 +87,16 @@ export function judgeAside(row: AsideRow, { own, isInHistory, isKnown }: AsideEv
   if (row.key.kind === "stranded") return "applied";
   const hasChanged = own !== undefined && comparePositions(own.position, row.fork) > 0;
   return hasChanged ? "stranded" : "applied";
+}
+
+/**
+ * An earlier version is what an entry was, under a number that other histories may have given to something else: where the same
+ * body is here under any number, nothing is missing. What is purged has no history, and what was only one more than are kept on
+ * one site may be kept on another.
+ */
+function judgeVersion({ body }: AsideRow, { own, isHeld, isEntryPurged }: AsideEvidence): AsideVerdict {
+  if (body !== null) return isHeld || isEntryPurged ? "struck" : "stranded";
+  return isEntryPurged && own !== undefined && own.body !== null ? "applied" : "struck";
 }
 
 /**

@@ -252,8 +252,10 @@ export const errorCodes = {
     retry: false,
   },
   reapply_refused: {
-    meaning: "The row was purged or revoked since; what is purged never comes back.",
-    remedy: "Read it with `dormouse stranded show`, make a new one of it, and discard it.",
+    meaning:
+      "The stranded row may not come back as it is: it was purged or revoked since, something newer is in its place, or the vault's key was changed.",
+    remedy:
+      "Read it with `dormouse stranded show` or, where it is sealed, reapply it with a token of the vault; or make a new one of it, and discard it.",
     retry: false,
   },
   stranded_unreadable: {

@@ -2,11 +2,12 @@ import { parseStranded, type Stranded } from "../core/aside.ts";
 import { fromUtf8 } from "../core/bytes.ts";
 import type { AdminCommand, Alerts } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { StrandedId } from "../core/ids.ts";
+import { parseVersionId, type StrandedId } from "../core/ids.ts";
 import { comparePositions, formatPosition } from "../core/position.ts";
-import { formatKey, isLive, type LiveRow, type Row } from "../core/row.ts";
+import { formatKey, isLive, type LiveRow, type Row, type RowKey } from "../core/row.ts";
 import type { AsideStore, VaultStore, Write } from "../core/store.ts";
-import { discardStranded, reapplyStranded } from "../core/stranded.ts";
+import { readSealedHeader } from "../core/sealed-header.ts";
+import { discardStranded, type EntryState, noEntryState, reapplyStranded } from "../core/stranded.ts";
 import {
   strandedFields,
   type StrandedItem,
@@ -84,10 +85,10 @@ async function settle(
 ): Promise<StrandedSettled> {
   const refused: { id: string; code: string }[] = [];
   let settled = 0;
-  for (const opened of rows) {
+  for (const opened of action === "reapply" ? rows.toSorted(byDependence) : rows) {
     if (signal.aborted) break;
     try {
-      await store.write(writeOf(action, opened));
+      await settleOne(store, action, opened);
       settled += 1;
     } catch (error) {
       const isOfRow = error instanceof Refusal && settledElsewhere.has(error.code);
@@ -100,18 +101,55 @@ async function settle(
   return { action, settled, refused, left: (await store.stranded(null, 1)).total };
 }
 
+/** A version is one of an entry that must be there first; of each kind, the order stays. */
+function byDependence(a: Opened, b: Opened): number {
+  const isVersion = ({ kept }: Opened): number => (kept?.row.key.kind === "version" ? 1 : 0);
+  return isVersion(a) - isVersion(b);
+}
+
 const settledElsewhere: ReadonlySet<string> = new Set([
   "reapply_refused",
   "stranded_unknown",
   "stranded_unreadable",
 ]);
 
-function writeOf(action: "reapply" | "discard", { stranded, kept }: Opened): Write {
+/** How often a reapplication is decided anew where a client changes the entry meanwhile. */
+const attemptsMax = 5;
+
+async function settleOne(store: VaultStore, action: "reapply" | "discard", opened: Opened): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await store.write(await writeOf(store, action, opened));
+      return;
+    } catch (error) {
+      const isRaced = error instanceof Refusal && error.code === "write_raced";
+      if (!isRaced || attempt === attemptsMax) throw error;
+    }
+  }
+}
+
+async function writeOf(store: VaultStore, action: "reapply" | "discard", opened: Opened): Promise<Write> {
+  const { stranded, kept } = opened;
   const { key } = stranded;
   if (key.kind !== "stranded") throw new Error("a stranded row has a key of another kind");
   if (action === "discard") return discardStranded([key]);
   if (!kept) throw new Refusal("stranded_unreadable");
-  return reapplyStranded(key, kept.row.key);
+  return reapplyStranded(key, kept.row.key, await entryStateOf(store, kept.row.key));
+}
+
+/** More versions than a site keeps. */
+const versionsMax = 1_000;
+
+async function entryStateOf(store: VaultStore, key: RowKey): Promise<EntryState> {
+  if (key.kind !== "entry") return noEntryState;
+  const row = await store.row(key);
+  const versions = await store.versions(key.vaultId, key.entryId, undefined, versionsMax);
+  return {
+    position: row?.position ?? null,
+    versions: versions.flatMap(({ key: of }) =>
+      of.kind === "version" ? parseVersionId(of.versionId).version : [],
+    ),
+  };
 }
 
 async function openAll(store: AsideStore): Promise<readonly Opened[]> {
@@ -159,17 +197,29 @@ function itemOf(opened: Opened): StrandedItem {
   };
 }
 
-/** The body as it is stored, but for what a token is checked by: that is nobody's to read. */
+/** What is sealed cannot be seen here; nor is what opens and proves anything, which is nobody's to read. */
 function contentOf({ stranded, kept }: Opened): unknown {
   if (!kept) return `${stranded.body.length} bytes that cannot be read`;
-  const { body } = kept.row;
+  const { key, body } = kept.row;
   if (body === null) return null;
+  const header = key.kind === "entry" || key.kind === "version" ? readSealedHeader(body) : undefined;
+  if (header) return { version: header.version, key_id: header.keyId, sealed_bytes: body.length };
   try {
     const content: unknown = JSON.parse(fromUtf8(body));
     if (typeof content !== "object" || content === null) return content;
-    const { verifier: _, ...shown } = content as Record<string, unknown>;
-    return shown;
+    return Object.fromEntries(Object.entries(content).filter(([name]) => !hidden.has(name)));
   } catch {
     return `${body.length} bytes that are no text`;
   }
 }
+
+/** Of an access: what it is checked and opened by. Of a vault: its older keys, sealed. */
+const hidden: ReadonlySet<string> = new Set([
+  "verifier",
+  "public_key",
+  "slot",
+  "mac",
+  "passphrase",
+  "older",
+  "links",
+]);

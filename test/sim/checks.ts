@@ -8,6 +8,7 @@ import { samePoint } from "../../src/core/push.ts";
 import { formatKey, isIntact, type StoredRow } from "../../src/core/row.ts";
 import type { PeerStatus } from "../../src/protocol/replication-status.ts";
 import { sha256Hash } from "../support/ports.ts";
+import { checkHistories } from "./history-checks.ts";
 import { calgary, type World } from "./world.ts";
 
 export type RestOptions = {
@@ -36,6 +37,7 @@ export async function checkAtRest(world: World, { exceptQuarantine }: RestOption
   const live = checkStranded(rows);
   for (const site of world.sites.keys()) await checkSettled(world, site, live);
   checkOwed(world, winner.site, rows);
+  checkHistories(rows, world.flips === 0 && world.network.flippedRows === 0);
 }
 
 /** Every other site is a backup and equal. Returns the keys of rows that one refuses. */

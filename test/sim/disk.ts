@@ -6,7 +6,9 @@ import {
   type SqlValue,
 } from "../../src/store/sqlite/connection.ts";
 import { origin, type Position } from "../../src/core/position.ts";
-import type { Row, RowKey } from "../../src/core/row.ts";
+import type { VaultId } from "../../src/core/ids.ts";
+import type { Row, RowKey, RowKind } from "../../src/core/row.ts";
+import { itemOf, keyOf, replicatedTables, tableOf } from "../../src/store/sqlite/replicated-tables.ts";
 import { SqliteStore, type StorePorts } from "../../src/store/sqlite/sqlite-store.ts";
 
 /** A connection that outlives the process that uses it, and whose disk can fail in the very moment of a COMMIT. */
@@ -73,9 +75,9 @@ export class Disk {
   /** Turns one bit of a row's body or of its stored hash, as a machine's fault does; of a tombstone, always of the hash. */
   flip(key: RowKey, where: "body" | "hash", bit: number): void {
     const { database } = this.#connection;
-    const { name, item } = tables[key.kind];
-    const condition = item ? `vault_id = ? AND ${item} = ?` : "vault_id = ?";
-    const ids = item ? [key.vaultId, itemOf(key)] : [key.vaultId];
+    const { name, itemColumn } = tableOf(key.kind);
+    const condition = itemColumn ? `vault_id = ? AND ${itemColumn} = ?` : "vault_id = ?";
+    const ids = itemColumn ? [key.vaultId, itemOf(key)] : [key.vaultId];
     const found = database.prepare(`SELECT hash, body FROM ${name} WHERE ${condition}`).get(...ids);
     const { hash, body } = found as { hash: Buffer; body: Buffer | null };
     const column = where === "body" && body && body.length > 0 ? "body" : "hash";
@@ -94,7 +96,7 @@ export class Disk {
   /** Every row put aside, also those that the primary has taken. */
   asideRows(): readonly Row[] {
     return this.#connection.all<AsideRecord>("SELECT * FROM aside").map((record) => ({
-      key: keyOf(record),
+      key: keyOf(record.kind, record),
       position: { epoch: record.epoch, seq: record.seq },
       hash: bytesOf(record.hash),
       body: record.body && bytesOf(record.body),
@@ -110,47 +112,19 @@ function opened(image: Buffer): KeptConnection {
   return new KeptConnection(openImage(image).writer.database);
 }
 
-const tables = {
-  vault: { name: "vaults", item: null },
-  access: { name: "accesses", item: "access_id" },
-  entry: { name: "entries", item: "entry_id" },
-  stranded: { name: "stranded", item: "stranded_id" },
-} as const;
-
-const highestUnmarkedSql = `WITH wanted (number) AS (SELECT ?) SELECT max(seq) AS seq FROM (${Object.values(
-  tables,
-)
+const highestUnmarkedSql = `WITH wanted (number) AS (SELECT ?) SELECT max(seq) AS seq FROM (${replicatedTables
   .map(
     ({ name }) =>
       `SELECT max(seq) AS seq FROM ${name}, wanted WHERE epoch = number AND replication_dirty = 0`,
   )
   .join(" UNION ALL ")})`;
 
-function itemOf(key: RowKey): string {
-  if (key.kind === "access") return key.accessId;
-  if (key.kind === "entry") return key.entryId;
-  return key.kind === "stranded" ? key.strandedId : "";
-}
-
 type AsideRecord = {
-  readonly kind: RowKey["kind"];
-  readonly vault_id: string;
+  readonly kind: RowKind;
+  readonly vault_id: VaultId;
   readonly item_id: string;
   readonly epoch: number;
   readonly seq: number;
   readonly hash: Buffer;
   readonly body: Buffer | null;
 };
-
-function keyOf({ kind, vault_id: vaultId, item_id: id }: AsideRecord): RowKey {
-  switch (kind) {
-    case "vault":
-      return { kind, vaultId } as RowKey;
-    case "access":
-      return { kind, vaultId, accessId: id } as RowKey;
-    case "entry":
-      return { kind, vaultId, entryId: id } as RowKey;
-    case "stranded":
-      return { kind, vaultId, strandedId: id } as RowKey;
-  }
-}

@@ -1,8 +1,9 @@
 import { decodeStranded } from "../../src/core/aside.ts";
-import { bytesEqual, fromUtf8, utf8 } from "../../src/core/bytes.ts";
+import { bytesEqual } from "../../src/core/bytes.ts";
 import { comparePositions, type Position } from "../../src/core/position.ts";
 import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
 import { sha256Hash } from "../support/ports.ts";
+import { encodeBody, textOf } from "./bodies.ts";
 
 /**
  * A write that was tried, with the writes to the same row that it is built on. A row's body names them all, so that what a
@@ -20,6 +21,9 @@ export type TrackedWrite = {
   /** An operator has decided against it: its row was stranded and discarded, or another was reapplied over it. */
   isSettled: boolean;
 };
+
+/** What a body is made of beside its lineage: the version that an entry gets. */
+export type BodyForm = { readonly version: number; readonly paddingBytes: number };
 
 type OpenWrite = { -readonly [Field in keyof TrackedWrite]: TrackedWrite[Field] };
 
@@ -44,18 +48,18 @@ export class Ledger {
   }
 
   /** The write is made of a row as it is now; returns the body that says so, null for a purge. */
-  build(write: TrackedWrite, current: Row | undefined, paddingBytes: number): Uint8Array | null {
-    return this.#build(write, this.lineageOf(current), paddingBytes);
+  build(write: TrackedWrite, current: Row | undefined, form: BodyForm): Uint8Array | null {
+    return this.#build(write, this.lineageOf(current), form);
   }
 
   /** The write takes the place of a damaged row, and so of everything that was built into that. */
-  rebuild(write: TrackedWrite, damaged: Row, paddingBytes: number): Uint8Array | null {
+  rebuild(write: TrackedWrite, damaged: Row, form: BodyForm): Uint8Array | null {
     const name = formatKey(damaged.key);
     const ancestors = this.#writes.filter(
       (other) => formatKey(other.key) === name && (isAt(other, damaged) || this.#isBodyOf(other, damaged)),
     );
     const lineage = new Set(ancestors.flatMap((ancestor) => [...ancestor.lineage, ancestor.id]));
-    return this.#build(write, [...lineage], paddingBytes);
+    return this.#build(write, [...lineage], form);
   }
 
   /** Also of a write that was never answered: of body and hash, one is still what it was. */
@@ -65,12 +69,13 @@ export class Ledger {
     return (body !== null && bytesEqual(built, body)) || bytesEqual(hashRow(sha256Hash, built), hash);
   }
 
-  #build(write: TrackedWrite, lineage: readonly number[], paddingBytes: number): Uint8Array | null {
+  #build(write: TrackedWrite, lineage: readonly number[], form: BodyForm): Uint8Array | null {
     const open = write as OpenWrite;
     open.lineage = lineage;
     const all = [...open.lineage, write.id];
     if (!write.isPurge) {
-      const body = utf8(JSON.stringify({ lineage: all, padding: "x".repeat(paddingBytes) }));
+      const text = JSON.stringify({ lineage: all, padding: "x".repeat(form.paddingBytes) });
+      const body = encodeBody(write.key, text, form.version);
       this.#bodies.set(write.id, body);
       return body;
     }
@@ -83,15 +88,16 @@ export class Ledger {
 
   /**
    * The writes that a row proves. A tombstone has no body: it stands for every purge of its key, for whichever of them left
-   * it, what the others purged is purged as well. A stranded row stands for the row that it keeps; a damaged one for none.
+   * it, what the others purged is purged as well. A stranded row stands for the row that it keeps; a damaged one for none, nor
+   * does an earlier version, for what is in it must be in what the entry is now.
    */
   lineageOf(row: Row | undefined): readonly number[] {
-    if (!row || !isIntact(sha256Hash, row)) return [];
+    if (!row || row.key.kind === "version" || !isIntact(sha256Hash, row)) return [];
     if (row.key.kind === "stranded") {
       return row.body === null ? [] : this.lineageOf(decodeStranded(row.body).row);
     }
     if (row.body === null) return [...(this.#purged.get(formatKey(row.key)) ?? [])];
-    return (JSON.parse(fromUtf8(row.body)) as { lineage: number[] }).lineage;
+    return (JSON.parse(textOf(row.key, row.body)) as { lineage: number[] }).lineage;
   }
 
   /** The writes that rows prove, together. */

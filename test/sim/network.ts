@@ -48,6 +48,8 @@ export class Network {
   faults: Faults = noFaults;
   /** Rows that a push may carry before the receiver, or something before it, answers 413. */
   rowsMax: number = Number.POSITIVE_INFINITY;
+  /** How many rows arrived so that their receiver refused them. */
+  flippedRows = 0;
   /** Keys whose rows always arrive with another hash: what a backup will not take. */
   readonly poisoned = new Set<string>();
   /** Every request that left, in order: the sender, the path and what was sent. */
@@ -167,7 +169,11 @@ export class Network {
     const body = JSON.parse(json) as Frame;
     const rows = path === applyPath || body.step === "apply" ? (body.rows ?? []) : [];
     if (rows.length > this.rowsMax) return { status: 413, body: undefined };
-    for (const row of rows) if (this.#isFlipped(row)) row.hash = "0".repeat(64);
+    for (const row of rows) {
+      if (!this.#isFlipped(row)) continue;
+      row.hash = "0".repeat(64);
+      this.flippedRows += 1;
+    }
     if (this.newer.has(from)) speakNewer(body, this.newer.has(to));
     try {
       const reply = await this.#receive(to, path, from, body);

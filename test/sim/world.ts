@@ -8,6 +8,8 @@ import type { Reply } from "../../src/replication/transport.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
 import { Disk } from "./disk.ts";
+import { versionOf } from "./bodies.ts";
+import { readHistory, requireUnchanged, withHistory } from "./entry-history.ts";
 import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { processClock, Scheduler } from "./scheduler.ts";
@@ -260,22 +262,36 @@ export class World {
    * never where the site crashes. A client sees what it changes: a row that is purged or damaged is changed no more.
    */
   async write(key: RowKey, isPurge = false, site: SiteName = calgary): Promise<TrackedWrite | Refusal> {
+    const write = this.ledger.begin(key, isPurge);
+    for (;;) {
+      const outcome = await this.#tryWrite(write, site);
+      const isRaced = outcome instanceof Refusal && outcome.code === "write_raced";
+      if (!isRaced || !this.isUp(site)) return outcome;
+    }
+  }
+
+  async #tryWrite(write: TrackedWrite, site: SiteName): Promise<TrackedWrite | Refusal> {
     const { ledger, watch } = this;
-    const write = ledger.begin(key, isPurge);
+    const { key, isPurge } = write;
     const process = this.process(site);
     let seen: Promise<Site> | undefined;
     try {
+      const history = await readHistory(process.store, key);
       const rows = await process.write({
         keys: [key],
         decide: ([current]) => {
           if (current && (current.body === null || !isIntact(sha256Hash, current)))
             throw new Refusal("entry_unknown");
+          requireUnchanged(history, current);
           // Read at once, within the transaction.
           seen = process.store.site();
-          return [{ key, body: ledger.build(write, current, this.draw(paddingBytes)) }];
+          const version = current?.body && key.kind === "entry" ? versionOf(key, current.body) + 1 : 1;
+          const body = ledger.build(write, current, { version, paddingBytes: this.draw(paddingBytes) });
+          return withHistory({ key, body }, current, history);
         },
       });
-      write.position = rows[0]?.position ?? null;
+      const isOwn = (row: StoredRow) => formatKey(row.key) === formatKey(key);
+      write.position = rows.find(isOwn)?.position ?? null;
       if (seen) watch.wrote(await seen);
       this.note(`${site} wrote ${describe(write)}`);
       this.count(isPurge ? "purges" : "writes");
@@ -289,14 +305,22 @@ export class World {
   async rewriteDamaged(site: SiteName): Promise<void> {
     for (const row of (await this.rows(site)).values()) {
       if (isIntact(sha256Hash, row)) continue;
-      const isPurge = row.body === null || row.key.kind === "stranded";
-      const write = this.ledger.begin(row.key, isPurge);
-      const body = this.ledger.rebuild(write, row, this.draw(paddingBytes));
-      const written = this.process(site).write({ keys: [row.key], decide: () => [{ key: row.key, body }] });
-      this.note(`${site} writes ${formatKey(row.key)} anew`);
+      const { key } = row;
+      const isPurge = row.body === null || key.kind === "stranded" || key.kind === "version";
+      const write = this.ledger.begin(key, isPurge);
+      const version = await this.#versionAbove(site, key);
+      const body = this.ledger.rebuild(write, row, { version, paddingBytes: this.draw(paddingBytes) });
+      const written = this.process(site).write({ keys: [key], decide: () => [{ key, body }] });
+      this.note(`${site} writes ${formatKey(key)} anew`);
       await this.scheduler.run(0);
       await written;
     }
+  }
+
+  /** Of an entry that cannot be read any more, above whatever it was. */
+  async #versionAbove(site: SiteName, key: RowKey): Promise<number> {
+    if (key.kind !== "entry") return 1;
+    return (await this.process(site).store.newestVersion(key.vaultId, key.entryId)) + 2;
   }
 
   /** What an operator has a site do. Resolves with the result or why not: never where the site crashes. */

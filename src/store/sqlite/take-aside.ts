@@ -10,9 +10,10 @@ import {
   strandedKeyOf,
 } from "../../core/aside.ts";
 import { bytesEqual } from "../../core/bytes.ts";
+import { parseVersionId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
-import { extendChain, type Row } from "../../core/row.ts";
+import { extendChain, type Row, type RowKey } from "../../core/row.ts";
 import type { RowChange } from "../../core/store.ts";
 import { isStranded } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
@@ -21,6 +22,7 @@ import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { readRow } from "./replicated-tables.ts";
 import { readTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
+import { hasVersion, readVersionKeys } from "./version-rows.ts";
 import { commitChange, refuseByRole, type WriteOptions } from "./vault-rows.ts";
 
 /** What one step decides on: a decision costs several times a write of its row. */
@@ -44,8 +46,8 @@ export function* takeAside(
     }
     const row = { ...sent, id: strandedIdOf(options.hash, sent) };
     const verdict = judgeAside(row, evidenceOf(tx.connection, row, options.hash));
-    const change = changeOf(row, verdict);
-    if (change) commitChange(tx, change, readRow(tx.connection, change.key), options);
+    for (const change of changesOf(tx.connection, row, verdict))
+      commitChange(tx, change, readRow(tx.connection, change.key), options);
     bytes += row.body?.length ?? 0;
     verdicts.push(verdict);
   }
@@ -53,18 +55,24 @@ export function* takeAside(
   return verdicts;
 }
 
-function changeOf(row: AsideRow, verdict: AsideVerdict): RowChange | undefined {
+function changesOf(connection: Connection, row: AsideRow, verdict: AsideVerdict): readonly RowChange[] {
   switch (verdict) {
     case "struck":
-      return undefined;
+      return [];
     case "applied":
-      return { key: row.key, body: null };
+      return purgeOf(connection, row.key);
     case "stranded": {
       const { site, at, id, key, position, hash, body } = row;
       const stranded = encodeStranded({ row: { key, position, hash, body }, site, at });
-      return { key: strandedKeyOf({ key, id }), body: key.kind === "stranded" ? body : stranded };
+      return [{ key: strandedKeyOf({ key, id }), body: key.kind === "stranded" ? body : stranded }];
     }
   }
+}
+
+/** The purge of an entry is one of its history too, whatever of that the other site had. */
+function purgeOf(connection: Connection, key: RowKey): readonly RowChange[] {
+  const history = key.kind === "entry" ? readVersionKeys(connection, key) : [];
+  return [...history, key].map((purged) => ({ key: purged, body: null }));
 }
 
 function evidenceOf(connection: Connection, row: AsideRow, hash: Hash): AsideEvidence {
@@ -73,7 +81,23 @@ function evidenceOf(connection: Connection, row: AsideRow, hash: Hash): AsideEvi
     isInHistory: wentThrough(connection, row, hash),
     isKnown:
       row.key.kind === "stranded" ? isHereAfterAll(connection, row, hash) : isStranded(connection, row.id),
+    isHeld: isHeld(connection, row),
+    isEntryPurged: row.key.kind === "version" && entryOf(connection, row.key)?.body === null,
   };
+}
+
+/** Whether the body of a version is here for its entry, as its row or as any version of it. */
+function isHeld(connection: Connection, { key, body, hash }: Row): boolean {
+  if (key.kind !== "version" || body === null) return false;
+  const entry = entryOf(connection, key);
+  return (entry !== undefined && bytesEqual(entry.hash, hash)) || hasVersion(connection, key, hash);
+}
+
+function entryOf(
+  connection: Connection,
+  { vaultId, versionId }: RowKey & { kind: "version" },
+): Row | undefined {
+  return readRow(connection, { kind: "entry", vaultId, entryId: parseVersionId(versionId).entryId });
 }
 
 /**
@@ -84,6 +108,7 @@ function isHereAfterAll(connection: Connection, { key, body }: AsideRow, hash: H
   if (key.kind !== "stranded" || body === null) return false;
   const row = parseStranded(body)?.row;
   if (!row) return false;
+  if (isHeld(connection, row)) return true;
   const own = readRow(connection, row.key);
   if (!own) return false;
   if (isSameState(own, row)) return true;

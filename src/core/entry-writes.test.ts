@@ -1,17 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { type EntryContent, decodeEntry, encodeEntry, type Entry } from "./entry.ts";
+import { PlainSeal } from "../../test/support/plain-seal.ts";
+import { contentBytes, type Entry, type EntryContent } from "./entry.ts";
 import {
   changeEntry,
   createEntry,
-  encodeNewEntry,
   entryKey,
   importEntries,
+  newEntry,
   purgeEntry,
   restoreEntry,
+  restoreVersion,
   trashEntry,
+  versionKey,
 } from "./entry-writes.ts";
 import { type ErrorCode, Refusal } from "./errors.ts";
-import type { EntryId, VaultId } from "./ids.ts";
+import type { EntryId, KeyId, VaultId } from "./ids.ts";
 import type { RowKey, StoredRow } from "./row.ts";
 import type { Write } from "./store.ts";
 import { encodeVault, vaultKey } from "./vault.ts";
@@ -35,19 +38,30 @@ function row(key: RowKey, body: Uint8Array | null, seq = 1): StoredRow {
   return { key, position: { epoch: 1, seq }, hash: new Uint8Array(32), body, ...local };
 }
 
-const vault = row(vaultKey(vaultId), encodeVault({ name: "v", createdAt: 0, updatedAt: 0 }));
+const keyId = "aa".repeat(16) as KeyId;
+const otherKeyId = "bb".repeat(16) as KeyId;
+const seal = new PlainSeal(vaultId, keyId);
+const vaultBody = { name: "v", createdAt: 0, updatedAt: 0, keyId, older: [], links: [] };
+const vault = row(vaultKey(vaultId), encodeVault(vaultBody));
+const rotatedVault = row(vaultKey(vaultId), encodeVault({ ...vaultBody, keyId: otherKeyId }));
 const deletedVault = row(vaultKey(vaultId), null);
 const key = entryKey({ vaultId, entryId });
-const present = row(key, encodeEntry(stored), 7);
-const trashed = row(key, encodeEntry({ ...stored, trashedAt: 15 }), 7);
+const present = row(key, seal.seal(entryId, stored), 7);
+const trashed = row(key, seal.seal(entryId, { ...stored, trashedAt: 15 }), 7);
 const purged = row(key, null, 7);
-const edit = { vaultId, entryId, match: undefined, now: 99 };
+const history = { keepVersions: 3, expiring: [] };
+const edit = { seal, entryId, match: undefined, now: 99, history };
+const purge = { vaultId, entryId, match: undefined, position: present.position, versions: [] };
+
+function encodeNew(of: EntryContent, id = entryId): Uint8Array {
+  return seal.seal(id, newEntry(of, 99));
+}
 
 /** What a write leaves of the entry: the entry, a tombstone, or undefined where it changes nothing. */
 function outcome(write: Write, ...current: (StoredRow | undefined)[]): Entry | "tombstone" | undefined {
-  const [change] = write.decide(current);
+  const change = write.decide(current).find((each) => each.key.kind === "entry");
   if (change === undefined) return undefined;
-  return change.body === null ? "tombstone" : decodeEntry(change.body);
+  return change.body === null ? "tombstone" : seal.open(entryId, change.body);
 }
 
 function codeOf(write: Write, ...current: (StoredRow | undefined)[]): ErrorCode | undefined {
@@ -60,7 +74,7 @@ function codeOf(write: Write, ...current: (StoredRow | undefined)[]): ErrorCode 
 }
 
 describe("creating", () => {
-  const creation = createEntry(vaultId, { entryId, body: encodeNewEntry(content, 99) });
+  const creation = createEntry(seal, { entryId, body: encodeNew(content) });
 
   it("starts an entry at version 1", () => {
     expect(outcome(creation, vault, undefined)).toEqual({
@@ -78,7 +92,7 @@ describe("creating", () => {
   });
 
   it("over other content is refused", () => {
-    const other = createEntry(vaultId, { entryId, body: encodeNewEntry({ ...content, notes: "n" }, 99) });
+    const other = createEntry(seal, { entryId, body: encodeNew({ ...content, notes: "n" }) });
     expect(codeOf(other, vault, present)).toBe("entry_exists");
   });
 
@@ -92,32 +106,30 @@ describe("creating", () => {
   });
 
   it("over 256 KiB is refused, at 256 KiB it is not", () => {
-    const empty = encodeNewEntry({ ...content, notes: "" }, 1).length;
-    const kept = JSON.stringify({ version: 1, created_at: 1, updated_at: 1, trashed_at: null }).length - 1;
-    const room = 256 * 1024 - (empty - kept);
-    expect(() => encodeNewEntry({ ...content, notes: "x".repeat(room) }, 1)).not.toThrow();
-    expect(() => encodeNewEntry({ ...content, notes: "x".repeat(room + 1) }, 1)).toThrow(Refusal);
+    const room = 256 * 1024 - contentBytes({ ...content, notes: "" });
+    expect(() => newEntry({ ...content, notes: "x".repeat(room) }, 1)).not.toThrow();
+    expect(() => newEntry({ ...content, notes: "x".repeat(room + 1) }, 1)).toThrow(Refusal);
   });
 });
 
 describe("an import", () => {
   const entries = [
-    { entryId, body: encodeNewEntry(content, 99) },
-    { entryId: otherId, body: encodeNewEntry({ ...content, title: "b" }, 99) },
+    { entryId, body: encodeNew(content) },
+    { entryId: otherId, body: encodeNew({ ...content, title: "b" }, otherId) },
   ];
 
   it("creates what is not there and keeps what is there already", () => {
-    expect(importEntries(vaultId, entries).decide([vault, undefined, undefined])).toHaveLength(2);
+    expect(importEntries(seal, entries).decide([vault, undefined, undefined])).toHaveLength(2);
     expect(
-      importEntries(vaultId, entries)
+      importEntries(seal, entries)
         .decide([vault, present, undefined])
         .map((change) => change.key),
     ).toEqual([entryKey({ vaultId, entryId: otherId })]);
   });
 
   it("names every entry that it cannot create, and creates none", () => {
-    const write = importEntries(vaultId, entries);
-    const other = row(entryKey({ vaultId, entryId: otherId }), encodeEntry(stored));
+    const write = importEntries(seal, entries);
+    const other = row(entryKey({ vaultId, entryId: otherId }), seal.seal(otherId, stored));
     expect(() => write.decide([vault, purged, other])).toThrow(
       expect.objectContaining({
         code: "entry_exists",
@@ -177,9 +189,9 @@ describe("trash, restore and purge", () => {
   });
 
   it("leave a tombstone of a purged entry, from the trash or not", () => {
-    expect(outcome(purgeEntry(edit), vault, present)).toBe("tombstone");
-    expect(outcome(purgeEntry(edit), vault, trashed)).toBe("tombstone");
-    expect(codeOf(purgeEntry(edit), vault, purged)).toBe("entry_unknown");
+    expect(outcome(purgeEntry(purge), vault, present)).toBe("tombstone");
+    expect(outcome(purgeEntry(purge), vault, trashed)).toBe("tombstone");
+    expect(codeOf(purgeEntry(purge), vault, purged)).toBe("entry_unknown");
     expect(codeOf(restoreEntry(edit), vault, purged)).toBe("entry_unknown");
   });
 });
@@ -190,7 +202,7 @@ describe("If-Match", () => {
       changeEntry({ ...edit, match }, () => content),
     trash: (match: Parameters<typeof purgeEntry>[0]["match"]) => trashEntry({ ...edit, match }),
     restore: (match: Parameters<typeof purgeEntry>[0]["match"]) => restoreEntry({ ...edit, match }),
-    purge: (match: Parameters<typeof purgeEntry>[0]["match"]) => purgeEntry({ ...edit, match }),
+    purge: (match: Parameters<typeof purgeEntry>[0]["match"]) => purgeEntry({ ...purge, match }),
   };
 
   it.each(Object.entries(writes))("holds for %s", (_, write) => {
@@ -210,6 +222,60 @@ describe("If-Match", () => {
     expect(codeOf(write("any"), vault, present)).toBeUndefined();
     expect(codeOf(write("any"), vault, purged)).toBe("entry_unknown");
   });
+});
+
+describe("the history", () => {
+  const retitle = (keepVersions: number, expiring: readonly number[] = []) =>
+    changeEntry({ ...edit, history: { keepVersions, expiring } }, (before) => ({ ...before, title: "b" }));
+  const version = (number: number, entry = stored) =>
+    row(versionKey({ vaultId, entryId }, number), seal.seal(entryId, { ...entry, version: number }));
+  const tombstone = (number: number) => ({ key: versionKey({ vaultId, entryId }, number), body: null });
+
+  it("gets the state that an edit replaces, as it was sealed and in front of the new one", () => {
+    const changes = retitle(3).decide([vault, present]);
+    expect(changes.map((change) => change.key)).toEqual([versionKey({ vaultId, entryId }, 4), key]);
+    expect(changes[0]?.body).toEqual(present.body);
+  });
+
+  it("keeps the newest versions and no others, behind the edit", () => {
+    const changes = retitle(2, [1, 2, 3]).decide([vault, present, undefined, version(2), version(3)]);
+    expect(changes.slice(2)).toEqual([tombstone(2)]);
+    expect(retitle(0, [3]).decide([vault, present, version(3)])).toEqual([
+      expect.objectContaining({ key }),
+      tombstone(3),
+    ]);
+  });
+
+  it("can be gone back to, under a version of its own; what the entry holds already changes nothing", () => {
+    const old = version(2, { ...stored, content: { ...content, title: "old" } });
+    expect(outcome(restoreVersion(edit, 2), vault, present, old)).toMatchObject({
+      content: { ...content, title: "old" },
+      version: 5,
+    });
+    expect(outcome(restoreVersion(edit, 2), vault, present, version(2))).toBeUndefined();
+    expect(outcome(restoreVersion(edit, 2), vault, trashed, version(2))).toMatchObject({ trashedAt: null });
+    expect(codeOf(restoreVersion(edit, 2), vault, present, undefined)).toBe("version_unknown");
+  });
+
+  it("is purged with its entry, as it was found, and not where an edit has come between", () => {
+    const write = purgeEntry({ ...purge, versions: [1, 3] });
+    expect(write.decide([vault, present, undefined, version(3)])).toEqual([
+      tombstone(3),
+      { key, body: null },
+    ]);
+    const edited = { ...present, position: { epoch: 1, seq: 8 } };
+    expect(codeOf(write, vault, edited, undefined, version(3))).toBe("write_raced");
+  });
+});
+
+it("a vault whose key was changed since it was opened is written to by nobody", () => {
+  const writes = [
+    createEntry(seal, { entryId, body: encodeNew(content) }),
+    changeEntry(edit, (before) => ({ ...before, title: "b" })),
+    trashEntry(edit),
+    restoreVersion(edit, 2),
+  ];
+  for (const write of writes) expect(codeOf(write, rotatedVault, present)).toBe("write_raced");
 });
 
 it("a decision made twice is the same decision", () => {

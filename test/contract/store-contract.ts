@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { alertContract } from "./alert-contract.ts";
 import { strandedContract } from "./stranded-contract.ts";
 import { asideContract } from "./aside-contract.ts";
+import { auditContract } from "./audit-contract.ts";
 import { backupContract } from "./backup-contract.ts";
 import { digestContract } from "./digest-contract.ts";
 import { digestProperties } from "./digest-properties.ts";
@@ -25,6 +26,7 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     historyContract(store);
     alertContract(store);
     asideContract(store);
+    auditContract(store);
     strandedContract(store);
     repairContract(store);
     recountContract(store);

@@ -10,14 +10,17 @@ import type { Connection } from "./connection.ts";
 import { readSite } from "./site-record.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type AuditOptions = {
+export type AuditSettings = {
+  /** How long records are kept; for ever where left away. */
+  readonly keepMs?: number;
+  /** Told what kept the audit's part of a push or an ACK from being taken over; the rest of it is there all the same. */
+  readonly onFault?: (error: unknown) => void;
+};
+
+export type AuditOptions = AuditSettings & {
   readonly clock: Clock;
   readonly hash: Hash;
   readonly random: Random;
-  /** How long records are kept; for ever where undefined. */
-  readonly keepMs: number | undefined;
-  /** Told what kept the audit's part of a push or an ACK from being taken over; the rest of it is there all the same. */
-  readonly onFault: (error: unknown) => void;
 };
 
 /**
@@ -70,7 +73,7 @@ export class AuditRows {
 
   #take(tx: Transaction, from: SiteName, part: AuditPart): boolean {
     const fault = takeAudit(tx, { from, part }, this.#ports());
-    if (fault !== undefined) this.#options.onFault(fault);
+    if (fault !== undefined) this.#options.onFault?.(fault);
     return fault === undefined;
   }
 

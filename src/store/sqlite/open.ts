@@ -35,14 +35,14 @@ export type OpenedStore = {
  * @throws Refusal `data_missing`, `data_of_other_site`, `database_corrupt`, `database_newer`, `disk_full`, `storage_failed`
  */
 export function openSqliteStore(options: OpenOptions): OpenedStore {
-  const { path, clock, random, hash } = options;
+  const { path, clock, random, hash, audit = {} } = options;
   attempt(() => checkFile(path));
   const connections = attempt(() => openFile(path));
   try {
     const upgraded = attempt(() => prepare(connections, options));
     const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0, options.clock);
     const largeCommit = new LargeCommit(path);
-    const store = new SqliteStore({ connections, path, clock, random, hash, largeCommit, checkRoom });
+    const store = new SqliteStore({ connections, path, clock, random, hash, audit, largeCommit, checkRoom });
     return { store, upgrade: upgraded };
   } catch (error) {
     connections.reader.close();
@@ -53,8 +53,8 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
 
 /** Opens a store in memory on the bytes of a database: siteImage makes those of a new site. */
 export function openMemoryStore(options: StorePorts & { readonly image: Buffer }): SqliteStore {
-  const { image, clock, random, hash } = options;
-  return new SqliteStore({ connections: openImage(image), clock, random, hash, checkRoom: () => {} });
+  const { image, clock, random, hash, audit = {} } = options;
+  return new SqliteStore({ connections: openImage(image), clock, random, hash, audit, checkRoom: () => {} });
 }
 
 function prepare({ writer }: Connections, options: OpenOptions): Upgrade | null {

@@ -53,7 +53,7 @@ import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered
 import { readAside, settleAside } from "./aside-rows.ts";
 import { readAllShown, readChain, readChains, readRecords, readTroubles } from "./audit-chains.ts";
 import { readAuditPage } from "./audit-records.ts";
-import { AuditRows } from "./audit-rows.ts";
+import { AuditRows, type AuditSettings } from "./audit-rows.ts";
 import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
 import { type Connection, type Connections, openImage } from "./connection.ts";
@@ -89,6 +89,7 @@ export type StorePorts = {
   readonly clock: Clock;
   readonly random: Random;
   readonly hash: Hash;
+  readonly audit?: AuditSettings;
 };
 
 export type SqliteStoreOptions = StorePorts & {
@@ -99,10 +100,6 @@ export type SqliteStoreOptions = StorePorts & {
   readonly largeCommit?: LargeCommit;
   /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
   readonly checkRoom: () => void;
-  /** How long audit records are kept; for ever where left away. */
-  readonly auditKeepMs?: number | undefined;
-  /** Told what kept another site's audit from being taken over. */
-  readonly onAuditFault?: ((error: unknown) => void) | undefined;
 };
 
 /**
@@ -130,8 +127,7 @@ export class SqliteStore implements Store {
       largeCommit: options.largeCommit ?? null,
       onCommit: (isDurable) => this.#audit.committed(isDurable),
     });
-    const { auditKeepMs: keepMs, onAuditFault: onFault = () => {} } = options;
-    this.#audit = new AuditRows({ ...options, keepMs, onFault });
+    this.#audit = new AuditRows({ ...options, ...options.audit });
     this.#recounts = new Recounts({
       path: options.path ?? null,
       hash: options.hash,

@@ -14,6 +14,13 @@ export function objectsIn(fields: Fields, name: string): readonly Fields[] {
   return value;
 }
 
+/** The object under a name. @throws Refusal `unreachable` where the site answered something else */
+export function fieldsIn(fields: Fields, name: string): Fields {
+  const value = fields[name];
+  if (!isFields(value)) throw notUnderstood(name);
+  return value;
+}
+
 /** The text under a name. @throws Refusal `unreachable` where the site answered something else */
 export function textIn(fields: Fields, name: string): string {
   const value = fields[name];

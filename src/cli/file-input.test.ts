@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readTextInput, readTokenFile } from "./file-input.ts";
+import { readPassphraseFile, readTextInput, readTokenFile } from "./file-input.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -53,5 +53,20 @@ describe("an input file", () => {
     await expect(readTextInput(await fileOf(Buffer.from([0xff])), 4)).rejects.toThrow(/not UTF-8/);
     await expect(readTextInput(join(folder, "none"), 4)).rejects.toThrow(/there is no such file/);
     await expect(readTextInput(folder, 4)).rejects.toThrow(/it is a folder/);
+  });
+});
+
+describe("a passphrase file", () => {
+  it("gives the line without the spaces around it", async () => {
+    expect(await readPassphraseFile(await fileOf("  gravel onion  tulip\r\n"))).toBe("gravel onion  tulip");
+  });
+
+  it("is refused when others can open it, and when it holds no line or several", async () => {
+    await expect(readPassphraseFile(await fileOf("gravel", 0o644))).rejects.toMatchObject({
+      code: "file_exposed",
+    });
+    for (const text of ["", " \n", "gravel\nonion\n"]) {
+      await expect(readPassphraseFile(await fileOf(text))).rejects.toMatchObject({ code: "usage" });
+    }
   });
 });

@@ -24,10 +24,33 @@ export async function readTextInput(path: string, bytesMax: number): Promise<str
  * @throws Refusal `file_exposed` where others may, `usage` where there is no such file or no token in it
  */
 export async function readTokenFile(path: string): Promise<string> {
+  return oneWord(await readOwnFile(path, "the token"), path);
+}
+
+/** Far above what a site takes for a passphrase. */
+const passphraseBytesMax = 16 * 1024;
+
+/**
+ * Reads a passphrase, without the spaces around it, from a file that nobody but its owner may read, or standard input for `-`.
+ * @throws Refusal `file_exposed`, `usage`
+ */
+export async function readPassphraseFile(path: string): Promise<string> {
+  const isInput = path === "-";
+  const text = await (isInput
+    ? readTextInput(path, passphraseBytesMax)
+    : readOwnFile(path, "the passphrase"));
+  const passphrase = text.trim();
+  if (passphrase === "" || passphrase.includes("\n")) {
+    throw usageRefusal(`${nameInput(path)} does not hold one passphrase`, "it is one line");
+  }
+  return passphrase;
+}
+
+async function readOwnFile(path: string, what: string): Promise<string> {
   const file = await readSecretFile(path);
   switch (file.kind) {
     case "missing":
-      throw usageRefusal(`${path}: there is no such file`, "name the file that holds the token");
+      throw usageRefusal(`${path}: there is no such file`, `name the file that holds ${what}`);
     case "exposed":
       throw new CommandRefusal(
         "file_exposed",
@@ -35,9 +58,9 @@ export async function readTokenFile(path: string): Promise<string> {
         `chmod 600 ${path}`,
       );
     case "unreadable":
-      throw usageRefusal(`${path} ${file.reason}`, "name the file that holds the token");
+      throw usageRefusal(`${path} ${file.reason}`, `name the file that holds ${what}`);
     case "read":
-      return oneWord(file.text, path);
+      return file.text;
   }
 }
 

@@ -33,7 +33,7 @@ function escapeUnit(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-const tokenShape = /dm([vosi])_[0-9A-Za-z_-]{20,}/g;
+const tokenShape = /dm([vosil])_[0-9A-Za-z_-]{20,}/g;
 
 /** Puts an ellipsis in the place of every token, so that one given where it does not belong is not repeated to the screen. */
 export function withoutTokens(text: string): string {

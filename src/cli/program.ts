@@ -90,6 +90,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/entry.ts")).defineEntry,
   },
   {
+    name: "access",
+    description: "say who can open a vault, and end that",
+    load: async () => (await import("./commands/access.ts")).defineAccess,
+  },
+  {
     name: "import",
     description: "import entries from JSON lines (token with write scope)",
     load: async () => (await import("./commands/import.ts")).defineImport,

@@ -473,3 +473,22 @@ describe("a socket that is not ours", () => {
     expect(status).toBe(5);
   });
 });
+
+describe("dormouse access block", () => {
+  const id = "0199a0a0-0000-7000-8000-000000000001";
+  const blocked = { blocked: [{ access_id: id, at: "2026-11-23T08:00:00.000Z" }] };
+
+  it("has the site refuse an access and take it again, and lists what it refuses", async () => {
+    await serve({ access: ({ action }) => (action === "unblock" ? { blocked: [] } : blocked) });
+    expect((await run("access", "block", id)).stdout).toMatch(
+      new RegExp(`^zurich refuses ${id} from now on`),
+    );
+    expect((await run("access", "blocked")).stdout).toMatch(new RegExp(`^ACCESS +SINCE\n${id} +2026`));
+    expect(JSON.parse((await run("access", "unblock", id, "--json")).stdout)).toEqual({ blocked: [] });
+    expect(asked).toEqual([
+      ["access", { action: "block", id }],
+      ["access", { action: "list" }],
+      ["access", { action: "unblock", id }],
+    ]);
+  });
+});

@@ -174,6 +174,50 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
       /number of a line/,
     ],
     [
+      "an access of nobody",
+      () => site("access", "add", "--vault", uuid, "--scope", "read"),
+      /give --name or --login/,
+    ],
+    [
+      "an access of two",
+      () => site("access", "add", "--vault", uuid, "--scope", "read", "--name", "a", "--login", "b"),
+      /give --name or --login/,
+    ],
+    ["an access without a scope", () => site("access", "add", "--vault", uuid, "--name", "a"), /--scope/],
+    [
+      "a time that is none",
+      () => site("access", "add", "--vault", uuid, "--name", "a", "--scope", "read", "--expires", "tomorrow"),
+      /It is like 90d/,
+    ],
+    [
+      "a machine with a passphrase",
+      () =>
+        site(
+          "access",
+          "add",
+          "--vault",
+          uuid,
+          "--name",
+          "a",
+          "--scope",
+          "read",
+          "--passphrase-file",
+          "token",
+        ),
+      /a machine has a token/,
+    ],
+    [
+      "a passphrase as an argument",
+      () =>
+        site("access", "add", "--vault", uuid, "--login", "a", "--scope", "read", "--passphrase", "hunter2"),
+      /unknown option '--passphrase'/,
+    ],
+    [
+      "a revocation that nobody can confirm",
+      () => site("access", "revoke", uuid, "--vault", uuid),
+      /give --yes/,
+    ],
+    [
       "a token that would be lost",
       () => site("vault", "create", "x", "--id-only"),
       /would lose the owner token/,

@@ -74,7 +74,28 @@ async function findConnection(options: ConnectionOptions): Promise<Connection> {
   return { base: parseSiteUrl(usual.url), token, profile: usual.name };
 }
 
-async function usualProfile(): Promise<Profile | undefined> {
+/** The file that a connection's token is read from; undefined where it comes from the environment. */
+export async function tokenFileOf(options: ConnectionOptions): Promise<string | undefined> {
+  if (options.tokenFile !== undefined) return options.tokenFile;
+  if (options.profile !== undefined) return profileNamed(await readProfiles(), options.profile).tokenFile;
+  const isElsewhere = isUrlGiven(options) || environment("DORMOUSE_TOKEN") !== undefined;
+  return isElsewhere ? undefined : (await usualProfile())?.tokenFile;
+}
+
+/** Whether a site is named by its address. */
+export function isUrlGiven({ url }: Pick<ConnectionOptions, "url">): boolean {
+  return (url ?? environment("DORMOUSE_URL")) !== undefined;
+}
+
+/** The address of a site that the options or the environment name. @throws Refusal `usage` where none is named */
+export function requireUrl({ url }: Pick<ConnectionOptions, "url">): URL {
+  const text = url ?? environment("DORMOUSE_URL");
+  if (text === undefined) throw usageRefusal("no site is named", "give --url or set DORMOUSE_URL");
+  return parseSiteUrl(text);
+}
+
+/** The profile for commands that name no site. */
+export async function usualProfile(): Promise<Profile | undefined> {
   const profiles = await readProfiles();
   const name = environment("DORMOUSE_PROFILE") ?? profiles.usual;
   return name === undefined ? undefined : profileNamed(profiles, name);

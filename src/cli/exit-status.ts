@@ -27,6 +27,7 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   unreachable,
   unauthorized,
   forbidden: unauthorized,
+  login_failed: unauthorized,
   other_vault: unauthorized,
   vault_unknown: unknown,
   entry_unknown: unknown,

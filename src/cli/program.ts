@@ -100,6 +100,16 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/import.ts")).defineImport,
   },
   {
+    name: "login",
+    description: "begin a session with a passphrase",
+    load: async () => (await import("./commands/session.ts")).defineLogin,
+  },
+  {
+    name: "logout",
+    description: "end a session",
+    load: async () => (await import("./commands/session.ts")).defineLogout,
+  },
+  {
     name: "profile",
     description: "save sites and where their tokens lie under names, for --profile",
     load: async () => (await import("./commands/profile.ts")).defineProfile,

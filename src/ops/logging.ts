@@ -39,7 +39,7 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
 
 const struckOut = "[struck out]";
 /** A token of any kind, or the code of an invitation, wherever it stands, whole or cut off. */
-const tokens = /\bdm[vosi]_[0-9A-Za-z_-]+/g;
+const tokens = /\bdm[vosil]_[0-9A-Za-z_-]+/g;
 /** Credentials of an HTTP header inside a text, and the values of keys that hold nothing else. */
 const credentials = /\b(Bearer|Basic)\s+[^\s"\\]+/gi;
 const secretValues =

@@ -12,6 +12,7 @@ import {
   drain,
   newEntry,
   newVault,
+  newVersion,
   pushOf,
   type StoreUnderTest,
   shared,
@@ -38,7 +39,10 @@ export function replicationProperties({ open }: StoreUnderTest): void {
     const vaults = [newVault(), newVault()];
     const keys: RowKey[] = [
       ...vaults,
-      ...vaults.flatMap(({ vaultId }) => Array.from({ length: 3 }, () => newEntry(vaultId))),
+      ...vaults.flatMap(({ vaultId }) => {
+        const entry = newEntry(vaultId);
+        return [entry, newVersion(entry, 1), newVersion(entry, 2)];
+      }),
     ];
     const apply = async ({ row, text }: Change): Promise<void> => {
       const key = keys[row] ?? newVault();

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { accessContract } from "./access-contract.ts";
 import { alertContract } from "./alert-contract.ts";
 import { strandedContract } from "./stranded-contract.ts";
 import { asideContract } from "./aside-contract.ts";
@@ -15,11 +16,14 @@ import { rejoinContract } from "./rejoin-contract.ts";
 import { roleContract } from "./role-contract.ts";
 import type { StoreUnderTest } from "./store-harness.ts";
 import { vaultContract } from "./vault-contract.ts";
+import { versionContract } from "./version-contract.ts";
 
 /** Everything that the core's Store port promises, for any store that claims to keep it. */
 export function storeContract(name: string, store: StoreUnderTest): void {
   describe(name, () => {
     vaultContract(store);
+    versionContract(store);
+    accessContract(store);
     primaryContract(store);
     backupContract(store);
     digestContract(store);

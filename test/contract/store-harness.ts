@@ -2,7 +2,14 @@ import { utf8 } from "../../src/core/bytes.ts";
 import { Buckets } from "../../src/core/digest.ts";
 import { Refusal } from "../../src/core/errors.ts";
 import type { Promotion } from "../../src/core/epoch.ts";
-import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
+import {
+  type AccessId,
+  type EntryId,
+  newUuidV7,
+  type SiteName,
+  type VaultId,
+  versionIdOf,
+} from "../../src/core/ids.ts";
 import { protocolVersion, type Push } from "../../src/core/push.ts";
 import type { RowKey, StoredRow } from "../../src/core/row.ts";
 import type { ApplyOutcome, BatchLimit, Listing, RowChange, Store, Write } from "../../src/core/store.ts";
@@ -51,6 +58,13 @@ export function newEntry(vaultId: VaultId): RowKey & { kind: "entry" } {
 
 export function newAccess(vaultId: VaultId): RowKey & { kind: "access" } {
   return { kind: "access", vaultId, accessId: nextId() as AccessId };
+}
+
+export function newVersion(
+  { vaultId, entryId }: RowKey & { kind: "entry" },
+  version: number,
+): RowKey & { kind: "version" } {
+  return { kind: "version", vaultId, versionId: versionIdOf(entryId, version) };
 }
 
 /** A write that sets one row, whatever it was. */

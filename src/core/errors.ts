@@ -80,6 +80,11 @@ export const errorCodes = {
     remedy: "Revoke it first, or choose another login.",
     retry: false,
   },
+  access_limit: {
+    meaning: "The vault has 1,000 accesses already.",
+    remedy: "Revoke some that nobody uses; `dormouse access list` says when each was used last.",
+    retry: false,
+  },
   access_forged: {
     meaning: "The access's row was changed by somebody who does not have the vault's key.",
     remedy: "Compare the sites with `dormouse verify`; revoke the access and make a new one.",

@@ -6,15 +6,7 @@ import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { readSealedHeader } from "./sealed-header.ts";
 import type { Write } from "./store.ts";
-import {
-  accessKey,
-  encodeVault,
-  type KeyLink,
-  requireKey,
-  requireVault,
-  vaultKey,
-  type VaultBody,
-} from "./vault.ts";
+import { encodeVault, type KeyLink, requireKey, requireVault, vaultKey, type VaultBody } from "./vault.ts";
 
 /**
  * What follows a change of a vault's key: its entries and their versions are sealed anew, slice by slice; when none is left and
@@ -103,25 +95,31 @@ function changingVault(vaultId: VaultId, keyId: KeyId, change: (vault: VaultBody
 }
 
 /**
- * The links that nobody needs: of accesses that have ended, and of those whose row holds the current key on every site. A row
- * that a peer may lack still counts there as it was.
+ * What of a vault's row nobody needs, once every peer holds all that was sealed anew: links of accesses that have ended, or whose slot holds another key on every site (a row
+ * that a peer may lack still counts there as it was), and older keys that no such link starts from and no row is under.
  * @param rows of the accesses that the links name, where there are any
  */
-export function outlivedLinks(
-  { keyId, links }: Pick<VaultBody, "keyId" | "links">,
+export function outlived(
+  { older, links }: Pick<VaultBody, "older" | "links">,
   rows: ReadonlyMap<string, StoredRow | undefined>,
-): readonly KeyLink[] {
-  return links.filter(({ accessId }) => {
+): Outlived {
+  const gone = links.filter(({ accessId, from }) => {
     const row = rows.get(accessId);
     if (!row || row.dirty) return row === undefined;
-    return !isLive(row) || decodeAccess(row.body).slot.keyId === keyId;
+    return !isLive(row) || decodeAccess(row.body).slot.keyId !== from;
   });
+  const needed = new Set(links.filter((link) => !gone.includes(link)).map(({ from }) => from));
+  const unused = older.filter(({ keyId, lastPosition }) => lastPosition !== null && !needed.has(keyId));
+  return { older: unused.map(({ keyId }) => keyId), links: gone };
 }
 
 /** The row of an access by its id, as `outlivedLinks` wants to know it. */
-export function linkedAccessKeys(vaultId: VaultId, vault: VaultBody): readonly RowKey[] {
-  return [...new Set(vault.links.map(({ accessId }) => accessId))].map((accessId) =>
-    accessKey(vaultId, accessId),
+export function linkedAccessKeys(
+  vaultId: VaultId,
+  vault: VaultBody,
+): readonly (RowKey & { readonly kind: "access" })[] {
+  return [...new Set(vault.links.map((link) => link.accessId))].map(
+    (accessId) => ({ kind: "access", vaultId, accessId }) as const,
   );
 }
 

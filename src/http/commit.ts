@@ -42,7 +42,11 @@ export async function commitOpened<T>(
     const { open } = vault;
     const renewal = vault.renewal();
     try {
-      return await commit(open, (write) => (renewal ? withRenewal(write, open.vaultId, renewal) : write));
+      const result = await commit(open, (write) =>
+        renewal ? withRenewal(write, open.vaultId, renewal) : write,
+      );
+      vault.isRenewed ||= renewal !== undefined;
+      return result;
     } catch (error) {
       if (!raced(error) || attempt === attemptsMax) throw error;
       await vault.reopen();

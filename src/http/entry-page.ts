@@ -91,7 +91,8 @@ async function cursorAt(
   return rest.length === 0 ? null : last;
 }
 
-function nextSliceRows(slice: readonly StoredRow[]): number {
+/** How many rows the next slice may read, by the size of those of this one. */
+export function nextSliceRows(slice: readonly StoredRow[]): number {
   const bytes = slice.reduce((sum, row) => sum + (row.body?.length ?? 0), 1);
   return Math.max(1, Math.min(sliceRowsMax, Math.floor((sliceBytes * slice.length) / bytes)));
 }

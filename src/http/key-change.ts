@@ -1,10 +1,11 @@
 import type { KeyChange } from "../core/access-writes.ts";
-import type { AccessId } from "../core/ids.ts";
+import { Refusal } from "../core/errors.ts";
+import type { AccessId, KeyId } from "../core/ids.ts";
 import type { KeyLink, OlderKey, VaultBody } from "../core/vault.ts";
 import { sealLink } from "../crypto/key-link.ts";
 import type { VaultKey } from "../crypto/vault-key.ts";
 import { type ListedAccess, stateOf } from "./access-list.ts";
-import type { OpenVault, VaultSession } from "./vault-opening.ts";
+import { olderKeys, type OpenVault, type VaultSession } from "./vault-opening.ts";
 
 export type PreparedKeyChange = {
   readonly change: KeyChange;
@@ -12,75 +13,97 @@ export type PreparedKeyChange = {
   readonly notLinked: readonly ListedAccess[];
 };
 
+/** What a change of the key is to do. */
+export type KeyChangePlan = {
+  readonly next: VaultKey;
+  /** The access that ends with it; null where none does. */
+  readonly revoked: AccessId | null;
+  readonly now: number;
+};
+
 /**
- * Prepares the change of an open vault's key to `next`: seals that to everybody who stays. Costs a key exchange for each access.
+ * Prepares the change of an open vault's key: seals the next one to everybody who stays. Costs a key exchange for each access.
  * @param accesses every live access of the vault
- * @param revoked the one that ends with it; null where none does
+ * @throws Refusal `sealed_key_unknown` where a key of before does not open: it would be lost with the change
  */
 export async function prepareKeyChange(
   session: VaultSession,
   accesses: readonly ListedAccess[],
-  {
-    next,
-    revoked,
-    now,
-  }: { readonly next: VaultKey; readonly revoked: AccessId | null; readonly now: number },
+  plan: KeyChangePlan,
 ): Promise<PreparedKeyChange> {
   const { open } = session;
-  const { vaultId, vaultAt, accessId } = open;
-  const staying = accesses.filter((access) => access.accessId !== revoked);
-  const linkable = staying.filter((access) => ["direct", "linked"].includes(stateOf(open, access)));
-  const links: KeyLink[] = [];
-  for (const access of linkable) links.push(await linkOf(open, access, next));
-  const isStaying = accessId !== revoked;
+  const older = olderKeys(open.vaultId, open.vault, open.key);
+  try {
+    if (older.length < open.vault.older.length) throw new Refusal("sealed_key_unknown");
+    const keys = new Map([open.key, ...older].map((key) => [key.id, key]));
+    const staying = accesses.filter((access) => access.accessId !== plan.revoked);
+    const linkable = staying.filter((access) => ["direct", "linked"].includes(stateOf(open, access)));
+    const links: KeyLink[] = [];
+    for (const access of linkable) links.push(...(await linksOf(open, access, { keys, next: plan.next })));
+    const vault = vaultUnder(open, { keys, next: plan.next }, { links, now: plan.now });
+    const change = changeTo(session, accesses, { vault, plan });
+    return { change, notLinked: staying.filter((access) => !linkable.includes(access)) };
+  } finally {
+    for (const key of older) key[Symbol.dispose]();
+  }
+}
+
+function changeTo(
+  session: VaultSession,
+  accesses: readonly ListedAccess[],
+  { vault, plan }: { readonly vault: VaultBody; readonly plan: KeyChangePlan },
+): KeyChange {
+  const { vaultId, vaultAt, accessId } = session.open;
+  const isStaying = accessId !== plan.revoked;
   return {
-    change: {
-      vaultId,
-      at: vaultAt,
-      seen: accesses.map((access) => ({ accessId: access.accessId, position: access.row.position })),
-      revoked,
-      vault: vaultUnder(open, next, { links, staying: linkable, now }),
-      own: isStaying ? { accessId, access: session.withSlotOf(next) } : null,
-    },
-    notLinked: staying.filter((access) => !linkable.includes(access)),
+    vaultId,
+    at: vaultAt,
+    seen: accesses.map((access) => ({ accessId: access.accessId, position: access.row.position })),
+    revoked: plan.revoked,
+    vault,
+    own: isStaying ? { accessId, access: session.withSlotOf(plan.next) } : null,
   };
 }
 
-async function linkOf(
-  { vaultId, key }: OpenVault,
+type Keys = { readonly keys: ReadonlyMap<KeyId, VaultKey>; readonly next: VaultKey };
+
+/**
+ * One link to the new key from every key that an access's slot may hold on any site: the one that its row holds here, and those of
+ * its links, for a peer may still have that row as it was before.
+ */
+async function linksOf(
+  { vaultId, vault }: OpenVault,
   { accessId, access }: ListedAccess,
-  next: VaultKey,
-): Promise<KeyLink> {
+  { keys, next }: Keys,
+): Promise<readonly KeyLink[]> {
   const { kind, scope, expiresAt, publicKey } = access;
-  return {
-    accessId,
-    from: key.id,
-    to: next.id,
-    sealed: await sealLink({ vaultId, accessId, publicKey, from: key, to: next }),
-    mac: next.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey }),
-  };
+  const mac = next.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey });
+  const before = vault.links.filter((link) => link.accessId === accessId);
+  const links: KeyLink[] = [];
+  for (const id of new Set([access.slot.keyId, ...before.map(({ from }) => from)])) {
+    const from = keys.get(id);
+    if (from === undefined) continue;
+    const sealed = await sealLink({ vaultId, accessId, publicKey, from, to: next });
+    links.push({ accessId, from: from.id, to: next.id, sealed, mac });
+  }
+  return links;
 }
 
-/** The vault's row with the new key: the keys of before sealed under it, and the links of those who stay. */
+/** The vault's row with the new key, and every key of before sealed under it. */
 function vaultUnder(
   { vaultId, vault, key }: OpenVault,
-  next: VaultKey,
-  {
-    links,
-    staying,
-    now,
-  }: { readonly links: readonly KeyLink[]; readonly staying: readonly ListedAccess[]; readonly now: number },
+  { keys, next }: Keys,
+  { links, now }: { readonly links: readonly KeyLink[]; readonly now: number },
 ): VaultBody {
-  const older = vault.older.map((each): OlderKey => {
-    using opened = key.openOlder(each.sealed, vaultId, each.keyId);
-    return { ...each, sealed: next.sealOlder(opened, vaultId) };
+  const older = vault.older.flatMap((each): readonly OlderKey[] => {
+    const opened = keys.get(each.keyId);
+    return opened ? [{ ...each, sealed: next.sealOlder(opened, vaultId) }] : [];
   });
-  const left = vault.links.filter((link) => staying.some(({ accessId }) => accessId === link.accessId));
   return {
     ...vault,
     updatedAt: now,
     keyId: next.id,
     older: [...older, { keyId: key.id, sealed: next.sealOlder(key, vaultId), lastPosition: null }],
-    links: [...left, ...links],
+    links,
   };
 }

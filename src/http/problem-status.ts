@@ -19,6 +19,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   totp_missing: 404,
   access_unknown: 404,
   access_exists: 409,
+  access_limit: 409,
   access_forged: 403,
   last_owner: 409,
   write_raced: 503,

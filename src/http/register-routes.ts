@@ -108,7 +108,7 @@ async function answerCall(
 
 /** What is left of a change of the vault's key is continued with the keys of whoever writes to it; then they are zeroed. */
 function leaveVault({ resealing }: HttpContext, spec: RouteSpec, { vault }: AccessPrincipal): void {
-  if (spec.isClientWrite) resealing.continue(vault.open);
+  if (spec.isClientWrite) resealing.continue(vault.open, vault.isRenewed);
   vault[Symbol.dispose]();
 }
 

@@ -8,7 +8,7 @@ import {
   isUnderOlderKey,
   linkedAccessKeys,
   noteResealed,
-  outlivedLinks,
+  outlived,
   raced,
   reseal,
   vaultOf,
@@ -18,8 +18,9 @@ import { vaultKey } from "../core/vault.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
 import { VaultKey } from "../crypto/vault-key.ts";
 import type { HttpContext } from "./call.ts";
+import { nextSliceRows } from "./entry-page.ts";
 import { holdingWithin } from "./replication-wait.ts";
-import type { OpenVault } from "./vault-opening.ts";
+import { olderKeys, type OpenVault } from "./vault-opening.ts";
 
 type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "logger" | "closing">;
 
@@ -36,16 +37,23 @@ const peersWaitMs = 60_000;
 export class Resealing {
   readonly #site: Site;
   readonly #running = new Map<VaultId, Promise<void>>();
+  /** Vaults of which nothing is left to drop: what their rows still hold is for accesses that have not written since. */
+  readonly #settled = new Map<VaultId, KeyId>();
 
   constructor(site: Site) {
     this.#site = site;
   }
 
-  /** Goes on in the background where anything is left to do; never throws. One at a time for each vault. */
-  continue(open: OpenVault): void {
+  /**
+   * Goes on in the background where anything is left to do; never throws. One at a time for each vault.
+   * @param isRenewed whether an access that was absent has got a slot of the current key by now
+   */
+  continue(open: OpenVault, isRenewed: boolean): void {
     const { vaultId, vault } = open;
     if (vault.older.length === 0 && vault.links.length === 0) return;
     if (this.#running.has(vaultId) || this.#site.closing.aborted) return;
+    const isWhole = vault.older.every(({ lastPosition }) => lastPosition !== null);
+    if (isWhole && !isRenewed && this.#settled.get(vaultId) === vault.keyId) return;
     this.begin(copyOf(open, this.#site));
   }
 
@@ -73,14 +81,18 @@ export class Resealing {
 
   async #run(seal: VaultSeal): Promise<void> {
     try {
-      const isWhole = await this.#resealAll(seal);
+      const isWhole = (await this.#isResealed(seal.vaultId)) || (await this.#resealAll(seal));
       if (isWhole) await this.#dropOutlived(seal.vaultId, seal.keyId);
     } catch (error) {
       // Changed again, deleted, fenced, full: whoever comes next goes on from what is stored.
-      if (!(error instanceof Refusal)) throw error;
-      const { logger } = this.#site;
-      if (!raced(error)) logger.warn({ code: error.code, vaultId: seal.vaultId }, "a change of keys waits");
+      const code = error instanceof Refusal ? error.code : "internal";
+      if (!raced(error)) this.#site.logger.warn({ code, vaultId: seal.vaultId }, "a change of keys waits");
     }
+  }
+
+  async #isResealed(vaultId: VaultId): Promise<boolean> {
+    const { vault } = vaultOf(await this.#site.store.row(vaultKey(vaultId)));
+    return vault.older.every(({ lastPosition }) => lastPosition !== null);
   }
 
   /** Whether everything is under the current key now, and that was noted. What does not open stays, and keeps its key. */
@@ -89,9 +101,10 @@ export class Resealing {
     let isWhole = true;
     for (const kind of ["entry", "version"] as const) {
       let after: EntryId | VersionId | undefined;
+      let limit = sliceRows;
       for (;;) {
         if (this.#site.closing.aborted) return false;
-        const rows = await this.#site.store.vaultRows(seal.vaultId, kind, after, sliceRows);
+        const rows = await this.#site.store.vaultRows(seal.vaultId, kind, after, limit);
         const live = rows.filter(isLive).filter((row) => isUnderOlderKey(row, seal.keyId));
         const readable = live.filter((row) => opens(seal, row));
         isWhole &&= readable.length === live.length;
@@ -99,7 +112,8 @@ export class Resealing {
         if (changed.length > 0) this.#site.edition.signalReplication();
         last = later(last, changed.at(-1)?.position);
         after = changed.length < readable.length ? after : itemOf(rows.at(-1));
-        if (rows.length < sliceRows && changed.length === readable.length) break;
+        if (rows.length < limit && changed.length === readable.length) break;
+        limit = Math.min(sliceRows, nextSliceRows(rows));
         await this.#site.clock.turn();
       }
     }
@@ -123,16 +137,20 @@ export class Resealing {
       row.position,
     );
     const holding = await holdingWithin(this.#site, last, peersWaitMs);
-    const isHeld = Object.values(holding).every(Boolean);
-    const older = isHeld && (await this.#nothingStranded(vaultId)) ? vault.older.map((key) => key.keyId) : [];
-    const keys = linkedAccessKeys(vaultId, vault);
+    if (!Object.values(holding).every(Boolean) || !(await this.#nothingStranded(vaultId))) return;
     const rows = new Map<string, StoredRow | undefined>();
-    for (const key of keys) rows.set(key.kind === "access" ? key.accessId : "", await store.row(key));
-    const links = isHeld ? outlivedLinks(vault, rows) : [];
-    const changed = await store.write({ ...dropOutlived(vaultId, keyId, { older, links }), erases: true });
+    for (const key of linkedAccessKeys(vaultId, vault)) rows.set(key.accessId, await store.row(key));
+    const gone = outlived(vault, rows);
+    const changed = await store.write({ ...dropOutlived(vaultId, keyId, gone), erases: true });
+    if ([...rows.values()].every((each) => !each?.dirty)) this.#settle(vaultId, keyId);
     if (changed.length === 0) return;
     edition.signalReplication();
     await store.eraseRemains();
+  }
+
+  #settle(vaultId: VaultId, keyId: KeyId): void {
+    if (this.#settled.size >= settledMax) this.#settled.clear();
+    this.#settled.set(vaultId, keyId);
   }
 
   async #nothingStranded(vaultId: VaultId): Promise<boolean> {
@@ -144,6 +162,8 @@ export class Resealing {
 }
 
 const strandedLookedAt = 1_000;
+/** Vaults remembered: forgotten ones are looked at once more. */
+const settledMax = 10_000;
 
 function opens(seal: EntrySeal, row: LiveRow): boolean {
   try {
@@ -167,6 +187,6 @@ function later(a: Position | undefined, b: Position | undefined): Position | und
 
 /** The vault's keys once more, for work that outlasts the request. */
 function copyOf({ vaultId, key, vault }: OpenVault, { random }: Site): VaultSeal {
-  const older = vault.older.map(({ keyId, sealed }) => key.openOlder(sealed, vaultId, keyId));
+  const older = olderKeys(vaultId, vault, key);
   return new VaultSeal({ vaultId, current: VaultKey.of(key.bytes), older, random });
 }

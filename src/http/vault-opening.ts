@@ -6,7 +6,7 @@ import type { Random } from "../core/ports.ts";
 import type { Position } from "../core/position.ts";
 import { isLive, type LiveRow } from "../core/row.ts";
 import type { VaultStore } from "../core/store.ts";
-import { accessKey, decodeVault, type VaultBody, vaultKey } from "../core/vault.ts";
+import { accessKey, decodeVault, type KeyLink, type VaultBody, vaultKey } from "../core/vault.ts";
 import type { AccessSecret } from "../crypto/access-secret.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
 import { isSameMac, type VaultKey } from "../crypto/vault-key.ts";
@@ -29,7 +29,7 @@ export type OpenVault = Disposable & {
 export type VaultRows = { readonly vault: LiveRow; readonly access: LiveRow };
 
 /**
- * Opens a vault with an access's secret: its slot, the links of changes of the key that it missed, and the keys of before.
+ * Opens a vault with an access's secret: its slot, the link to the current key where it missed a change of it, and the keys of before.
  * Undefined where nothing leads to the current key: the access was ended with a change of the key whose tombstone is not here yet.
  * @throws Refusal `access_forged` where the access's row is not what somebody with the vault's key has made
  */
@@ -50,40 +50,53 @@ export async function openVault(
     key[Symbol.dispose]();
     throw new Refusal("access_forged");
   }
-  const older = vault.older.map(({ keyId, sealed }) => key.openOlder(sealed, vaultId, keyId));
-  const seal = new VaultSeal({ vaultId, current: key, older, random });
+  const seal = new VaultSeal({ vaultId, current: key, older: olderKeys(vaultId, vault, key), random });
   const [accessAt, vaultAt] = [rows.access.position, rows.vault.position];
   const dispose = () => seal[Symbol.dispose]();
   return { vaultId, accessId, access, accessAt, vault, vaultAt, key, seal, [Symbol.dispose]: dispose };
 }
 
+/**
+ * The keys of before, which the caller disposes. One that does not open is left out: what is sealed under it is named when it is
+ * asked for, and everything else can still be read.
+ */
+export function olderKeys(vaultId: VaultId, vault: VaultBody, key: VaultKey): readonly VaultKey[] {
+  return vault.older.flatMap(({ keyId, sealed }) => {
+    try {
+      return [key.openOlder(sealed, vaultId, keyId)];
+    } catch (error) {
+      if (error instanceof Refusal) return [];
+      throw error;
+    }
+  });
+}
+
 /** The MAC of an access under the vault's current key; undefined where it has no way to that key. */
 export function macOf(accessId: AccessId, access: AccessBody, vault: VaultBody): Uint8Array | undefined {
-  if (access.slot.keyId === vault.keyId) return access.mac;
-  return vault.links.find((link) => link.accessId === accessId && link.to === vault.keyId)?.mac;
+  return access.slot.keyId === vault.keyId ? access.mac : linkOf(accessId, access, vault)?.mac;
+}
+
+/** How an access that was absent comes from the key in its slot to the current one. */
+function linkOf(accessId: AccessId, { slot }: AccessBody, { links, keyId }: VaultBody): KeyLink | undefined {
+  return links.find((link) => link.accessId === accessId && link.from === slot.keyId && link.to === keyId);
 }
 
 async function currentKey(
   secret: AccessSecret,
-  { slot }: AccessBody,
+  access: AccessBody,
   { vaultId, vault }: { readonly vaultId: VaultId; readonly vault: VaultBody },
 ): Promise<VaultKey | undefined> {
-  let key = secret.openSlot(slot.sealed, vaultId, slot.keyId);
+  const { slot } = access;
+  const key = secret.openSlot(slot.sealed, vaultId, slot.keyId);
   // The secret was verified: a slot that it does not open was not made for it.
   if (key === undefined) throw new Refusal("access_forged");
-  for (const _ of vault.links) {
-    if (key.id === vault.keyId) break;
-    const from: VaultKey = key;
-    const link = vault.links.find((each) => each.accessId === secret.accessId && each.from === from.id);
-    const next = link && (await secret.followLink({ from, to: link.to, sealed: link.sealed }, vaultId));
-    from[Symbol.dispose]();
-    if (link === undefined) return undefined;
-    if (next === undefined) throw new Refusal("access_forged");
-    key = next;
-  }
   if (key.id === vault.keyId) return key;
-  key[Symbol.dispose]();
-  return undefined;
+  using from = key;
+  const link = linkOf(secret.accessId, access, vault);
+  if (link === undefined) return undefined;
+  const next = await secret.followLink({ from, to: link.to, sealed: link.sealed }, vaultId);
+  if (next === undefined) throw new Refusal("access_forged");
+  return next;
 }
 
 type Store = Pick<VaultStore, "row">;
@@ -97,6 +110,8 @@ export class VaultSession implements Disposable {
   readonly #random: Random;
   readonly #secret: AccessSecret;
   #open: OpenVault;
+  /** Whether a write has gone out with a slot of the current key for an access that was absent. */
+  isRenewed = false;
 
   constructor(parts: {
     readonly store: Store;

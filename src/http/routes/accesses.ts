@@ -23,9 +23,13 @@ import { makeAccess } from "../new-access.ts";
 import { newPersonSecret } from "../people/person-secret.ts";
 import { holdingWithin } from "../replication-wait.ts";
 import { accessAnswer, timeOrNull } from "../row-answers.ts";
+import { olderKeys } from "../vault-opening.ts";
 
 type AccessRoutes = Pick<Handlers, "createAccess" | "listAccesses" | "revokeAccess" | "changeVaultKey">;
 type AccessCall = Call<AccessPrincipal>;
+
+/** A change of the key makes a link for each, and all of them lie in one row (docs/adr/0015). */
+const accessesMax = 1_000;
 
 /** How long a revocation waits for the backups before it names those that have not followed. */
 const followMs = 10_000;
@@ -56,6 +60,7 @@ async function create(context: HttpContext, call: AccessCall): Promise<WriteAnsw
     throw new Refusal("invalid_request", undefined, [{ path: "expires_at", message }]);
   }
   const { vaultId, vault } = call.principal;
+  if ((await readAccesses(store, vaultId)).length >= accessesMax) throw new Refusal("access_limit");
   const { secret, name, passphrase, shown } = await newSecret(context, call, request);
   try {
     return await commitOpened(vault, async ({ key }, renewing) => {
@@ -182,7 +187,7 @@ function sealAfter(
   { vaultId, vault, key }: VaultSessionKeys,
   next: VaultKey,
 ): VaultSeal {
-  const older = vault.older.map(({ keyId, sealed }) => key.openOlder(sealed, vaultId, keyId));
+  const older = olderKeys(vaultId, vault, key);
   const current = VaultKey.of(next.bytes);
   return new VaultSeal({ vaultId, current, older: [...older, VaultKey.of(key.bytes)], random });
 }

@@ -11,6 +11,7 @@ import { overhead } from "./overhead.ts";
 import { promotion } from "./promotion.ts";
 import { repair } from "./repair.ts";
 import { scale } from "./scale.ts";
+import { sealing } from "./sealing.ts";
 import { makeDataFolder, printMachine } from "./support/machine.ts";
 import type { Plan } from "./support/plan.ts";
 import { verify } from "./verify.ts";
@@ -29,6 +30,7 @@ const parts: Readonly<Record<string, Part>> = {
     run: overhead,
   },
   digest: { what: "chain, history and digest on a write, with and without", run: digest },
+  sealing: { what: "a client's write with sealing and without; what history costs an edit", run: sealing },
   burst: { what: "50 writes at once, an import of 10,000 entries", run: burst },
   fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
   far: { what: "10,000 dirty rows to a backup 130 ms away", run: far },

@@ -59,6 +59,9 @@ export class BenchSite implements AsyncDisposable {
   }
 }
 
+/** Node's arguments for a site that seals nothing and opens no vault's key. */
+export const withoutSealing = ["--import", join(import.meta.dirname, "without-sealing/hook.ts")];
+
 export type BenchPair = { readonly calgary: BenchSite; readonly zurich: BenchSite };
 
 /**
@@ -82,11 +85,18 @@ export async function makePair(
   return { calgary, zurich };
 }
 
-/** A site without any other, initialised and not started. */
-export async function makeCommunitySite(folder: string, name: string): Promise<BenchSite> {
+/**
+ * A site without any other, initialised and not started.
+ * @param settings of its configuration file, beside those that every site has
+ */
+export async function makeCommunitySite(
+  folder: string,
+  name: string,
+  settings: object = {},
+): Promise<BenchSite> {
   const place = join(folder, name);
   await mkdir(place);
-  return makeSite(place, "calgary", await freePort(), {});
+  return makeSite(place, "calgary", await freePort(), settings);
 }
 
 async function makeSite(place: string, site: string, port: number, also: object): Promise<BenchSite> {

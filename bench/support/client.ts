@@ -11,7 +11,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** One call; throws for an answer that is no 2xx. */
-  async call<T>(method: "GET" | "POST", path: string, body?: string): Promise<T> {
+  async call<T>(method: "GET" | "POST" | "PUT", path: string, body?: string): Promise<T> {
     const answer = await this.#pool.request({
       method,
       path,

@@ -48,6 +48,16 @@ export const rowBody: Uint8Array = sampleSealOf("0190a000-0000-7000-8000-0000000
   newEntry(content, Date.UTC(2026, 0, 1)),
 );
 
+/** The JSON text of an entry whose own text has about so many bytes, and which is no copy of another. */
+export function entryTextOf(bytes: number): string {
+  const { type, title, fields } = content;
+  const bare = { type, title, urls: [], tags: [], favourite: false, fields, notes: "" };
+  const notes = randomBytes(bytes)
+    .toString("base64")
+    .slice(0, bytes - JSON.stringify(bare).length);
+  return JSON.stringify({ ...bare, notes });
+}
+
 /**
  * The JSON text of a request that imports `count` like it, each with notes of its own that no compression shortens by much:
  * copies of one entry would travel as almost nothing, and sealed entries will not.

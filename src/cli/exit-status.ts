@@ -40,6 +40,8 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   stale_match: conflict,
   entry_exists: conflict,
   entry_in_trash: conflict,
+  access_exists: conflict,
+  last_owner: conflict,
   snapshot_invalid: refused,
   file_exists: conflict,
   already_primary: conflict,

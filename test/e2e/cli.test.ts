@@ -307,6 +307,83 @@ describe("dormouse entry", () => {
   });
 });
 
+describe("what an entry was, and finding it", () => {
+  it("versions lists what it was, show shows one, restore-version brings one back", async () => {
+    const id = await addEntry("--secret-file", `password=${await secretFile("first", "one")}`);
+    done(await entry(["edit", id, "--title", "Post", "--secret", "password"], "two\n"));
+    const table = done(await entry(["versions", id])).stdout;
+    expect(table).toMatch(/^VERSION +WRITTEN +TITLE\n1 +2\S+Z +Mail\n$/);
+    expect(done(await entry(["show", id, "--version", "1", "--field", "password"])).stdout).toBe("one\n");
+    expect(done(await entry(["show", id, "--version", "1"])).stdout).not.toContain("one");
+    refused(await entry(["show", id, "--version", "9"]), 6, /no such earlier version/);
+    expect(done(await entry(["restore-version", id, "1"])).stdout).toBe(`Restored version 1 of ${id}.\n`);
+    expect(json(await entry(["get", id, "--json"]))).toMatchObject({ title: "Mail", version: 3 });
+    const { versions } = json(await entry(["versions", id, "--limit", "1", "--json"])) as {
+      versions: object[];
+    };
+    expect(versions).toMatchObject([{ version: 2, title: "Post" }]);
+  });
+
+  it("search finds by words in any order; totp gives the code of now", async () => {
+    const secret = `otp:totp=${await secretFile("otp", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")}`;
+    const id = await addEntry("--website", "https://zürich.example", "--favourite", "--secret-file", secret);
+    done(await entry(["add", "--title", "Other", "--field", "note=mail zurich"]));
+    for (const words of [
+      ["ZURICH", "mail"],
+      ["mail", "--favourite"],
+      ["otp", "--type", "login"],
+    ]) {
+      const found = json(await entry(["search", ...words, "--json"])) as { entries: { entry_id: string }[] };
+      expect(found.entries.map(({ entry_id }) => entry_id)).toEqual([id]);
+    }
+    expect((await entry(["search", "nowhere"])).stderr).toBe("Nothing was found.\n");
+    expect(done(await entry(["list", "--favourite"])).stdout).toContain(id);
+    expect(done(await entry(["totp", id, "--field", "otp"])).stdout).toMatch(/^\d{6}\n$/);
+    expect(done(await entry(["totp", id])).stdout).toMatch(/^FIELD +CODE +VALID FOR\notp +\d{6} +\d+ s\n$/);
+    refused(await entry(["totp", await addEntry()]), 6, /no field with a one-time key/);
+  });
+});
+
+describe("dormouse access", () => {
+  const access = (...args: readonly string[]) => asOwner(["access", ...args, "--vault", vault]);
+  const listAs = (token: string) =>
+    dormouse(["entry", "list", "--vault", vault, "--url", pair.calgary.url, "--token-file", token]);
+
+  it("add makes a token of a scope and an end; revoke ends it on both sites", async () => {
+    const out = join(folder, "job.token");
+    const add = ["add", "--name", "job", "--scope", "read", "--expires", "90d", "--token-out", out, "--json"];
+    const added = json(await access(...add));
+    expect(added).toMatchObject({ kind: "machine", name: "job", scope: "read", token_file: out });
+    expect(JSON.stringify(added)).not.toContain("dmv_");
+    expect((await listAs(out)).status).toBe(0);
+    expect(done(await access("list")).stdout).toMatch(/^\S+ +machine +job +read +2\S+Z +2\S+Z +direct$/m);
+    refused(await access("revoke", String(added.access_id)), 2, /give --yes/);
+    const revoked = await access("revoke", String(added.access_id), "--yes");
+    expect(revoked.stdout).toBe(`Revoked ${added.access_id}; the vault's key was changed.\n`);
+    expect(revoked.stderr).toMatch(/can still open what was in the vault then/);
+    refused(await listAs(out), 5, /token is missing, mistyped, unknown or expired/);
+    expect((await entry(["list"])).status).toBe(0);
+  });
+
+  it("add makes a passphrase of six words for a person, shown this once", async () => {
+    const { stdout, stderr } = await access("add", "--login", "joe", "--scope", "write");
+    expect(stdout).toMatch(/^passphrase +(\S+[ -]){5}\S+$/m);
+    expect(stderr).toBe("Keep the passphrase: it is shown this once.\n");
+    refused(await access("add", "--login", "joe", "--scope", "read"), 7, /has an access/);
+  });
+
+  it("a recovery access opens the vault also after its key was changed", async () => {
+    const [owner, recovery] = [join(folder, "a.token"), join(folder, "b.token")];
+    const create = ["vault", "create", "safe", "--token-out", owner, "--recovery-out", recovery, "--id-only"];
+    const id = done(await asOperator(create)).stdout.trim();
+    const as = (token: string, ...args: readonly string[]) =>
+      dormouse([...args, "--url", pair.calgary.url, "--token-file", token]);
+    done(await as(owner, "entry", "add", "--vault", id, "--title", "Kept"));
+    expect(done(await as(owner, "vault", "rotate-key", id)).stdout).toBe(`Changed the key of ${id}.\n`);
+    expect(done(await as(recovery, "entry", "list", "--vault", id)).stdout).toContain("Kept");
+  });
+});
+
 describe("a profile", () => {
   it("names site and token, and warns of a site that is older than one it has seen", async () => {
     const env = { XDG_CONFIG_HOME: join(folder, "config") };
@@ -488,5 +565,21 @@ describe("at a terminal", () => {
     expect(no.status).toBe(2);
     expect((await atTerminal(args, "y\r")).status).toBe(0);
     expect((await entry(["list"])).status).toBe(5);
+  });
+});
+
+describe("dormouse entry purge", () => {
+  const purge = (id: string, ...args: readonly string[]) => entry(["purge", id, ...args]);
+
+  it("ends with 0 once every backup has proved it, and with 7 where one does not answer in time", async () => {
+    const id = await addEntry();
+    refused(await purge(id), 2, /give --yes/);
+    expect(done(await purge(id, "--wait", "30", "--yes")).stdout).toBe(`Purged ${id}.\n`);
+    refused(await entry(["get", id], "", pair.zurich), 6, /no such entry/);
+
+    const other = await addEntry();
+    await pair.zurich.stop();
+    refused(await purge(other, "--wait", "1", "--yes"), 7, /within 1 s there was no proof of it from zurich/);
+    refused(await entry(["get", other]), 6, /no such entry/);
   });
 });

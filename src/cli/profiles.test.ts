@@ -24,7 +24,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const team = { name: "team", url: "https://calgary.example/", tokenFile: "/home/joe/team.token" };
+const team = { name: "team", url: "https://calgary.example/", tokenFile: "/secrets/team.token" };
 const saved: Profiles = { usual: "team", profiles: [team, { ...team, name: "ops" }] };
 const modeOf = async (...path: string[]) => (await stat(join(folder, ...path))).mode & 0o777;
 

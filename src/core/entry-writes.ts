@@ -201,6 +201,25 @@ function editing(
   change: (entry: Entry, others: readonly (StoredRow | undefined)[]) => Entry | undefined,
   others: readonly RowKey[] = [],
 ): Write {
+  return changeWhole(
+    edit,
+    (entry, rows) => {
+      if (entry === undefined) throw new Refusal("entry_unknown");
+      return change(entry, rows);
+    },
+    others,
+  );
+}
+
+/**
+ * A change of an entry, also of one that is not there. Its version is one above what stands there; an entry that is not there gets
+ * the version that `change` gives it.
+ */
+export function changeWhole(
+  edit: EntryEdit,
+  change: (entry: Entry | undefined, others: readonly (StoredRow | undefined)[]) => Entry | undefined,
+  others: readonly RowKey[],
+): Write {
   const { seal, entryId, match, now, history } = edit;
   const address = { vaultId: seal.vaultId, entryId };
   const key = entryKey(address);
@@ -209,15 +228,15 @@ function editing(
     keys: [vaultKey(seal.vaultId), key, ...others, ...expiring],
     decide: ([vault, current, ...rows]): readonly RowChange[] => {
       requireKey(vault, seal.keyId);
-      const row = requireEntryRow(current);
-      requireMatch(row, match);
-      const entry = seal.open(entryId, row.body);
+      const row = current !== undefined && isLive(current) ? current : undefined;
+      if (row) requireMatch(row, match);
+      const entry = row && seal.open(entryId, row.body);
       const changed = change(entry, rows.slice(0, others.length));
       if (changed === undefined) return [];
-      const version = entry.version + 1;
+      const version = entry === undefined ? changed.version : entry.version + 1;
       const body = seal.seal(entryId, { ...changed, version, updatedAt: now });
       return [
-        ...kept(address, entry.version, row, history),
+        ...(row && entry ? kept(address, entry.version, row, history) : []),
         { key, body },
         ...expired(expiring, rows.slice(others.length), version - history.keepVersions, history),
       ];

@@ -1,8 +1,10 @@
 import { decodeAccess } from "./access.ts";
 import { decodeStranded } from "./aside.ts";
-import { entryKey, versionKey } from "./entry-writes.ts";
+import type { Entry } from "./entry.ts";
+import type { EntrySeal } from "./entry-seal.ts";
+import { changeWhole, type EntryEdit, entryKey, versionKey } from "./entry-writes.ts";
 import { Refusal } from "./errors.ts";
-import { parseVersionId } from "./ids.ts";
+import { type EntryId, parseVersionId } from "./ids.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type Row, type RowKey, type StoredRow } from "./row.ts";
 import { readSealedHeader, type SealedHeader } from "./sealed-header.ts";
@@ -195,4 +197,53 @@ function read<T>(body: Uint8Array | null, decode: (body: Uint8Array) => T): T {
 
 function refused(why: string): Refusal {
   return new Refusal("reapply_refused", `The row may not come back as it is: ${why}.`);
+}
+
+/** What an access to the vault, which can open what is stranded, makes of it. */
+export type StrandedEdit = EntryEdit & { readonly strandedKey: StrandedKey };
+
+/**
+ * Writes what a stranded entry, or version of one, holds as the newest state of its entry, and settles it. What stands there now
+ * becomes an earlier version.
+ * @throws Refusal `stranded_unknown`, `stranded_unreadable`, `reapply_refused` where the entry was purged since or it is no entry;
+ *   `write_raced`; what opening it throws
+ */
+export function rewriteStranded({ strandedKey, ...edit }: StrandedEdit): Write {
+  const { seal, entryId } = edit;
+  const write = changeWhole(
+    edit,
+    (entry, [stranded]) => {
+      const opened = openStranded(seal, stranded);
+      if (opened.entryId !== entryId) throw new Refusal("stranded_unknown");
+      if (entry === undefined) return opened.entry;
+      return { ...entry, content: opened.entry.content, trashedAt: opened.entry.trashedAt };
+    },
+    [strandedKey],
+  );
+  return {
+    ...write,
+    decide: (current) => {
+      const entry = current[1];
+      if (entry !== undefined && !isLive(entry))
+        throw refused("its entry was purged since, and what is purged never comes back");
+      return [...write.decide(current), { key: strandedKey, body: null }];
+    },
+  };
+}
+
+/**
+ * The entry that a stranded row holds, opened.
+ * @throws Refusal `stranded_unknown`, `stranded_unreadable`, `reapply_refused` where it is no entry; what opening it throws
+ */
+export function openStranded(
+  seal: EntrySeal,
+  stranded: StoredRow | undefined,
+): { readonly entryId: EntryId; readonly entry: Entry; readonly row: LiveRow } {
+  if (!stranded || !isLive(stranded)) throw new Refusal("stranded_unknown");
+  const { row } = decodeStranded(stranded.body);
+  const { body } = row;
+  if (body === null || (row.key.kind !== "entry" && row.key.kind !== "version"))
+    throw refused("it holds no entry");
+  const entryId = row.key.kind === "entry" ? row.key.entryId : parseVersionId(row.key.versionId).entryId;
+  return { entryId, entry: seal.open(entryId, body), row: { ...stranded, ...row, body } };
 }

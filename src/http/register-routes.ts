@@ -18,6 +18,7 @@ import { importRoutes } from "./routes/imports.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { searchRoutes } from "./routes/search.ts";
 import { totpRoutes } from "./routes/totp.ts";
+import { strandedRoutes } from "./routes/stranded.ts";
 import { versionRoutes } from "./routes/versions.ts";
 import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
@@ -61,6 +62,7 @@ function ownRoutes(context: HttpContext): readonly Route[] {
     ...totpRoutes(context),
     ...versionRoutes(context),
     ...accessRoutes(context),
+    ...strandedRoutes(context),
     ...alertRoutes(context),
   };
   return Object.entries(routeTable).map(([name, spec]) => {

@@ -17,6 +17,7 @@ export type RouteSpec = {
 const sessions = "/api/sessions";
 const vaults = "/api/vaults";
 const vault = `${vaults}/:vaultId` as const;
+const stranded = `${vault}/stranded` as const;
 const accesses = `${vault}/access` as const;
 const entries = `${vault}/entries` as const;
 const entry = `${entries}/:entryId` as const;
@@ -63,6 +64,13 @@ export const routeTable = {
   restoreVersion: {
     method: "POST",
     path: `${entry}/versions/:version/restore`,
+    caller: "write",
+    ...write,
+  },
+  getStranded: { method: "GET", path: `${stranded}/:strandedId`, caller: "read", ...read },
+  reapplyStranded: {
+    method: "POST",
+    path: `${stranded}/:strandedId/reapply`,
     caller: "write",
     ...write,
   },

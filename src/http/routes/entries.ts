@@ -134,7 +134,7 @@ function versionOf(row: LiveRow): number {
 }
 
 /** The answer to a change of one entry, opened by the vault that it was sealed with. */
-function changedAnswer({ seal }: OpenVault, { row, last, isChanged }: Committed): WriteAnswer {
+export function changedAnswer({ seal }: OpenVault, { row, last, isChanged }: Committed): WriteAnswer {
   const live = requireEntryRow(row);
   const { entryId } = keyOfEntry(live);
   const entry = seal.open(entryId, live.body);

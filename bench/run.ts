@@ -6,12 +6,15 @@ import { digest } from "./digest.ts";
 import { efficiency } from "./efficiency.ts";
 import { far } from "./far.ts";
 import { fill } from "./fill.ts";
+import { keys } from "./keys.ts";
 import { latency } from "./latency.ts";
 import { overhead } from "./overhead.ts";
 import { promotion } from "./promotion.ts";
+import { reading } from "./reading.ts";
 import { repair } from "./repair.ts";
 import { scale } from "./scale.ts";
 import { sealing } from "./sealing.ts";
+import { login } from "./login.ts";
 import { makeDataFolder, printMachine } from "./support/machine.ts";
 import type { Plan } from "./support/plan.ts";
 import { verify } from "./verify.ts";
@@ -31,6 +34,9 @@ const parts: Readonly<Record<string, Part>> = {
   },
   digest: { what: "chain, history and digest on a write, with and without", run: digest },
   sealing: { what: "a client's write with sealing and without; what history costs an edit", run: sealing },
+  login: { what: "a person's login, and how long others wait meanwhile", run: login },
+  reading: { what: "listing and searching 1,000 and 10,000 entries, with sealing and without", run: reading },
+  keys: { what: "opening a vault for a request; a login; a change of a vault's key", run: keys },
   burst: { what: "50 writes at once, an import of 10,000 entries", run: burst },
   fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
   far: { what: "10,000 dirty rows to a backup 130 ms away", run: far },

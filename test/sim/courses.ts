@@ -40,6 +40,8 @@ export class Course {
       () => this.#burst(),
       () => this.newVault(),
       () => this.#purge(),
+      () => this.#read(),
+      () => this.#read(),
       () => world.crash(site),
       () => world.stop(site),
       () => this.startAll(),
@@ -94,6 +96,7 @@ export class Course {
       () => this.#keepImage(site),
       () => this.#purgeAcross(),
       () => this.#purge(),
+      () => this.#read(),
       () => this.#burst(),
       () => this.#speakNewer(site),
       () => this.#deny(),
@@ -138,6 +141,14 @@ export class Course {
 
   async startAll(): Promise<void> {
     for (const site of this.#world.sites.keys()) await this.#world.start(site);
+  }
+
+  /** Clients read at any site that is up. */
+  #read(): void {
+    for (let i = this.#world.draw(4); i >= 0; i -= 1) {
+      const site = this.#anySite();
+      if (this.#world.isUp(site)) void this.#world.read(site);
+    }
   }
 
   #burst(): void {

@@ -1,6 +1,7 @@
 import { Course } from "./courses.ts";
 import { checkAtRest } from "./checks.ts";
 import { command, settleSites } from "./operator.ts";
+import type { SiteName } from "../../src/core/ids.ts";
 import { oslo, World, zurich } from "./world.ts";
 
 const hourMs = 3_600_000;
@@ -96,6 +97,11 @@ class Scenario {
     if (await this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });
     await settleSites(world, () => this.#course.writeNew());
     await this.#countRows();
+    // What one site tells of its audit comes to a third with the push after the next.
+    for (let i = 0; i < 3; i += 1) {
+      this.#course.writeNew();
+      await world.scheduler.run(hourMs);
+    }
     world.note("the last write");
     this.#course.writeNew();
     for (const site of world.sites.keys()) await world.retryQuarantine(site);
@@ -125,6 +131,14 @@ class Scenario {
     for (const site of world.sites.keys()) await command(world, site, "verify");
   }
 
+  async #auditReport(site: SiteName): Promise<ScenarioReport> {
+    const { store } = this.#world.process(site);
+    const told = (await store.alerts(1_000)).filter(({ event }) => event === "audit_truncated").length;
+    const chains = await store.auditChains();
+    const forked = chains.filter(({ isForked }) => isForked).length;
+    return { "audit chains": chains.length, "audit chains forked": forked, "audits cut off, told": told };
+  }
+
   async #report(): Promise<ScenarioReport> {
     const world = this.#world;
     const [winner] = await world.primaries();
@@ -134,6 +148,7 @@ class Scenario {
       ...Object.fromEntries(world.tally),
       ...Object.fromEntries([...sent].map(([path, requests]) => [`requests: ${path}`, requests.length])),
       "rows stranded at the end": stranded,
+      ...(winner && (await this.#auditReport(winner.site))),
       epochs: (winner?.epoch.number ?? 1) - 1,
     };
   }

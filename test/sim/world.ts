@@ -72,6 +72,7 @@ export class World {
   /** Bits that were turned. Nobody notices them but a count of all rows. */
   flips = 0;
   readonly #options: WorldOptions;
+  #reads = 0;
 
   private constructor(options: WorldOptions) {
     this.#options = options;
@@ -173,6 +174,7 @@ export class World {
         this.crashesHere(site) || (this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood),
       fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
+      onAuditFault: (error) => this.watch.report(error),
       onCrash: () => {
         this.crash(site);
         this.onCrash(site);
@@ -298,6 +300,17 @@ export class World {
       return write;
     } catch (error) {
       return error instanceof Refusal ? error : this.watch.report(error);
+    }
+  }
+
+  /** A client reads: nothing of it but the audit is kept. */
+  async read(site: SiteName): Promise<void> {
+    this.#reads += 1;
+    this.count("reads");
+    try {
+      await this.process(site).read(`read ${this.#reads}`);
+    } catch (error) {
+      if (!(error instanceof Refusal)) this.watch.report(error);
     }
   }
 

@@ -121,7 +121,7 @@ function remakeAccess(key: KeyOf<"access">, row: Row, vault: StoredRow | undefin
 }
 
 const withToken =
-  "reapply it through the API with a token that may write to the vault (`dormouse stranded reapply --token-file`)";
+  "reapply it through the API with a token that may write to the vault (`dormouse stranded reapply --vault`)";
 
 /** What stood in its place becomes an earlier version, as with any edit. */
 function remakeEntry(

@@ -19,6 +19,7 @@ const config: Config = {
   listen: { host: "127.0.0.1", port: 8200, tls: null, behindProxy: [] },
   publicUrl: "http://127.0.0.1:8200",
   alerts: { lagAfterMs: 120_000, webhookUrl: null },
+  keepVersions: 20,
   diskFreeMinBytes: 100_000_000,
   adminOverHttp: false,
 };

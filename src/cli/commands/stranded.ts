@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { AdminClient } from "../admin-client.ts";
 import { addAdminOptions, type AdminOptions } from "../config-option.ts";
+import { type ConnectionOptions, withSite } from "../connection.ts";
 import { concealEntry } from "../entry-content.ts";
+import { printEntry, printWritten } from "../entry-output.ts";
 import { exitStatus } from "../exit-status.ts";
 import { cell, type Fields, isFields, objectsIn } from "../fields.ts";
 import { printJson, printLine, printNote, printTable } from "../output.ts";
@@ -10,7 +12,18 @@ import { confirm } from "../prompt.ts";
 import { CommandExit, usageRefusal } from "../report.ts";
 import { rowName } from "../row-name.ts";
 
-type SettleOptions = AdminOptions & { readonly all?: boolean; readonly yes?: boolean };
+/** With a token of its vault, what is stranded can be opened, on a running site. */
+type VaultOptions = AdminOptions & ConnectionOptions & { readonly vault?: string };
+type ShowOptions = VaultOptions & { readonly reveal?: boolean };
+type SettleOptions = VaultOptions & { readonly all?: boolean; readonly yes?: boolean };
+
+function addVaultOptions(command: Command): Command {
+  return addAdminOptions(command)
+    .option("--vault <vault_id>", "open it with a token of its vault, through the running site")
+    .option("--url <url>", "with --vault: address of the site (or DORMOUSE_URL)")
+    .option("--token-file <file>", "with --vault: file with the token, mode 0600 (or DORMOUSE_TOKEN)")
+    .option("--profile <name>", "with --vault: what `profile add` saved (or DORMOUSE_PROFILE)");
+}
 
 export function defineStranded(stranded: Command): void {
   stranded.addHelpText("after", explanation + listExamples + showExamples.replace("\nExamples:\n", ""));
@@ -18,13 +31,13 @@ export function defineStranded(stranded: Command): void {
     .description("list what the winner of a failover never received; the default")
     .addHelpText("after", listExamples)
     .action(listStranded);
-  addAdminOptions(stranded.command("show"))
+  addVaultOptions(stranded.command("show"))
     .argument("<id>", "a stranded row's id")
     .option("--reveal", "show concealed values")
     .description("show one with what is in it")
     .addHelpText("after", showExamples)
     .action(showStranded);
-  addAdminOptions(stranded.command("reapply"))
+  addVaultOptions(stranded.command("reapply"))
     .argument("[id]", "a stranded row's id")
     .option("--all", "all that there are, oldest first")
     .option("--yes", "do not ask")
@@ -53,6 +66,7 @@ Examples:
 const showExamples = `
 Examples:
   dormouse stranded show 3f0c1a52-… --config zurich.yaml
+  dormouse stranded show 3f0c1a52-… --vault 0199… --url http://127.0.0.1:8201 --token-file team.token
 `;
 
 const reapplyExamples = `
@@ -61,6 +75,7 @@ Refused where the row was purged or revoked since: what is purged never comes ba
 Examples:
   dormouse stranded reapply 3f0c1a52-… --config zurich.yaml
   dormouse stranded reapply --all --yes --config zurich.yaml
+  dormouse stranded reapply 3f0c1a52-… --vault 0199… --url http://127.0.0.1:8201 --token-file team.token
 `;
 
 const discardExamples = `
@@ -90,10 +105,13 @@ async function printRows(rows: readonly Fields[]): Promise<void> {
   );
 }
 
-async function showStranded(
-  id: string,
-  options: AdminOptions & { readonly reveal?: boolean },
-): Promise<void> {
+async function showStranded(id: string, options: ShowOptions): Promise<void> {
+  if (options.vault !== undefined) {
+    const path = strandedPath(options.vault, id);
+    return await withSite(options, async (site) =>
+      printEntry(await site.call({ method: "GET", path }), options),
+    );
+  }
   const row = await readStranded(await AdminClient.of(options), id);
   const shown = options.reveal === true ? row : concealRow(row);
   if (options.json === true) return printJson(shown);
@@ -119,6 +137,23 @@ function describeRow({ content, ...row }: Fields): readonly string[] {
   return [...lines, "holds:", ...Object.entries(content).map(([name, value]) => `  ${name}: ${cell(value)}`)];
 }
 
+function strandedPath(vaultId: string, id: string): string {
+  return `/api/vaults/${encodeURIComponent(vaultId)}/stranded/${encodeURIComponent(id)}`;
+}
+
+/** What is sealed is opened with the token's key, and sealed anew as the newest state of its entry. */
+async function reapplyOpened(id: string, vaultId: string, options: SettleOptions): Promise<void> {
+  await withSite(options, async (site) => {
+    const path = strandedPath(vaultId, id);
+    const { body } = await site.call({ method: "GET", path });
+    await confirm(
+      `Write ${JSON.stringify(cell(body.title))} over what stands there now?`,
+      options.yes === true,
+    );
+    printWritten(options, "Written again:", await site.call({ method: "POST", path: `${path}/reapply` }));
+  });
+}
+
 async function settle(
   action: "reapply" | "discard",
   id: string | undefined,
@@ -126,6 +161,11 @@ async function settle(
 ): Promise<void> {
   if ((id === undefined) === (options.all !== true))
     throw usageRefusal("one row is to be named, or all of them", "give an id, or --all");
+  if (options.vault !== undefined && action === "reapply") {
+    if (id === undefined)
+      throw usageRefusal("--vault opens one row at a time", "give its id instead of --all");
+    return await reapplyOpened(id, options.vault, options);
+  }
   const admin = await AdminClient.of(options);
   const question = await questionFor(admin, action, id);
   if (question === undefined)

@@ -1,37 +1,117 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import {
+  type Answered,
+  type CallOptions,
+  type HttpSite,
+  openHttpSite,
+  ScriptedEdition,
+} from "../../test/support/http-site.ts";
+import { VirtualClock } from "../../test/support/ports.ts";
 import { systemRandom } from "../app/system-ports.ts";
+import type { Scope } from "../core/access.ts";
 import type { EditionRoute } from "../core/edition.ts";
+import type { Epoch } from "../core/epoch.ts";
 import type { SiteName, VaultId } from "../core/ids.ts";
 import { buryRows, vaultKey } from "../core/vault.ts";
 import { formatToken, newToken, parseToken } from "../crypto/token.ts";
 import { accessIdOf } from "./authentication.ts";
-import { type RouteName, type RouteSpec, routeTable } from "./route-table.ts";
+import { type Caller, type RouteName, routeTable } from "./route-table.ts";
 
-const everybody = ["nobody", "operator", "read", "write", "owner", "peer"] as const;
+/** Who can open the vault that the calls name: with a token, and as a person who has logged in. */
+const readers = ["read", "session:read"] as const;
+const writers = ["write", "session:write"] as const;
+const owners = ["owner", "session:owner"] as const;
+/** Who has a valid token or session, and no way into that vault. */
+const strangers = ["owner of another vault", "session without the vault"] as const;
+/** Whose token or session was good once. */
+const ended = [
+  "expired",
+  "revoked",
+  "blocked",
+  "expired operator",
+  "expired session",
+  "ended session",
+  "session of a revoked access",
+] as const;
+const others = ["nobody", "operator", "peer"] as const;
+
+const everybody = [...others, ...readers, ...writers, ...owners, ...strangers, ...ended] as const;
 type Asking = (typeof everybody)[number];
+const isSession = (asking: Asking) => asking.startsWith("session");
 
-/** Whom each call lets in. A route without a line here does not compile, and a line without a route fails. */
-const allowed: Readonly<Record<RouteName, readonly Asking[]>> = {
-  healthz: everybody,
-  readyz: everybody,
-  createVault: ["operator"],
-  listVaults: ["operator"],
-  getVault: ["owner"],
-  renameVault: ["owner"],
-  deleteVault: ["owner"],
-  createEntry: ["write", "owner"],
-  importEntries: ["write", "owner"],
-  listEntries: ["read", "write", "owner"],
-  searchEntries: ["read", "write", "owner"],
-  getEntry: ["read", "write", "owner"],
-  getOneTimeCodes: ["read", "write", "owner"],
-  putEntry: ["write", "owner"],
-  patchEntry: ["write", "owner"],
-  deleteEntry: ["write", "owner"],
-  restoreEntry: ["write", "owner"],
-  listAlerts: ["operator"],
-  testAlerts: ["operator"],
+type Outcome = "let in" | "unauthorized" | "forbidden" | "other_vault";
+
+/** Who is let in by what a route asks of its caller. Everything else that is expected follows from it, below. */
+const letIn: Readonly<Record<Caller, (asking: Asking) => boolean>> = {
+  anyone: () => true,
+  operator: (asking) => asking === "operator",
+  peer: (asking) => asking === "peer",
+  session: isSession,
+  read: (asking) => [...readers, ...writers, ...owners].some((each) => each === asking),
+  write: (asking) => [...writers, ...owners].some((each) => each === asking),
+  owner: (asking) => owners.some((each) => each === asking),
+};
+
+function outcomeOf(caller: Caller, asking: Asking): Outcome {
+  const isOfVault = caller === "read" || caller === "write" || caller === "owner";
+  if (letIn[caller](asking)) return "let in";
+  // At the calls of peers nothing but a peer's credential is anybody's.
+  if (asking === "nobody" || caller === "peer") return "unauthorized";
+  if (asking === "session of a revoked access") return isOfVault ? "other_vault" : "forbidden";
+  if (ended.some((each) => each === asking)) return "unauthorized";
+  return isOfVault && strangers.some((each) => each === asking) ? "other_vault" : "forbidden";
+}
+
+const sites = ["primary", "fenced", "backup"] as const;
+type SiteState = (typeof sites)[number];
+
+type Row = {
+  readonly caller: Caller;
+  /** What whoever is let in is answered; of a client's write, on a primary. */
+  readonly answers: number | Readonly<Record<SiteState, number>>;
+  readonly query?: string;
+  readonly sent?: Pick<CallOptions, "body" | "headers">;
+};
+
+const note = { type: "note", title: "a" };
+
+/** What each call asks of its caller, and what is sent to it here. A route without a row does not compile. */
+const rows: Readonly<Record<RouteName, Row>> = {
+  healthz: { caller: "anyone", answers: 200 },
+  readyz: { caller: "anyone", answers: { primary: 200, fenced: 503, backup: 200 } },
+  createSession: { caller: "anyone", answers: 400, sent: { body: {} } },
+  getSession: { caller: "session", answers: 200 },
+  endSession: { caller: "session", answers: 400, query: "?all=true" },
+  createVault: { caller: "operator", answers: 400, sent: { body: {} } },
+  listVaults: { caller: "operator", answers: 200 },
+  getVault: { caller: "owner", answers: 200 },
+  renameVault: { caller: "owner", answers: 200, sent: { body: { name: "Family" } } },
+  deleteVault: { caller: "owner", answers: 412, sent: { headers: { "if-match": '"7:7"' } } },
+  createEntry: { caller: "write", answers: 201, sent: { body: note } },
+  importEntries: { caller: "write", answers: 201, sent: { body: { entries: [note] } } },
+  listEntries: { caller: "read", answers: 200 },
+  searchEntries: { caller: "read", answers: 200, sent: { body: { query: "a" } } },
+  getEntry: { caller: "read", answers: 200 },
+  getOneTimeCodes: { caller: "read", answers: 404 },
+  putEntry: { caller: "write", answers: 200, sent: { body: note } },
+  patchEntry: { caller: "write", answers: 200, sent: { body: { title: "b" } } },
+  deleteEntry: { caller: "write", answers: 400, query: "?purge=perhaps" },
+  restoreEntry: { caller: "write", answers: 200 },
+  listVersions: { caller: "read", answers: 200 },
+  getVersion: { caller: "read", answers: 200 },
+  restoreVersion: { caller: "write", answers: 200 },
+  getStranded: { caller: "read", answers: 404 },
+  reapplyStranded: { caller: "write", answers: 404 },
+  createAccess: {
+    caller: "owner",
+    answers: 201,
+    sent: { body: { kind: "machine", name: "a", scope: "read" } },
+  },
+  listAccesses: { caller: "owner", answers: 200 },
+  revokeAccess: { caller: "owner", answers: 404 },
+  changeVaultKey: { caller: "owner", answers: 200 },
+  listAlerts: { caller: "operator", answers: 200 },
+  testAlerts: { caller: "operator", answers: 200 },
 };
 
 function editionRoute(caller: EditionRoute["caller"]): EditionRoute {
@@ -39,75 +119,204 @@ function editionRoute(caller: EditionRoute["caller"]): EditionRoute {
   return { method: "POST", path: `/api/replication/${caller}`, caller, bodyBytesMax: 1000, handle };
 }
 
-const unknownEntry = "0190a000-0000-7000-8000-000000000002";
+type Addressed = Row & { readonly method: string; readonly path: string; readonly isClientWrite: boolean };
+
+const editionRows = (["operator", "peer", "anyone"] as const).map((caller): [string, Addressed] => [
+  `a route of the edition for ${caller}`,
+  { ...editionRoute(caller), isClientWrite: false, answers: 200 },
+]);
+const adminRow: [string, Addressed] = [
+  "a command over HTTP",
+  { method: "POST", path: "/api/admin/tidy", caller: "operator", isClientWrite: false, answers: 200 },
+];
+const tableRows = Object.entries(routeTable).map(([name, spec]): [string, Addressed] => [
+  name,
+  { ...spec, ...rows[name as RouteName] },
+]);
+const allRows = [...tableRows, ...editionRows, adminRow];
+
+const unknownId = "0190a000-0000-7000-8000-000000000002";
 const peerToken = formatToken(newToken("peer", systemRandom));
+
+/** One site for all cases, and everybody who may ask. */
+async function openTown() {
+  const clock = new VirtualClock(Date.now());
+  const edition = new ScriptedEdition((["operator", "peer", "anyone"] as const).map(editionRoute));
+  edition.peers.set(peerToken, "zurich" as SiteName);
+  const adminCommands = [{ name: "tidy", handle: async () => ({}) }];
+  const site = await openHttpSite({ clock, edition, adminCommands });
+  const vault = await site.createVault();
+  const elsewhere = await site.createVault();
+  const created = await site.call(`POST ${vault.path}/entries`, { token: vault.token, body: note });
+  const entryId = String(created.json["entry_id"]);
+  await site.call(`PATCH ${vault.path}/entries/${entryId}`, { token: vault.token, body: { title: "b" } });
+
+  async function addPerson({ path, token }: typeof vault, login: string, scope: Scope): Promise<Person> {
+    const body = { kind: "person", login, scope };
+    const { json } = await site.call(`POST ${path}/access`, { token, body });
+    return { login, passphrase: String(json["passphrase"]), accessId: String(json["access_id"]) };
+  }
+  async function logIn({ login, passphrase }: Person): Promise<string> {
+    const { json } = await site.call("POST /api/sessions", { body: { login, passphrase } });
+    return String(json["token"]);
+  }
+  async function end(accessId: string): Promise<void> {
+    const { status } = await site.call(`DELETE ${vault.path}/access/${accessId}`, { token: vault.token });
+    expect(status).toBe(200);
+  }
+  function idOf(token: string) {
+    return accessIdOf(parseToken(token) ?? newToken("vault", systemRandom));
+  }
+
+  const person = await addPerson(vault, "anna", "read");
+  const gone = await addPerson(vault, "gone", "owner");
+  const expiredSession = await logIn(person);
+  await clock.advance(31 * 60_000);
+  const endedSession = await logIn(person);
+  await site.call("DELETE /api/sessions", { token: endedSession });
+  const [blocked, revoked] = [
+    await site.addAccess(vault.id, "owner"),
+    await site.addAccess(vault.id, "owner"),
+  ];
+  await site.store.blockAccess(idOf(blocked));
+  const past = clock.now() - 1;
+  const tokens: Readonly<Record<Asking, string | undefined>> = {
+    nobody: undefined,
+    operator: site.operator,
+    peer: peerToken,
+    read: await site.addAccess(vault.id, "read"),
+    write: await site.addAccess(vault.id, "write"),
+    owner: await site.addAccess(vault.id, "owner"),
+    "session:read": await logIn(person),
+    "session:write": await logIn(await addPerson(vault, "berta", "write")),
+    "session:owner": await logIn(await addPerson(vault, "carl", "owner")),
+    "owner of another vault": elsewhere.token,
+    "session without the vault": await logIn(await addPerson(elsewhere, "dora", "owner")),
+    expired: await site.addAccess(vault.id, "owner", past),
+    revoked,
+    blocked,
+    "expired operator": await site.addOperator(past),
+    "expired session": expiredSession,
+    "ended session": endedSession,
+    "session of a revoked access": await logIn(gone),
+  };
+  // Both change the vault's key: whoever stays has links to follow.
+  await end(idOf(revoked));
+  await end(gone.accessId);
+
+  const ask = async ({ method, path, query = "", sent }: Addressed, asking: Asking): Promise<Answered> => {
+    const url = path
+      .replace(":vaultId", vault.id)
+      .replace(":entryId", entryId)
+      .replace(":accessId", unknownId)
+      .replace(":strandedId", unknownId)
+      .replace(":version", "1");
+    return await site.call(`${method} ${url}${query}`, { token: tokens[asking], ...sent });
+  };
+
+  const image = site.store.serialize();
+  /** Fenced: another site was promoted, and this one has heard of it. A backup: it has come home to that one. */
+  async function become(state: SiteState): Promise<void> {
+    site.store.replaceDatabase(image);
+    const epoch: Epoch = { number: 2, id: unknownId };
+    if (state !== "primary") await site.store.recordEpoch(epoch);
+    if (state === "backup") {
+      const { head } = await site.store.site();
+      const promoted = { epoch, site: "zurich" as SiteName, from: head };
+      const timeline = [...(await site.store.timeline()), promoted];
+      await site.store.rejoin({ epoch, timeline, common: head });
+    }
+    const code = state === "backup" ? "read_only_backup" : "site_fenced";
+    edition.guard = state === "primary" ? undefined : { code, primaryUrl: "https://zurich.example" };
+  }
+  return { site, vault, ask, become };
+}
+
+type Person = { readonly login: string; readonly passphrase: string; readonly accessId: string };
+type Town = Awaited<ReturnType<typeof openTown>>;
 
 let site: HttpSite;
 beforeAll(async () => {
-  const routes = [editionRoute("operator"), editionRoute("peer"), editionRoute("anyone")];
-  const edition = new ScriptedEdition(routes);
-  edition.peers.set(peerToken, "zurich" as SiteName);
-  site = await openHttpSite({ edition });
+  site = await openHttpSite();
 });
 afterAll(() => site.close());
 
-/** A vault of its own for every case, since some calls end it. */
-async function ask(spec: Pick<RouteSpec, "method" | "path">, asking: Asking) {
-  const vault = await site.createVault();
-  const tokens: Readonly<Record<Asking, () => Promise<string | undefined>>> = {
-    nobody: async () => undefined,
-    operator: async () => site.operator,
-    read: () => site.addAccess(vault.id, "read"),
-    write: () => site.addAccess(vault.id, "write"),
-    owner: async () => vault.token,
-    peer: async () => peerToken,
-  };
-  const path = spec.path.replace(":vaultId", vault.id).replace(":entryId", unknownEntry);
-  return await site.call(`${spec.method} ${path}`, { token: await tokens[asking]() });
-}
-
-const cases = Object.entries(routeTable).flatMap(([name, spec]) =>
-  everybody.map((asking) => ({ name: name as RouteName, spec, asking })),
-);
-
-it("the table of this test has a line for every route and no other", () => {
-  expect(Object.keys(allowed).sort()).toEqual(Object.keys(routeTable).sort());
+it("every route of the table has a row here, and asks of its caller what the row says", () => {
+  expect(Object.keys(rows).sort()).toEqual(Object.keys(routeTable).sort());
+  for (const [name, spec] of Object.entries(routeTable))
+    expect([name, spec.caller]).toEqual([name, rows[name as RouteName].caller]);
 });
 
-it.each(cases)("$name asked by $asking", async ({ name, spec, asking }) => {
-  const { status, json, headers } = await ask(spec, asking);
-  if (allowed[name].includes(asking)) expect([401, 403]).not.toContain(status);
-  else if (asking === "nobody") {
-    expect(status).toBe(401);
-    expect(json.code).toBe("unauthorized");
-    expect(headers["www-authenticate"]).toBe("Bearer");
-  } else {
-    expect(status).toBe(403);
-    expect(json.code).toBe("forbidden");
+describe("every call by everybody", () => {
+  let town: Town;
+  beforeAll(async () => {
+    town = await openTown();
+  });
+  afterAll(() => town.site.close());
+
+  function answerOf(row: Addressed, state: SiteState, asking: Asking): readonly unknown[] {
+    if (row.isClientWrite && state === "fenced") return [503, "site_fenced"];
+    if (row.isClientWrite && state === "backup") return [503, "read_only_backup"];
+    const outcome = outcomeOf(row.caller, asking);
+    if (outcome !== "let in") return [outcome === "unauthorized" ? 401 : 403, outcome];
+    return [typeof row.answers === "number" ? row.answers : row.answers[state], "let in"];
   }
+
+  const refusals = ["unauthorized", "forbidden", "other_vault", "site_fenced", "read_only_backup"];
+  async function answers(row: Addressed): Promise<Readonly<Record<string, readonly unknown[]>>> {
+    const found: Record<string, readonly unknown[]> = {};
+    for (const asking of everybody) {
+      const { status, json, headers } = await town.ask(row, asking);
+      const isRefused = refusals.some((code) => code === json["code"]);
+      found[asking] = [status, isRefused ? json["code"] : "let in"];
+      expect([asking, headers["www-authenticate"]]).toEqual([asking, status === 401 ? "Bearer" : undefined]);
+    }
+    return found;
+  }
+
+  describe.each(sites)("on a site that is %s", (state) => {
+    beforeAll(() => town.become(state));
+
+    it.each(allRows)("%s", async (_, row) => {
+      const expected = everybody.map((asking) => [asking, answerOf(row, state, asking)]);
+      expect(await answers(row)).toEqual(Object.fromEntries(expected));
+    });
+  });
+
+  it("HEAD is let in where GET is", async () => {
+    await town.become("primary");
+    for (const [, row] of allRows.filter(([, { method }]) => method === "GET")) {
+      for (const asking of everybody) {
+        const got = await town.ask(row, asking);
+        expect((await town.ask({ ...row, method: "HEAD" }, asking)).status).toBe(got.status);
+      }
+    }
+  });
 });
 
-describe("a route of the edition", () => {
-  it.each(everybody)("for operators, asked by %s", async (asking) => {
-    const expected = { nobody: 401, operator: 200 } as Partial<Record<Asking, number>>;
-    expect((await ask(editionRoute("operator"), asking)).status).toBe(expected[asking] ?? 403);
-  });
-
-  it.each(everybody)("for anyone, asked by %s", async (asking) => {
-    expect((await ask(editionRoute("anyone"), asking)).status).toBe(200);
-  });
-
-  it.each(everybody)("for peers, asked by %s", async (asking) => {
-    expect((await ask(editionRoute("peer"), asking)).status).toBe(asking === "peer" ? 200 : 401);
-  });
-});
+it.each(["site_fenced", "read_only_backup"] as const)(
+  "a client's write is refused as %s before its token, its address and its body are looked at",
+  async (code) => {
+    const { call, edition } = site;
+    edition.guard = { code, primaryUrl: "https://zurich.example" };
+    onTestFinished(() => void (edition.guard = undefined));
+    const headers = { "content-type": "application/json" };
+    for (const [name, row] of tableRows.filter(([, { isClientWrite }]) => isClientWrite)) {
+      const url = row.path.replaceAll(/:[A-Za-z]+/g, "no-id");
+      const sent = { token: "no token", headers, body: '{"name": "cut o' };
+      const answer = await call(`${row.method} ${url}?unknown=1`, sent);
+      expect([name, answer.status, answer.json["code"]]).toEqual([name, 503, code]);
+      expect(answer.headers["x-primary-location"]).toBe("https://zurich.example");
+    }
+  },
+);
 
 describe("a token", () => {
   const listOf = (path: string, token: string) => site.call(`GET ${path}/entries`, { token });
 
   it("of another vault is refused as such, whether the named vault is there or not", async () => {
     const [mine, other] = [await site.createVault(), await site.createVault()];
-    for (const path of [other.path, `/api/vaults/${unknownEntry}`]) {
+    for (const path of [other.path, `/api/vaults/${unknownId}`]) {
       const { status, json } = await listOf(path, mine.token);
       expect([status, json.code]).toEqual([403, "other_vault"]);
     }

@@ -336,6 +336,7 @@ describe("what an entry was, and finding it", () => {
       const found = json(await entry(["search", ...words, "--json"])) as { entries: { entry_id: string }[] };
       expect(found.entries.map(({ entry_id }) => entry_id)).toEqual([id]);
     }
+    expect(done(await entry(["search", "-"], "zurich\nmail\n")).stdout).toContain(id);
     expect((await entry(["search", "nowhere"])).stderr).toBe("Nothing was found.\n");
     expect(done(await entry(["list", "--favourite"])).stdout).toContain(id);
     expect(done(await entry(["totp", id, "--field", "otp"])).stdout).toMatch(/^\d{6}\n$/);

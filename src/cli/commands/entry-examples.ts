@@ -43,11 +43,12 @@ Examples:
 `,
   search: `
 Every word must stand in the title, a URL, a tag or a field's label, whatever case and accents. Values and notes are not
-searched. What is searched for is an argument, which others on this machine can see while the command runs.
+searched. Others on this machine can see arguments while a command runs: - reads the words from stdin.
 
 Examples:
   dormouse entry search mail zurich --vault 0199…
   dormouse entry search bank --vault 0199… --favourite --json
+  dormouse entry search - --vault 0199… < words.txt
 `,
   totp: `
 Examples:

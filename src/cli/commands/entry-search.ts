@@ -2,6 +2,7 @@ import { withSite } from "../connection.ts";
 import { entriesPath, type EntryOptions, entryPath } from "../entry-call.ts";
 import { type EntryPages, printCodes, printEntries } from "../entry-output.ts";
 import { type Fields, isFields, objectsIn } from "../fields.ts";
+import { readTextInput } from "../file-input.ts";
 import { type PageCall, type PageOptions, readPages } from "../pages.ts";
 import type { Answer, SiteClient } from "../site-client.ts";
 
@@ -30,7 +31,7 @@ function listPage(site: SiteClient, options: FindOptions, { limit, cursor }: Pag
 }
 
 export async function searchEntries(words: readonly string[], options: FindOptions): Promise<void> {
-  const asked = { query: words.join(" "), ...filtersOf(options) };
+  const asked = { query: await readQuery(words), ...filtersOf(options) };
   await withSite(options, async (site) => {
     const pages = await readEntries(options, (call) =>
       // A body, and not a query: what is searched for stands in no log of a proxy.
@@ -43,6 +44,14 @@ export async function searchEntries(words: readonly string[], options: FindOptio
     await printEntries(pages, { ...options, whenEmpty: "Nothing was found." });
   });
 }
+
+/** Arguments are seen by everybody on the machine; `-` alone has the words come from standard input. */
+async function readQuery(words: readonly string[]): Promise<string> {
+  return words.length === 1 && words[0] === "-" ? await readTextInput("-", queryBytesMax) : words.join(" ");
+}
+
+/** A site takes far less. */
+const queryBytesMax = 16 * 1024;
 
 function filtersOf({ type, tag, favourite, trash }: FindOptions) {
   return { type, tag, favourite, trash };

@@ -58,7 +58,7 @@ test("rows that a backup has not acknowledged yet are no difference", async () =
   await writeEntries(scene, 3);
   await world.scheduler.run(secondMs);
   const { equal, local, peers } = await verify(world, calgary);
-  expect({ equal, here: local.rows, there: peers[0]?.rows }).toEqual({ equal: true, here: 6, there: 3 });
+  expect({ equal, here: local.rows, there: peers[0]?.rows }).toEqual({ equal: true, here: 7, there: 3 });
   world.network.intercept = null;
   await atRest(world);
 });

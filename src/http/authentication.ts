@@ -33,13 +33,19 @@ export class Authentication {
    * @throws Refusal `unauthorized`, always in the same words and for the same work, whether an id is unknown, a secret wrong
    * or an access revoked, blocked or expired; `forbidden` or `other_vault` for a valid token; `vault_unknown` for a path that
    * names none; `access_forged`
+   * @param onVerified called with whose token or session it is, before it is known whether the call is open to them
    */
-  async authenticate(authorization: string | undefined, requirement: Requirement): Promise<Principal> {
+  async authenticate(
+    authorization: string | undefined,
+    requirement: Requirement,
+    onVerified: (verified: Verified) => void = () => {},
+  ): Promise<Principal> {
     if (requirement.caller === "anyone") return { kind: "anyone" };
     const text = bearerOf(authorization);
     const isPeer = requirement.caller === "peer" || text.startsWith("dms_");
     const verified = isPeer ? this.#peerBy(text) : await this.#clientBy(text);
     if (verified === undefined) throw new Refusal("unauthorized");
+    onVerified(verified);
     const { caller, vaultId } = requirement;
     if (caller !== "read" && caller !== "write" && caller !== "owner") return expect(verified, caller);
     const principal = await this.#enter(verified, vaultId ?? "");

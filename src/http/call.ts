@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Scope } from "../core/access.ts";
+import type { Audit, AuditActor } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { AccessId, SiteName, VaultId } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
@@ -27,6 +28,8 @@ export type HttpContext = {
   readonly testAlerts: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Whether a peer must show a certificate beside its token. */
   readonly demandsCertificates: boolean;
+  /** Where every call is recorded. */
+  readonly audit: Audit;
   /** Who logs in, and who is logged in. */
   readonly people: People;
   /** Whether requests from an IP address come from others, whom it names in X-Forwarded-For. */
@@ -92,6 +95,8 @@ export type Answer = {
   readonly body: object;
   /** The row whose position is the ETag. */
   readonly tagged?: StoredRow;
+  /** Who asked, where only the call itself has shown it. */
+  readonly actor?: AuditActor;
 };
 
 /** The answer to a client's write, once it is on disk. Its body gets the member `replication`. */

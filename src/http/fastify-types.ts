@@ -1,3 +1,4 @@
+import type { AuditActor } from "../core/audit.ts";
 import type { Principal } from "./call.ts";
 
 declare module "fastify" {
@@ -12,5 +13,7 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Set before the body is read. */
     principal: Principal;
+    /** Who was verified, whether or not the call is open to them; undefined where nobody was. */
+    actor: AuditActor | undefined;
   }
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
+import { actorOf } from "./audit-calls.ts";
 import type { Authentication } from "./authentication.ts";
 import type { HttpContext } from "./call.ts";
 import { demandCertificate } from "./client-certificate.ts";
@@ -21,7 +22,10 @@ export function gateOf(
     if (spec.isClientWrite) await guardWrite(context, reply);
     const { vaultId } = request.params as { readonly vaultId?: string };
     const requirement = { caller: spec.caller, vaultId };
-    request.principal = await authentication.authenticate(request.headers.authorization, requirement);
+    const { authorization } = request.headers;
+    request.principal = await authentication.authenticate(authorization, requirement, (verified) => {
+      request.actor = actorOf(verified);
+    });
     if (isRead(spec)) await markRole(context, reply);
   };
 }

@@ -3,6 +3,7 @@ import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
 import { adminOverHttpPath } from "../protocol/admin.ts";
 import { registerAdminRoutes } from "./admin-routes.ts";
+import { type AuditedRoute, auditing, recordAnswers } from "./audit-calls.ts";
 import { Authentication } from "./authentication.ts";
 import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
@@ -33,11 +34,15 @@ type AnyHandler = (call: Call) => Promise<Answer | WriteAnswer>;
 export function registerRoutes(app: FastifyInstance, context: HttpContext): readonly RouteSpec[] {
   const authentication = new Authentication(context);
   const routes = [...ownRoutes(context), ...editionRoutes(context)];
-  for (const { spec, handler } of routes) {
+  const recordAnswer = recordAnswers(context);
+  for (const route of routes) {
+    const { spec } = route;
     app.route({
       ...optionsOf(spec),
       onRequest: gateOf(context, authentication, spec),
-      handler: (request, reply) => answerCall(context, { spec, handler }, request, reply),
+      onSend: recordAnswer(route),
+      handler: (request, reply) =>
+        auditing(context, route, request, () => answerCall(context, route, request, reply)),
     });
   }
   const admin = registerAdminRoutes(app, {
@@ -49,7 +54,7 @@ export function registerRoutes(app: FastifyInstance, context: HttpContext): read
   return [...routes.map(({ spec }) => spec), ...admin];
 }
 
-type Route = { readonly spec: RouteSpec; readonly handler: AnyHandler };
+type Route = AuditedRoute & { readonly handler: AnyHandler };
 
 function ownRoutes(context: HttpContext): readonly Route[] {
   const handlers: Handlers = {
@@ -67,12 +72,13 @@ function ownRoutes(context: HttpContext): readonly Route[] {
   };
   return Object.entries(routeTable).map(([name, spec]) => {
     // The table's type ties each name to the calls and answers of its handler; a loop over names cannot say so.
-    return { spec, handler: handlers[name as RouteName] as AnyHandler };
+    return { name, spec, handler: handlers[name as RouteName] as AnyHandler };
   });
 }
 
 function editionRoutes({ edition }: HttpContext): readonly Route[] {
   return edition.routes.map((route) => ({
+    name: `${route.method} ${route.path}`,
     spec: specOfEditionRoute(route),
     handler: editionHandler(route),
   }));
@@ -101,6 +107,7 @@ async function answerCall(
   const { principal } = request;
   try {
     const answer = await handler(callOf(context, spec, request, reply));
+    if (answer.actor) request.actor = answer.actor;
     const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
     return sendAnswer(reply, answer, body);
   } finally {

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
@@ -18,6 +19,8 @@ export type ServerOptions = {
   readonly testAlerts?: () => Promise<AlertTestAnswer["deliveries"]>;
   /** Why the site cannot do its role's work; by default what the store alone tells. */
   readonly readiness?: () => Promise<readonly string[]>;
+  /** Where every call is recorded; by default the store, and what it cannot take is lost. */
+  readonly audit?: Audit;
   /** What an operator's token allows at `POST /api/admin/<command>`; without it there are no such calls. */
   readonly adminCommands?: readonly AdminCommand[];
   /** How many earlier versions of an entry are kept; 20 where nothing is said. */

@@ -1,5 +1,6 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { requestBytesMax } from "../protocol/limits.ts";
+import { auditedStore } from "./audit-calls.ts";
 import type { HttpContext } from "./call.ts";
 import { acceptJson } from "./json-body.ts";
 import { People } from "./people/people.ts";
@@ -27,6 +28,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const closing = new AbortController();
   const app = buildApp(options, closing);
   app.decorateRequest("principal", undefined as never);
+  app.decorateRequest("actor", undefined);
   const context = contextOf(options, closing.signal);
   app.addHook("onResponse", async ({ principal }) => endPrincipal(principal));
   app.addHook("onClose", () => context.resealing.idle());
@@ -81,7 +83,8 @@ function setCommonHeaders({ tls }: AppOptions, reply: FastifyReply): void {
 }
 
 function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
-  const { store, edition, clock, random, logger, site, version, adminCommands = [] } = options;
+  const { edition, clock, random, logger, site, version, adminCommands = [] } = options;
+  const store = auditedStore(options.store);
   const readiness = options.readiness ?? siteReadiness(store);
   const testAlerts = options.testAlerts ?? (async () => []);
   const demandsCertificates = options.tls?.clientCa !== undefined;
@@ -89,6 +92,7 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const resealing = new Resealing({ store, edition, clock, random, logger, closing });
   return {
     people,
+    audit: options.audit ?? { record: (event) => store.recordAudit(event).catch(() => undefined) },
     isProxy: options.isProxy ?? (() => false),
     resealing,
     keepVersions: options.keepVersions ?? defaultKeepVersions,

@@ -187,3 +187,25 @@ export type SessionAnswer = {
 
 /** The token is shown this once. */
 export type NewSessionAnswer = SessionAnswer & { readonly token: string };
+
+/** One record of the audit. `address` is where the call came from, `result` is `ok` or the code of the refusal. */
+export type AuditRecordAnswer = {
+  /** Whose chain it stands in. */
+  readonly site: string;
+  readonly chain: string;
+  readonly seq: number;
+  readonly at: string;
+  readonly actor: { readonly kind: string; readonly id: string | null };
+  readonly action: string;
+  readonly vault_id: string | null;
+  readonly item_id: string | null;
+  readonly address: string | null;
+  readonly result: string;
+  readonly hash: string;
+};
+
+/** `next_cursor` is null on the last page. A page may be shorter than its limit, or empty, and not be the last. */
+export type AuditListAnswer = {
+  readonly records: readonly AuditRecordAnswer[];
+  readonly next_cursor: string | null;
+};

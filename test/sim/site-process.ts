@@ -33,7 +33,7 @@ export type ProcessOptions = {
   /** Called with every fault that a site would log. */
   readonly onFault: (site: SiteName, error: unknown) => void;
   /** Called where a part of the audit could not be taken over: nothing makes that happen. */
-  readonly onAuditFault: (error: unknown) => void;
+  readonly onAuditFault?: (error: unknown) => void;
 };
 
 /**
@@ -55,8 +55,8 @@ export class SiteProcess {
     this.#options = options;
     const isAlive = () => this.#isAlive;
     this.clock = processClock(scheduler, isAlive);
-    const audit = { onFault: options.onAuditFault };
-    this.#store = options.disk.open({ clock: this.clock, random, hash: sha256Hash, audit });
+    const { onAuditFault: onFault = () => {} } = options;
+    this.#store = options.disk.open({ clock: this.clock, random, hash: sha256Hash, audit: { onFault } });
     this.#guarded = this.#guard(this.#store);
     this.#links = options.peers.map((peer) => this.#linkTo(peer));
     this.edition = new CommercialEdition({

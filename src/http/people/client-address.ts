@@ -12,12 +12,21 @@ export type Origin = {
  * nobody else may be slowed down for what came through it: undefined.
  */
 export function originKey(
+  { address, forwardedFor }: Origin,
+  isProxy: (address: string) => boolean,
+): string | undefined {
+  const client = clientOf({ address, forwardedFor }, isProxy);
+  return client === undefined ? undefined : addressKey(client);
+}
+
+/** The address of the client, whom a proxy in front names last; undefined where it names nobody. */
+export function clientOf(
   { address, forwardedFor = "" }: Origin,
   isProxy: (address: string) => boolean,
 ): string | undefined {
-  if (!isProxy(address)) return addressKey(address);
+  if (!isProxy(address)) return address;
   const client = forwardedFor.slice(forwardedFor.lastIndexOf(",") + 1).trim();
-  return isIP(client) === 0 || isProxy(client) ? undefined : addressKey(client);
+  return isIP(client) === 0 || isProxy(client) ? undefined : client;
 }
 
 /**

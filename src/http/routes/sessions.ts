@@ -33,7 +33,7 @@ async function create({ people, isProxy }: Context, call: Call): Promise<Answer>
   const request = { login, passphrase, vaultId, address: originKey(call, isProxy) };
   const { id, token, accesses } = await people.logIn(request, call.signal);
   const body: NewSessionAnswer = { token, ...sessionAnswer({ people }, { id, login }, accesses) };
-  return { status: 201, body };
+  return { status: 201, body, actor: { kind: "session", id: login } };
 }
 
 function sessionOf({ principal }: Call): PersonSession {

@@ -52,11 +52,14 @@ export function appendAudit(tx: Transaction, event: AuditEvent, ports: AuditPort
 
 /** Of a write that tells no more than what it is, the rows tell the rest: which vault, and which entry or access where it is one. */
 export function aboutRows(event: AuditEvent, changed: readonly StoredRow[]): AuditEvent {
-  const items = new Set<string>();
+  const entries = new Set<string>();
+  const accesses = new Set<string>();
   for (const { key } of changed) {
-    if (key.kind === "entry") items.add(key.entryId);
-    if (key.kind === "access") items.add(key.accessId);
+    if (key.kind === "entry") entries.add(key.entryId);
+    if (key.kind === "access") accesses.add(key.accessId);
   }
+  // With an entry may go the caller's own access, whose slot is made anew.
+  const items = entries.size > 0 ? entries : accesses;
   const [only = null] = items.size === 1 ? items : [];
   return {
     ...event,

@@ -1,0 +1,45 @@
+import type { Audit, AuditEvent } from "../core/audit.ts";
+import type { AuditStore } from "../core/audit-store.ts";
+import type { Edition } from "../core/edition.ts";
+import type { Logger } from "../ops/logging.ts";
+
+export type SiteAuditOptions = {
+  readonly store: Pick<AuditStore, "recordAudit">;
+  readonly edition: Pick<Edition, "name" | "alertOperator">;
+  readonly log: Logger;
+};
+
+/** Records what is done at this site. The operator hears once that it cannot be recorded, and once that it can be again. */
+export class SiteAudit implements Audit {
+  readonly #options: SiteAuditOptions;
+  /** An incident may be open from before the start; a community site has none. */
+  #mayBeFailing: boolean;
+  #isFailing = false;
+
+  constructor(options: SiteAuditOptions) {
+    this.#options = options;
+    this.#mayBeFailing = options.edition.name === "commercial";
+  }
+
+  async record(event: AuditEvent): Promise<void> {
+    const { store, edition } = this.#options;
+    try {
+      await store.recordAudit(event);
+    } catch (error) {
+      return this.#fail(error, event);
+    }
+    if (!this.#mayBeFailing) return;
+    edition.alertOperator("audit_recovered", "What is done at this site is recorded again", {});
+    this.#mayBeFailing = false;
+    this.#isFailing = false;
+  }
+
+  #fail(error: unknown, { action, result }: AuditEvent): void {
+    const { edition, log } = this.#options;
+    log.error({ err: error, action, result }, "the audit could not record a call");
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    this.#mayBeFailing = true;
+    edition.alertOperator("audit_failed", "What is done at this site cannot be recorded in its audit", {});
+  }
+}

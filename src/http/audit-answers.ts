@@ -1,0 +1,36 @@
+import type { AuditPlace } from "../core/audit-store.ts";
+import { toHex } from "../core/bytes.ts";
+import type { Store } from "../core/store.ts";
+import type { AuditListAnswer, AuditRecordAnswer } from "../protocol/answers.ts";
+import type { AuditListQuery } from "../protocol/audit-requests.ts";
+
+/** One page of the records of all chains, newest first. */
+export async function listAudit(
+  store: Pick<Store, "auditPage">,
+  { limit, cursor, vault_id: vaultId }: AuditListQuery,
+): Promise<AuditListAnswer> {
+  const { records, next } = await store.auditPage({ limit, before: cursor, vaultId: vaultId ?? null });
+  return { records: records.map(recordAnswer), next_cursor: next ? formatPlace(next) : null };
+}
+
+function recordAnswer(record: Awaited<ReturnType<Store["auditPage"]>>["records"][number]): AuditRecordAnswer {
+  const { site, chain, seq, at, actor, action, vaultId, itemId, address, result, hash } = record;
+  return {
+    site,
+    chain,
+    seq,
+    at: new Date(at).toISOString(),
+    actor,
+    action,
+    vault_id: vaultId,
+    item_id: itemId,
+    address,
+    result,
+    hash: toHex(hash),
+  };
+}
+
+/** The cursor behind a record. */
+function formatPlace({ at, chain, seq }: AuditPlace): string {
+  return `${at}.${chain}.${seq}`;
+}

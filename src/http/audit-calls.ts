@@ -1,0 +1,187 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { AuditActor, AuditEvent } from "../core/audit.ts";
+import { isUuid } from "../core/ids.ts";
+import type { Clock } from "../core/ports.ts";
+import type { Store } from "../core/store.ts";
+import type { HttpContext, Principal } from "./call.ts";
+import { addressKey, clientOf } from "./people/client-address.ts";
+import type { RouteSpec } from "./route-table.ts";
+
+/** A call as the audit sees it. `name`: of the table, or method and path of an edition's. */
+export type AuditedRoute = { readonly name: string; readonly spec: RouteSpec };
+
+/** A client's write at work: its record goes with the first transaction that takes. */
+type Writing = { readonly event: AuditEvent; isRecorded: boolean };
+
+const writing = new AsyncLocalStorage<Writing>();
+const recordedWith = new WeakMap<FastifyRequest, Writing>();
+
+/** Asked again and again by whoever watches a site, and about no vault. */
+const unrecorded: ReadonlySet<string> = new Set(["GET /api/replication"]);
+
+/** Calls at which whoever asks becomes known only by what he asks. */
+const logins: ReadonlySet<string> = new Set(["createSession"]);
+
+/**
+ * The store as handlers are given it: the first write of a client's call that commits carries the call's record, so that both are on
+ * disk or neither. Which call that is follows the call through its promises: no handler has to hand it on, and none can forget it.
+ */
+export function auditedStore(store: Store): Store {
+  const write: Store["write"] = async (change) => {
+    const call = writing.getStore();
+    if (!call || call.isRecorded) return store.write(change);
+    call.isRecorded = true;
+    try {
+      return await store.write({ ...change, audit: call.event });
+    } catch (error) {
+      call.isRecorded = false;
+      throw error;
+    }
+  };
+  return new Proxy(store, {
+    get: (target, name) => {
+      if (name === "write") return write;
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}
+
+/** Runs a handler; what it writes is recorded with it, where the call is a client's write. */
+export function auditing<T>(
+  { isProxy }: Pick<HttpContext, "isProxy">,
+  { name, spec }: AuditedRoute,
+  request: FastifyRequest,
+  handle: () => Promise<T>,
+): Promise<T> {
+  if (!spec.isClientWrite) return handle();
+  const call = { event: eventOf(request, name, isProxy, "ok"), isRecorded: false };
+  recordedWith.set(request, call);
+  return writing.run(call, handle);
+}
+
+/**
+ * Records each call of somebody who is known, once its answer is, and before it is sent; of those who are not known, what may be an
+ * attempt to get in, so many times.
+ */
+export function recordAnswers(
+  context: Pick<HttpContext, "audit" | "isProxy" | "clock">,
+): (
+  route: AuditedRoute,
+) => (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Promise<unknown> {
+  const failures = new RareFailures(context.clock);
+  return ({ name, spec }) =>
+    async (request, reply, payload) => {
+      const event = eventOf(request, name, context.isProxy, resultOf(reply, payload));
+      if (isWanted(spec, request, event, failures)) await context.audit.record(event);
+      return payload;
+    };
+}
+
+function isWanted(
+  spec: RouteSpec,
+  request: FastifyRequest,
+  event: AuditEvent,
+  failures: RareFailures,
+): boolean {
+  const { action, actor, result, address } = event;
+  if (spec.caller === "peer" || unrecorded.has(action)) return false;
+  if (actor.kind !== "anyone") return !(result === "ok" && recordedWith.get(request)?.isRecorded);
+  const isAttempt = result === "unauthorized" || (logins.has(action) && result !== "ok");
+  return isAttempt && failures.take(address ?? "");
+}
+
+function eventOf(
+  request: FastifyRequest,
+  action: string,
+  isProxy: HttpContext["isProxy"],
+  result: string,
+): AuditEvent {
+  const { vaultId, entryId, accessId, strandedId } = request.params as Partial<Record<string, string>>;
+  return {
+    actor: request.actor ?? anyone,
+    action,
+    vaultId: idOf(vaultId),
+    itemId: idOf(entryId ?? accessId ?? strandedId),
+    address: addressOf(request, isProxy),
+    result,
+  };
+}
+
+const anyone: AuditActor = { kind: "anyone", id: null };
+
+/** What stands in a path and is no id may be anything, a secret in the wrong place too. */
+function idOf(text: string | undefined): string | null {
+  return text !== undefined && isUuid(text) ? text : null;
+}
+
+/** Where a call came from; null where a proxy in front does not say, and at a socket of the file system. */
+export function addressOf(
+  { ip, headers }: Pick<FastifyRequest, "ip" | "headers">,
+  isProxy: HttpContext["isProxy"],
+): string | null {
+  const forwardedFor = [headers["x-forwarded-for"]].flat().join(",") || undefined;
+  return (ip && clientOf({ address: ip, forwardedFor }, isProxy)) || null;
+}
+
+/** `ok`, or the code in the problem that is about to be sent. */
+function resultOf({ statusCode }: FastifyReply, payload: unknown): string {
+  if (statusCode < 400) return "ok";
+  try {
+    const { code } = JSON.parse(String(payload)) as { readonly code?: unknown };
+    return typeof code === "string" ? code : `status ${statusCode}`;
+  } catch {
+    return `status ${statusCode}`;
+  }
+}
+
+/** Whom the audit names for a principal. A session is its person's, by the login that it began with. */
+export function actorOf(principal: ActorSource): AuditActor {
+  switch (principal.kind) {
+    case "anyone":
+      return anyone;
+    case "operator":
+      return { kind: "operator", id: principal.tokenId };
+    case "token":
+      return { kind: "access", id: principal.secret.accessId };
+    case "session":
+      return { kind: "session", id: principal.session.login };
+    case "peer":
+      return { kind: "peer", id: principal.site };
+  }
+}
+
+/** Who was verified, before it is known whether the call is open to them. */
+type ActorSource =
+  | Exclude<Principal, { kind: "access" }>
+  | { readonly kind: "token"; readonly secret: { readonly accessId: string } };
+
+const minuteMs = 60_000;
+const rememberedMax = 1_000;
+
+/** One failure for each address, or 64 bits of one, and minute; beyond so many addresses one for all others together. */
+class RareFailures {
+  readonly #clock: Clock;
+  readonly #last = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whether a failure now is to be recorded. */
+  take(address: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    const key = this.#keyOf(addressKey(address), nowMs);
+    const last = this.#last.get(key);
+    if (last !== undefined && nowMs - last < minuteMs) return false;
+    this.#last.set(key, nowMs);
+    return true;
+  }
+
+  #keyOf(key: string, nowMs: number): string {
+    if (this.#last.has(key) || this.#last.size < rememberedMax) return key;
+    for (const [known, last] of this.#last) if (nowMs - last >= minuteMs) this.#last.delete(known);
+    return this.#last.size < rememberedMax ? key : "others";
+  }
+}

@@ -63,7 +63,7 @@ export function isTaken({ salt, memoryKiB, passes, lanes }: PassphraseParameters
 }
 
 /** @throws Refusal `passphrase_parameters` for what a row holds and no site of ours has written */
-export function refuseParameters(parameters: PassphraseParameters): void {
+function refuseParameters(parameters: PassphraseParameters): void {
   if (!isTaken(parameters)) throw new Refusal("passphrase_parameters");
 }
 

@@ -64,6 +64,23 @@ it("who goes away while waiting makes room, and costs nothing", async () => {
   expect(await codeOf(queue.stretch("e", parameters, gone.signal))).toBe("shutting_down");
 });
 
+it("who goes away once it runs takes nobody's place in the queue", async () => {
+  const { running, queue, endAll } = scripted();
+  const gone = new AbortController();
+  const first = ["a", "b"].map((name) => queue.stretch(name, parameters, signal));
+  const begun = queue.stretch("c", parameters, gone.signal);
+  const waiting = ["d", "e"].map((name) => queue.stretch(name, parameters, signal));
+  await settled();
+  running[0]?.end();
+  await settled();
+  gone.abort();
+  for (let i = 0; i < 3; i += 1) {
+    endAll();
+    await settled();
+  }
+  expect(await Promise.all([...first, begun, ...waiting])).toHaveLength(5);
+});
+
 it("one that fails gives its place on", async () => {
   const { running, queue, names, endAll } = scripted();
   const [a, b, c] = ["a", "b", "c"].map((name) => codeOf(queue.stretch(name, parameters, signal)));

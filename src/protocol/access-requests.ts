@@ -21,7 +21,7 @@ export const newAccessSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("person"),
     login: z.string().max(limits.loginLengthMax),
-    passphrase: z.string().min(1).max(limits.passphraseLengthMax).optional(),
+    passphrase: text(limits.passphraseLengthMax).min(1).optional(),
     scope,
     expires_at: expiresAt,
   }),

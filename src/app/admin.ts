@@ -1,3 +1,4 @@
+import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { AccessId } from "../core/ids.ts";
 import type { Store } from "../core/store.ts";
@@ -14,6 +15,7 @@ import {
   snapshotFields,
 } from "../protocol/admin.ts";
 import { openSocketPath } from "./admin-socket.ts";
+import { auditCommand } from "./audit-command.ts";
 import { databasePath } from "./data-folder.ts";
 import { createSnapshot } from "./snapshot.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
@@ -37,6 +39,7 @@ export function adminCommands(parts: AdminParts): readonly AdminCommand[] {
     reloadCommand(parts),
     accessCommand(parts),
     alertsCommand(parts),
+    auditCommand(parts.store),
     ...signalCommands(edition),
   ];
   return [...edition.adminCommands, ...own.filter(({ name }) => !brought.has(name))];
@@ -48,14 +51,14 @@ export function adminCommands(parts: AdminParts): readonly AdminCommand[] {
  * @throws Refusal `config_invalid` where there can be no socket
  */
 export async function openAdminSocket(
-  { config, log }: { readonly config: Config; readonly log: Logger },
+  { config, log, audit }: { readonly config: Config; readonly log: Logger; readonly audit: Audit },
   commands: readonly AdminCommand[],
   ready: Promise<void>,
 ): Promise<AsyncDisposable> {
   await using closing = new AsyncDisposableStack();
   const { path } = closing.use(openSocketPath(config.dataFolder));
   const ports = { clock: systemClock, random: systemRandom, logger: log };
-  const server = buildAdminServer({ ...ports, commands, ready });
+  const server = buildAdminServer({ ...ports, commands, audit, ready });
   closing.defer(() => server.close());
   await listenOnSocket(server, path);
   return closing.move();

@@ -1,3 +1,4 @@
+import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
@@ -15,6 +16,7 @@ import { openSqliteStore } from "../store/sqlite/open.ts";
 import { adminCommands, openAdminSocket } from "./admin.ts";
 import { databasePath } from "./data-folder.ts";
 import { openCommercial, openCommunity } from "./edition.ts";
+import { SiteAudit } from "./site-audit.ts";
 import { tellFaults } from "./store-faults.ts";
 import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
 import { readServerTls, reloadTls, ShownCertificate, warnBeforeExpiry } from "./tls-reload.ts";
@@ -60,8 +62,9 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const reloads: Reload[] = reloadPeers ? [reloadPeers] : [];
   const reload = inTurn(reloads);
   const commands = adminCommands({ config, store, edition, reload });
-  closing.use(await openAdminSocket({ config, log }, commands, started.promise));
-  await listen({ config, log, store, edition, alerts, shown, reloads, commands }, closing);
+  const audit = new SiteAudit({ store, edition, log });
+  closing.use(await openAdminSocket({ config, log, audit }, commands, started.promise));
+  await listen({ config, log, store, edition, alerts, audit, shown, reloads, commands }, closing);
   alerts.start();
   await edition.start();
   started.resolve();
@@ -91,6 +94,8 @@ function wrap(store: Store, wrapStore: SiteOptions["wrapStore"]): Store {
   return wrapStore ? wrapStore(store) : store;
 }
 
+const dayMs = 86_400_000;
+
 function openStore(config: Config, log: Logger, closing: AsyncDisposableStack): Store {
   const { store, upgrade } = openSqliteStore({
     path: databasePath(config.dataFolder),
@@ -99,6 +104,10 @@ function openStore(config: Config, log: Logger, closing: AsyncDisposableStack): 
     clock: systemClock,
     random: systemRandom,
     hash: systemHash,
+    audit: {
+      keepMs: config.auditKeepDays * dayMs,
+      onFault: (error) => log.error({ err: error }, "what another site told of its audit was not taken over"),
+    },
   });
   closing.defer(() => store.close());
   if (upgrade) log.warn({ upgrade }, "the database was upgraded; a checked copy of the old one is beside it");
@@ -116,13 +125,14 @@ type Parts = {
   readonly store: Store;
   readonly edition: Edition;
   readonly alerts: AlertDesk;
+  readonly audit: Audit;
   readonly shown: ShownCertificate;
   readonly reloads: Reload[];
   readonly commands: readonly AdminCommand[];
 };
 
 async function listen(
-  { config, log, store, edition, alerts, shown, reloads, commands }: Parts,
+  { config, log, store, edition, alerts, audit, shown, reloads, commands }: Parts,
   closing: AsyncDisposableStack,
 ): Promise<void> {
   const { dataFolder, diskFreeMinBytes } = config;
@@ -142,6 +152,7 @@ async function listen(
     site: config.site,
     version: programVersion,
     keepVersions: config.keepVersions,
+    audit,
     testAlerts: () => alerts.deliverTest(),
     readiness: siteReadiness(store, async () => {
       const { isEnough } = await diskRoom(dataFolder, diskFreeMinBytes);

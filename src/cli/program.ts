@@ -80,6 +80,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/alerts.ts")).defineAlerts,
   },
   {
+    name: "audit",
+    description: "list who did what, and prove that the record of it is whole",
+    load: async () => (await import("./commands/audit.ts")).defineAudit,
+  },
+  {
     name: "vault",
     description: "create, list, rename and delete vaults",
     load: async () => (await import("./commands/vault.ts")).defineVault,

@@ -1,14 +1,18 @@
 import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
+import type { Audit } from "../core/audit.ts";
 import type { AdminCommand } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import { adminMediaType } from "../protocol/admin.ts";
 import { problemOf, refusalOf } from "./problem.ts";
+import { recordCommand } from "./audit-calls.ts";
 import { logFault } from "./request-log.ts";
 
 export type AdminContext = {
+  /** Where commands are recorded; at the socket by what the machine's owner is called. */
+  readonly audit: Audit;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Aborts when the server begins to close. */
@@ -20,7 +24,7 @@ const unreadBytesMax = 64 * 1024;
 /** What a command gets to end by itself when the server closes. */
 const closingMs = 1_000;
 
-type End = { readonly status: number; readonly line: object };
+type End = { readonly status: number; readonly line: object; readonly result: string };
 
 /**
  * Runs a command and answers with its lines: progress as it comes, then one result or problem. The status is the problem's
@@ -46,7 +50,8 @@ export async function answerAdmin(
   const signal = AbortSignal.any([context.closing, gone.signal]);
   // In a function of its own: what is thrown before the first await is an end like any other.
   const run = async () => await command.handle({ body: request.body ?? {}, progress, signal });
-  void endOf(context, run(), request, signal).then(({ status, line }) => {
+  void endOf(context, run(), request, signal).then(async ({ status, line, result }) => {
+    await recordCommand(context.audit, command, request, result);
     isEnded = true;
     send(line);
     lines.push(null);
@@ -64,12 +69,14 @@ async function endOf(
 ): Promise<End> {
   const ended = new AbortController();
   try {
-    return { status: 200, line: { result: await Promise.race([run, outOfPatience(context, ended.signal)]) } };
+    const result = await Promise.race([run, outOfPatience(context, ended.signal)]);
+    return { status: 200, line: { result }, result: "ok" };
   } catch (error) {
     const refusal = refusalOf(error) ?? (signal.aborted ? new Refusal("shutting_down") : undefined);
     const problem = problemOf(refusal ?? new Refusal("internal"));
     if (problem.status === 500 || problem.status === 507) logFault(context.logger, request, error);
-    return { status: problem.status, line: { problem: { ...problem, request_id: request.id } } };
+    const line = { problem: { ...problem, request_id: request.id } };
+    return { status: problem.status, line, result: problem.code };
   } finally {
     ended.abort();
   }

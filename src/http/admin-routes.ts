@@ -3,6 +3,7 @@ import type { FastifyReply } from "fastify";
 import type { AdminCommand } from "../core/edition.ts";
 import { adminBytesMax } from "../protocol/admin.ts";
 import { type AdminContext, answerAdmin } from "./admin-answer.ts";
+import type { recordRefusals } from "./audit-calls.ts";
 import type { RouteSpec } from "./route-table.ts";
 
 export type AdminRouteOptions = {
@@ -11,6 +12,8 @@ export type AdminRouteOptions = {
   readonly pathOf: (command: string) => string;
   /** What a call passes before its body is read. */
   readonly gateOf: (spec: RouteSpec) => (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+  /** What an answer passes that no command has made: refusals at the gate are recorded there. */
+  readonly onSend?: ReturnType<typeof recordRefusals>;
 };
 
 /** Registers a call for each command. Returns what it registered. */
@@ -23,6 +26,7 @@ export function registerAdminRoutes(app: FastifyInstance, options: AdminRouteOpt
       bodyLimit: spec.bodyBytesMax,
       config: { bodyBytesMax: spec.bodyBytesMax },
       onRequest: options.gateOf(spec),
+      ...(options.onSend && { onSend: options.onSend({ name: `admin ${command.name}`, spec }) }),
       handler: (request, reply) => answerAdmin(options.context, command, request, reply),
     });
     return spec;

@@ -1,5 +1,6 @@
 import { chmod, lstat, rm } from "node:fs/promises";
 import type { FastifyInstance } from "fastify";
+import type { Audit } from "../core/audit.ts";
 import type { AdminCommand } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
@@ -11,6 +12,7 @@ import { type AppOptions, buildApp } from "./server.ts";
 export type AdminServerOptions = Omit<AppOptions, "tls"> & {
   readonly commands: readonly AdminCommand[];
   readonly clock: Clock;
+  readonly audit: Audit;
   /** No command runs before this resolves. */
   readonly ready?: Promise<void>;
 };
@@ -22,7 +24,8 @@ export type AdminServerOptions = Omit<AppOptions, "tls"> & {
 export function buildAdminServer(options: AdminServerOptions): FastifyInstance {
   const closing = new AbortController();
   const app = buildApp(options, closing);
-  const { clock, logger, commands, ready } = options;
+  const { clock, logger, commands, audit, ready } = options;
+  app.decorateRequest("actor", undefined);
   const closed = new Promise<void>((resolve) => {
     closing.signal.addEventListener("abort", () => resolve(), { once: true });
   });
@@ -31,7 +34,7 @@ export function buildAdminServer(options: AdminServerOptions): FastifyInstance {
     isReady = true;
   });
   const specs = registerAdminRoutes(app, {
-    context: { clock, logger, closing: closing.signal },
+    context: { clock, logger, audit, closing: closing.signal },
     commands,
     pathOf: adminPath,
     gateOf: () => async () => {

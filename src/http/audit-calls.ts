@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { AuditActor, AuditEvent } from "../core/audit.ts";
+import type { Audit, AuditActor, AuditEvent } from "../core/audit.ts";
+import type { AdminCommand } from "../core/edition.ts";
 import { isUuid } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Store } from "../core/store.ts";
@@ -79,6 +80,17 @@ export function recordAnswers(
     };
 }
 
+/** As `recordAnswers`, for calls that record themselves unless they are refused before they begin. */
+export function recordRefusals(
+  recordAnswer: ReturnType<typeof recordAnswers>,
+): ReturnType<typeof recordAnswers> {
+  return (route) => {
+    const record = recordAnswer(route);
+    return async (request, reply, payload) =>
+      payload instanceof Uint8Array ? record(request, reply, payload) : payload;
+  };
+}
+
 function isWanted(
   spec: RouteSpec,
   request: FastifyRequest,
@@ -109,6 +121,32 @@ function eventOf(
   };
 }
 
+/** Commands that change nothing, and are given again and again by whoever watches a site. */
+const quietCommands: ReadonlySet<string> = new Set(["status", "audit", "preflight"]);
+
+/**
+ * Records a command for the machine's owner, before its result is sent. Who gives it over HTTP is an operator; at the socket it is
+ * the machine's owner.
+ */
+export async function recordCommand(
+  audit: Audit,
+  { name }: Pick<AdminCommand, "name">,
+  { actor, body, ip }: Pick<FastifyRequest, "actor" | "body" | "ip">,
+  result: string,
+): Promise<void> {
+  if (quietCommands.has(name)) return;
+  const { action, id } = (body ?? {}) as Readonly<Record<string, unknown>>;
+  const kind = typeof action === "string" && /^[a-z-]{1,20}$/.test(action) ? ` ${action}` : "";
+  await audit.record({
+    actor: actor ?? { kind: "machine", id: null },
+    action: `admin ${name}${kind}`,
+    vaultId: null,
+    itemId: typeof id === "string" ? idOf(id) : null,
+    address: actor ? ip : null,
+    result,
+  });
+}
+
 const anyone: AuditActor = { kind: "anyone", id: null };
 
 /** What stands in a path and is no id may be anything, a secret in the wrong place too. */
@@ -116,8 +154,8 @@ function idOf(text: string | undefined): string | null {
   return text !== undefined && isUuid(text) ? text : null;
 }
 
-/** Where a call came from; null where a proxy in front does not say, and at a socket of the file system. */
-export function addressOf(
+/** Where a call came from; null where a proxy in front does not say. */
+function addressOf(
   { ip, headers }: Pick<FastifyRequest, "ip" | "headers">,
   isProxy: HttpContext["isProxy"],
 ): string | null {

@@ -111,6 +111,7 @@ const rows: Readonly<Record<RouteName, Row>> = {
   revokeAccess: { caller: "owner", answers: 404 },
   changeVaultKey: { caller: "owner", answers: 200 },
   listAlerts: { caller: "operator", answers: 200 },
+  listAudit: { caller: "operator", answers: 200 },
   testAlerts: { caller: "operator", answers: 200 },
 };
 

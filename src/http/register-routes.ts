@@ -3,7 +3,7 @@ import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
 import { adminOverHttpPath } from "../protocol/admin.ts";
 import { registerAdminRoutes } from "./admin-routes.ts";
-import { type AuditedRoute, auditing, recordAnswers } from "./audit-calls.ts";
+import { type AuditedRoute, auditing, recordAnswers, recordRefusals } from "./audit-calls.ts";
 import { Authentication } from "./authentication.ts";
 import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
@@ -12,6 +12,7 @@ import { parseIfMatch, parsePreferWait } from "./request-headers.ts";
 import { type RouteName, type RouteSpec, routeTable } from "./route-table.ts";
 import { accessRoutes } from "./routes/accesses.ts";
 import { alertRoutes } from "./routes/alerts.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { editionHandler, specOfEditionRoute } from "./routes/edition-routes.ts";
 import { entryRoutes } from "./routes/entries.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -50,6 +51,7 @@ export function registerRoutes(app: FastifyInstance, context: HttpContext): read
     commands: context.adminCommands,
     pathOf: adminOverHttpPath,
     gateOf: (spec) => gateOf(context, authentication, spec),
+    onSend: recordRefusals(recordAnswer),
   });
   return [...routes.map(({ spec }) => spec), ...admin];
 }
@@ -69,6 +71,7 @@ function ownRoutes(context: HttpContext): readonly Route[] {
     ...accessRoutes(context),
     ...strandedRoutes(context),
     ...alertRoutes(context),
+    ...auditRoutes(context),
   };
   return Object.entries(routeTable).map(([name, spec]) => {
     // The table's type ties each name to the calls and answers of its handler; a loop over names cannot say so.

@@ -84,6 +84,7 @@ export const routeTable = {
     takesQuery: true,
   },
   changeVaultKey: { method: "POST", path: `${vault}/rotation`, caller: "owner", ...write },
+  listAudit: { method: "GET", path: "/api/audit", caller: "operator", ...read, takesQuery: true },
   listAlerts: { method: "GET", path: "/api/alerts", caller: "operator", ...read, takesQuery: true },
   testAlerts: { method: "POST", path: "/api/alerts/test", caller: "operator", ...read },
 } as const satisfies Readonly<Record<string, RouteSpec>>;

@@ -18,7 +18,9 @@ export async function openAdminServer(
 ) {
   const logged: string[] = [];
   const logger = pino({ level: "debug" }, { write: (line: string) => void logged.push(line) });
-  const app = buildAdminServer({ clock: systemClock, random: systemRandom, logger, commands, ...options });
+  const audit = { record: async () => undefined };
+  const ports = { clock: systemClock, random: systemRandom, audit };
+  const app = buildAdminServer({ ...ports, logger, commands, ...options });
   await listenOnSocket(app, path);
   return { app, logged, [Symbol.asyncDispose]: () => app.close() };
 }

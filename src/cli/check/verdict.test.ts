@@ -20,6 +20,7 @@ const config: Config = {
   publicUrl: "http://127.0.0.1:8200",
   alerts: { lagAfterMs: 120_000, webhookUrl: null },
   keepVersions: 20,
+  auditKeepDays: 400,
   diskFreeMinBytes: 100_000_000,
   adminOverHttp: false,
 };

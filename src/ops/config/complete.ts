@@ -37,6 +37,7 @@ export function completeConfig(configPath: string, values: FileValues, secrets: 
         : originOf(values.public_url),
     alerts: { lagAfterMs: values.alerts?.lag_after_ms ?? 120_000, webhookUrl: secrets.webhookUrl },
     keepVersions: values.keep_versions ?? 20,
+    auditKeepDays: values.audit?.keep_days ?? 400,
     diskFreeMinBytes: values.disk_free_min_bytes ?? 100_000_000,
     adminOverHttp: values.admin_over_http ?? false,
   };

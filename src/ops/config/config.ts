@@ -25,6 +25,8 @@ export type SiteConfig = {
   readonly alerts: AlertsConfig;
   /** How many earlier versions of each entry are kept. */
   readonly keepVersions: number;
+  /** How many days audit records are kept. */
+  readonly auditKeepDays: number;
   /** Below this many free bytes on the data folder's disk the site is not ready. */
   readonly diskFreeMinBytes: number;
   /** Whether an operator's token allows over HTTP what else only the owner of the machine may have this site do. */

@@ -148,6 +148,7 @@ export const fileSchema = z.strictObject(
     alerts: alerts.optional(),
     admin_over_http: z.boolean(expected("true or false, without quotes")).optional(),
     keep_versions: wholeNumber(0, 100, " of versions").optional(),
+    audit: section({ keep_days: wholeNumber(1, 36_500, " of days").optional() }).optional(),
     disk_free_min_bytes: wholeNumber(0, Number.MAX_SAFE_INTEGER, " of bytes").optional(),
   },
   { error: "the file must be a group of keys: edition, site, data and so on" },

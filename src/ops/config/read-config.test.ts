@@ -65,6 +65,7 @@ describe("a file without mistakes", () => {
       publicUrl: "http://127.0.0.1:8200",
       alerts: { lagAfterMs: 120_000, webhookUrl: null },
       keepVersions: 20,
+      auditKeepDays: 400,
       diskFreeMinBytes: 100_000_000,
       adminOverHttp: false,
     });
@@ -195,7 +196,7 @@ disk_free_min: 5
       ),
       expect.stringMatching(/^line 16, alerts\.lag_after_ms: must be a whole number of milliseconds/),
       expect.stringMatching(/^line 17, alerts\.email: is not supported: .* use alerts\.webhook/),
-      "line 18, disk_free_min: is unknown; the keys here are edition, site, data, listen, public_url, replication, alerts, admin_over_http, keep_versions, disk_free_min_bytes",
+      "line 18, disk_free_min: is unknown; the keys here are edition, site, data, listen, public_url, replication, alerts, admin_over_http, keep_versions, audit, disk_free_min_bytes",
     ]);
   });
 

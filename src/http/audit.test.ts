@@ -1,0 +1,189 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
+import type { AuditEvent } from "../core/audit.ts";
+import type { SiteName } from "../core/ids.ts";
+
+const open: HttpSite[] = [];
+
+afterEach(async () => {
+  for (const site of open.splice(0)) await site.close();
+});
+
+async function openSite(...options: Parameters<typeof openHttpSite>): Promise<HttpSite> {
+  const site = await openHttpSite(...options);
+  open.push(site);
+  return site;
+}
+
+/** What the audit of a site says, oldest first, without the beginning of its chain. */
+async function audited({ store }: HttpSite) {
+  const { records } = await store.auditPage({ limit: 1_000, before: undefined, vaultId: null });
+  return records.toReversed().slice(1);
+}
+
+const note = { type: "note", title: "a title that must stay secret" };
+
+describe("a call of somebody who is known", () => {
+  it("is recorded: who, what, which entry, from where, and what came of it", async () => {
+    const site = await openSite();
+    const vault = await site.createVault();
+    const [made] = await audited(site);
+    const owner = made?.itemId;
+    expect(made).toMatchObject({
+      actor: { kind: "operator", id: expect.stringMatching(/^[0-9a-f]{32}$/) },
+      action: "createVault",
+      vaultId: vault.id,
+      address: "127.0.0.1",
+      result: "ok",
+    });
+    const created = await site.call(`POST ${vault.path}/entries`, { token: vault.token, body: note });
+    const entryId = String(created.json["entry_id"]);
+    const path = `${vault.path}/entries/${entryId}`;
+    await site.call(`GET ${path}`, { token: vault.token });
+    await site.call(`GET ${vault.path}/entries`, { token: vault.token });
+    await site.call(`PATCH ${path}`, { token: vault.token, body: { title: "b" } });
+    await site.call(`DELETE ${path}?purge=true`, { token: vault.token });
+    const actor = { kind: "access", id: owner };
+    const about = { actor, vaultId: vault.id, itemId: entryId, result: "ok" };
+    expect((await audited(site)).slice(1)).toMatchObject([
+      { ...about, action: "createEntry" },
+      { ...about, action: "getEntry" },
+      { ...about, action: "listEntries", itemId: null },
+      { ...about, action: "patchEntry" },
+      { ...about, action: "deleteEntry" },
+    ]);
+  });
+
+  it("is recorded with the code where it is refused, and with nothing of what was sent", async () => {
+    const site = await openSite();
+    const vault = await site.createVault();
+    const reader = await site.addAccess(vault.id, "read");
+    await site.call(`POST ${vault.path}/entries`, { token: reader, body: note });
+    await site.call(`GET ${vault.path}/entries/a-secret-in-the-wrong-place`, { token: reader });
+    await site.call(`POST ${vault.path}/entries`, { token: vault.token, body: { ...note, extra: "secret" } });
+    await site.call("GET /api/vaults", { token: vault.token });
+    const records = (await audited(site)).slice(1);
+    expect(records).toMatchObject([
+      { action: "createEntry", actor: { kind: "access" }, result: "forbidden", vaultId: vault.id },
+      { action: "getEntry", result: expect.stringMatching(/^[a-z_]+$/), itemId: null },
+      { action: "createEntry", result: "invalid_request", itemId: null },
+      { action: "listVaults", actor: { kind: "access" }, result: "forbidden" },
+    ]);
+    expect(JSON.stringify(records)).not.toContain("secret");
+  });
+
+  it("that writes is on disk with its record, or neither is", async () => {
+    const site = await openSite();
+    const vault = await site.createVault();
+    const writes: (AuditEvent | undefined)[] = [];
+    const { store } = site;
+    const write = store.write.bind(store);
+    store.write = (change) => {
+      writes.push(change.audit);
+      return write(change);
+    };
+    const created = await site.call(`POST ${vault.path}/entries`, { token: vault.token, body: note });
+    expect(created.status).toBe(201);
+    expect(writes).toMatchObject([{ action: "createEntry" }]);
+    const path = `${vault.path}/entries/${String(created.json["entry_id"])}`;
+    const stale = { token: vault.token, body: { title: "b" }, headers: { "if-match": '"1:1"' } };
+    expect((await site.call(`PATCH ${path}`, stale)).status).toBe(412);
+    const actions = (await audited(site)).slice(1).map(({ action, result }) => `${action} ${result}`);
+    expect(actions).toEqual(["createEntry ok", "patchEntry stale_match"]);
+  });
+
+  it("is answered also where it cannot be recorded", async () => {
+    const lost: AuditEvent[] = [];
+    const audit = { record: async (event: AuditEvent) => void lost.push(event) };
+    const site = await openSite({ audit });
+    expect((await site.call("GET /api/vaults", { token: site.operator })).status).toBe(200);
+    expect(lost).toMatchObject([{ action: "listVaults", result: "ok" }]);
+  });
+
+  it("to a backup that may not take it is not recorded before anybody is known", async () => {
+    const edition = new ScriptedEdition();
+    const site = await openSite({ edition });
+    edition.guard = { code: "read_only_backup", primaryUrl: null };
+    expect((await site.call("POST /api/vaults", { token: site.operator, body: {} })).status).toBe(503);
+    expect(await audited(site)).toEqual([]);
+  });
+});
+
+describe("whoever is not known", () => {
+  it("is recorded once a minute for each address, however often a token or a login is tried", async () => {
+    const site = await openSite();
+    for (let i = 0; i < 5; i += 1) {
+      await site.call("GET /api/vaults", { token: "dmo_wrong" });
+      await site.call("POST /api/sessions", { body: { login: "anna", passphrase: "wrong" } });
+    }
+    const records = await audited(site);
+    expect(records).toMatchObject([
+      { actor: { kind: "anyone", id: null }, action: "listVaults", result: "unauthorized" },
+    ]);
+    expect(JSON.stringify(records)).not.toContain("anna");
+  });
+
+  it("leaves no record of asking whether a site lives", async () => {
+    const site = await openSite();
+    await site.call("GET /healthz");
+    await site.call("GET /readyz");
+    await site.call("GET /api/unknown");
+    expect(await audited(site)).toEqual([]);
+  });
+});
+
+describe("peers, and those who watch", () => {
+  it("leave no record", async () => {
+    const shape = { bodyBytesMax: 1_000, handle: async () => ({ status: 200, body: {} }) };
+    const edition = new ScriptedEdition([
+      { method: "POST", path: "/api/replication/apply", caller: "peer", ...shape },
+      { method: "GET", path: "/api/replication", caller: "operator", ...shape },
+      { method: "POST", path: "/api/replication/signal", caller: "operator", ...shape },
+    ]);
+    edition.peers.set("dms_peer", "zurich" as SiteName);
+    const site = await openSite({ edition });
+    await site.call("POST /api/replication/apply", { token: "dms_peer", body: {} });
+    await site.call("GET /api/replication", { token: site.operator });
+    await site.call("POST /api/replication/signal", { token: site.operator });
+    expect(await audited(site)).toMatchObject([
+      { action: "POST /api/replication/signal", actor: { kind: "operator" } },
+    ]);
+  });
+});
+
+describe("GET /api/audit", () => {
+  it("lists records newest first, in pages, and of one vault", async () => {
+    const site = await openSite();
+    const vault = await site.createVault();
+    const other = await site.createVault("Work");
+    await site.call(`GET ${vault.path}/entries`, { token: vault.token });
+    const list = (query: string) => site.call(`GET /api/audit${query}`, { token: site.operator });
+    const first = await list("?limit=2");
+    expect(first.json["records"]).toMatchObject([
+      { site: "calgary", action: "listEntries", seq: 4, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      { action: "createVault", vault_id: other.id },
+    ]);
+    const rest = await list(`?limit=2&cursor=${String(first.json["next_cursor"])}`);
+    expect(rest.json["records"]).toMatchObject([
+      { action: "createVault", vault_id: vault.id },
+      { action: "chain_begun", actor: { kind: "machine", id: "calgary" } },
+    ]);
+    const ofVault = await list(`?vault_id=${vault.id}`);
+    expect(ofVault.json).toMatchObject({
+      records: [{ action: "listEntries" }, { action: "createVault" }],
+      next_cursor: null,
+    });
+    // Looking into the audit is recorded too.
+    expect((await audited(site)).filter(({ action }) => action === "listAudit")).toHaveLength(3);
+  });
+
+  it.each(["limit=0", "limit=x", "cursor=x", "vault_id=x", "sort=at"])(
+    "refuses %s by name",
+    async (query) => {
+      const site = await openSite();
+      const { status, json } = await site.call(`GET /api/audit?${query}`, { token: site.operator });
+      expect(status).toBe(400);
+      expect(json["errors"]).toMatchObject([{ path: query.split("=")[0] }]);
+    },
+  );
+});

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { systemRandom } from "../../src/app/system-ports.ts";
+import type { Entry, EntryContent } from "../../src/core/entry.ts";
 import type { EntrySeal } from "../../src/core/entry-seal.ts";
 import { newEntry } from "../../src/core/entry-writes.ts";
 import type { EntryId, VaultId } from "../../src/core/ids.ts";
@@ -23,13 +25,11 @@ const content = {
 /** The JSON text of a request that creates it. */
 export const entryText = JSON.stringify(content);
 
-const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)), fraction: Math.random };
-
-const current = VaultKey.generate(random);
+const current = VaultKey.generate(systemRandom);
 
 /** Seals the entries of a vault as a site does. */
 export function sampleSealOf(vaultId: VaultId): EntrySeal {
-  return new VaultSeal({ vaultId, current, older: [], random });
+  return new VaultSeal({ vaultId, current, older: [], random: systemRandom });
 }
 
 /** Of a vault with that key. */
@@ -48,14 +48,23 @@ export const rowBody: Uint8Array = sampleSealOf("0190a000-0000-7000-8000-0000000
   newEntry(content, Date.UTC(2026, 0, 1)),
 );
 
-/** The JSON text of an entry whose own text has about so many bytes, and which is no copy of another. */
-export function entryTextOf(bytes: number): string {
+/** A content whose JSON has about so many bytes, and which is no copy of another. */
+function contentOf(bytes: number): EntryContent {
   const { type, title, fields } = content;
   const bare = { type, title, urls: [], tags: [], favourite: false, fields, notes: "" };
   const notes = randomBytes(bytes)
     .toString("base64")
     .slice(0, bytes - JSON.stringify(bare).length);
-  return JSON.stringify({ ...bare, notes });
+  return { ...bare, notes };
+}
+
+/** The JSON text of a request that creates an entry of that size, or replaces one. */
+export function entryTextOf(bytes: number): string {
+  return JSON.stringify(contentOf(bytes));
+}
+
+export function sampleEntryOf(bytes: number): Entry {
+  return newEntry(contentOf(bytes), Date.UTC(2026, 0, 1));
 }
 
 /**

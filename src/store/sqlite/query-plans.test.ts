@@ -8,19 +8,25 @@ import {
   fill,
   geneva,
   newAccess,
+  newEntry,
   newVault,
+  newVersion,
   pushOf,
   set,
   zurich,
 } from "../../../test/contract/store-harness.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
 import { bucketOf } from "../../core/digest.ts";
+import type { RowKey } from "../../core/row.ts";
 import type { Store } from "../../core/store.ts";
 import { migrate, migrations } from "./migrations.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
 
 const { init, open } = sqliteSite();
+
+type AccessKey = RowKey & { readonly kind: "access" };
+type EntryKey = RowKey & { readonly kind: "entry" };
 
 /** Every statement that a store prepares while all of it is used, on both roles. */
 async function statementsInUse(): Promise<readonly string[]> {
@@ -48,15 +54,43 @@ async function useRows(store: Store): Promise<void> {
   await set(store, access, "token");
   await set(store, keys[0] ?? vault, null);
   await store.access(access.accessId);
+  await useAccesses(store, access);
   await store.vaults();
   const [newest] = await store.entries(vault.vaultId, undefined, 10);
-  if (newest?.key.kind === "entry") await store.entries(vault.vaultId, newest.key.entryId, 10);
+  if (newest?.key.kind === "entry") {
+    await store.entries(vault.vaultId, newest.key.entryId, 10);
+    await useVersions(store, newest.key);
+  }
   await fill(store, 2);
   await set(store, vault, null);
   await store.orphans(10);
   const { head } = await store.digest();
   await store.firstKnown([head]);
   await store.pointsBelow(head.position, 10);
+}
+
+async function useAccesses(store: Store, { vaultId, accessId }: AccessKey): Promise<void> {
+  await store.accesses(vaultId, accessId, 10);
+  await store.accessesById(accessId);
+  await store.blockAccess(accessId);
+  await store.isBlocked(accessId);
+  await store.blockedAccesses();
+  await store.unblockAccess(accessId);
+  store.noteUse(vaultId, accessId, 1);
+  await fill(store, 1);
+  await store.lastUses(vaultId);
+}
+
+async function useVersions(store: Store, entry: EntryKey): Promise<void> {
+  const version = newVersion(entry, 1);
+  await set(store, version, "then");
+  await store.versions(entry.vaultId, entry.entryId, 9, 10);
+  await store.newestVersion(entry.vaultId, entry.entryId);
+  await store.vaultRows(entry.vaultId, "version", version.versionId, 10);
+  await store.vaultRows(entry.vaultId, "entry", entry.entryId, 10);
+  await set(store, version, null);
+  await store.hasRemains();
+  await store.eraseRemains();
 }
 
 async function useQuarantine(store: Store): Promise<void> {
@@ -112,6 +146,9 @@ async function useRoles(primary: Store, backup: Store): Promise<void> {
   await primary.applyPush(push);
   await primary.promote();
   const { vault } = await fill(backup, 1);
+  const entry = newEntry(vault.vaultId);
+  await set(backup, newVersion(entry, 1), "then");
+  await set(backup, newEntry(vault.vaultId), null);
   await set(backup, vault, null);
   const { epoch } = await primary.site();
   await backup.recordEpoch(epoch);
@@ -138,6 +175,7 @@ function planOf(database: Sqlite.Database, sql: string): string[] {
 const meant = [
   /^SCAN (site|peers|p|timeline|rejections|q|CONSTANT ROW|\(subquery-\d+\))( |$)/,
   /^SCAN (quarantine|peers|aside|grants)( |$)/,
+  /^SCAN blocked_accesses$/,
   /^SCAN stranded USING COVERING INDEX stranded_live$/,
   /^SCAN alerts$/,
   /^SCAN alerts USING INDEX alerts_open$/,

@@ -44,6 +44,8 @@ export class Sessions {
   readonly #random: Random;
   /** By the id in the token; the one used last is last. */
   readonly #sessions = new Map<string, Session>();
+  /** The same, in the same order, by whose they are. */
+  readonly #ofLogin = new Map<Login, Map<string, Session>>();
 
   constructor({
     clock,
@@ -65,7 +67,7 @@ export class Sessions {
     const sealed = sealSessionSecret(token, secret);
     this.#dropExpired(now);
     this.#makeRoom(login);
-    this.#sessions.set(id, { id, login, verifier: verifierOf(token), sealed, begun: now, used: now });
+    this.#add({ id, login, verifier: verifierOf(token), sealed, begun: now, used: now });
     return { id, token: formatToken(token) };
   }
 
@@ -94,7 +96,18 @@ export class Sessions {
 
   /** May be repeated. */
   end(id: string): void {
+    const session = this.#sessions.get(id);
+    if (session === undefined) return;
+    const own = this.#ofLogin.get(session.login);
     this.#sessions.delete(id);
+    own?.delete(id);
+    if (own?.size === 0) this.#ofLogin.delete(session.login);
+  }
+
+  #add(session: Session): void {
+    const own = this.#ofLogin.get(session.login) ?? new Map<string, Session>();
+    this.#sessions.set(session.id, session);
+    this.#ofLogin.set(session.login, own.set(session.id, session));
   }
 
   #live(id: string): Session | undefined {
@@ -106,8 +119,8 @@ export class Sessions {
 
   #touch(session: Session): void {
     session.used = this.#now();
-    this.#sessions.delete(session.id);
-    this.#sessions.set(session.id, session);
+    this.end(session.id);
+    this.#add(session);
   }
 
   /** Whoever was idle longest stands first. */
@@ -119,10 +132,11 @@ export class Sessions {
   }
 
   #makeRoom(login: Login): void {
-    const own = [...this.#sessions.values()].filter((session) => session.login === login);
-    const [oldest] = own.length >= sessionsOfPersonMax ? own : this.#sessions.values();
-    if (own.length < sessionsOfPersonMax && this.#sessions.size < sessionsMax) return;
-    if (oldest !== undefined) this.end(oldest.id);
+    const own = this.#ofLogin.get(login);
+    const full = own !== undefined && own.size >= sessionsOfPersonMax ? own : this.#sessions;
+    if (full === this.#sessions && full.size < sessionsMax) return;
+    const [oldest] = full.keys();
+    if (oldest !== undefined) this.end(oldest);
   }
 
   #now(): Instant {

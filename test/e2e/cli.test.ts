@@ -246,14 +246,16 @@ describe("dormouse entry", () => {
       JSON.stringify({ type: "note", title: `n${index}`, tags: index % 100 === 0 ? ["round"] : [] }),
     );
     done(await asOwner(["import", "-", "--vault", vault], lines.join("\n")));
-    const all = json(await entry(["list", "--all", "--json"])) as { entries: unknown[]; next_cursor: null };
+    type Listed = { entries: { entry_id: string }[]; next_cursor: string | null };
+    const list = async (...args: readonly string[]) =>
+      json(await entry(["list", ...args, "--json"])) as unknown as Listed;
+    // Not whole: the backup takes them meanwhile, and what is said of that changes.
+    const idsOf = ({ entries }: Listed) => entries.map(({ entry_id }) => entry_id);
+    const all = await list("--all");
     expect([all.entries.length, all.next_cursor]).toEqual([620, null]);
-    const first = json(await entry(["list", "--limit", "3", "--json"])) as {
-      entries: unknown[];
-      next_cursor: string;
-    };
-    const rest = await entry(["list", "--limit", "999", "--cursor", first.next_cursor, "--json"]);
-    expect([...first.entries, ...(json(rest) as { entries: unknown[] }).entries]).toEqual(all.entries);
+    const first = await list("--limit", "3");
+    const rest = await list("--limit", "999", "--cursor", String(first.next_cursor));
+    expect([...idsOf(first), ...idsOf(rest)]).toEqual(idsOf(all));
     const tagged = json(await entry(["list", "--tag", "round", "--json"])) as { entries: unknown[] };
     expect(tagged.entries).toHaveLength(7);
     const table = await entry(["list", "--limit", "2"]);
@@ -570,17 +572,11 @@ describe("at a terminal", () => {
 });
 
 describe("dormouse entry purge", () => {
-  const purge = (id: string, ...args: readonly string[]) => entry(["purge", id, ...args]);
-
-  it("ends with 0 once every backup has proved it, and with 7 where one does not answer in time", async () => {
+  it("ends once every backup has proved it", async () => {
     const id = await addEntry();
-    refused(await purge(id), 2, /give --yes/);
-    expect(done(await purge(id, "--wait", "30", "--yes")).stdout).toBe(`Purged ${id}.\n`);
-    refused(await entry(["get", id], "", pair.zurich), 6, /no such entry/);
-
-    const other = await addEntry();
-    await pair.zurich.stop();
-    refused(await purge(other, "--wait", "1", "--yes"), 7, /within 1 s there was no proof of it from zurich/);
-    refused(await entry(["get", other]), 6, /no such entry/);
+    refused(await entry(["purge", id]), 2, /give --yes/);
+    expect(done(await entry(["purge", id, "--wait", "30", "--yes"])).stdout).toBe(`Purged ${id}.\n`);
+    for (const site of [pair.zurich, pair.calgary])
+      refused(await entry(["get", id], "", site), 6, /no such entry/);
   });
 });

@@ -39,7 +39,8 @@ export async function checkAtRest(world: World, { exceptQuarantine }: RestOption
   for (const site of world.sites.keys()) await checkSettled(world, site, live, exceptQuarantine);
   if (!exceptQuarantine) await checkAudit(world, winner.site);
   checkOwed(world, winner.site, rows);
-  checkHistories(rows, world.flips === 0 && world.network.flippedRows === 0);
+  const isWhole = world.flips === 0 && world.network.flippedRows === 0 && !world.hasReapplied;
+  checkHistories(rows, isWhole);
 }
 
 /** Every other site is a backup and equal. Returns the keys of rows that one refuses. */

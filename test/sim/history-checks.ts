@@ -6,8 +6,9 @@ import { keepVersions, numberOf } from "./entry-history.ts";
 
 /**
  * What an entry was before is what it was, nothing of it is left of one that was purged, and below one that is there is no gap.
- * @param isWhole no row was ever damaged, on a disk or on its way: a client may have written one anew who could not read what it was
- *   before, and a backup that refused one may have lost the primary that had it
+ * @param isWhole no row was ever damaged, on a disk or on its way, and none was made again by an operator: else a client may have
+ *   written an entry anew who could not read what it was before, a backup may have lost the primary that had what it refused, and an
+ *   entry may have come to a version that is not the next one
  */
 export function checkHistories(rows: ReadonlyMap<string, StoredRow>, isWhole: boolean): void {
   for (const row of rows.values()) {

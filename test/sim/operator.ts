@@ -106,5 +106,7 @@ export async function settleStranded(world: World): Promise<void> {
   const undo = action === "discard" ? world.ledger.settle(row, current) : world.ledger.settle(current, row);
   void world.command(winner.site, "stranded", { action, id: key.strandedId }).then((result) => {
     if (result instanceof Refusal) undo();
+    else world.count(`${action} of ${row.key.kind}${row.body ? "" : " (purge)"}`);
   });
+  if (action === "reapply") world.hasReapplied = true;
 }

@@ -1,6 +1,6 @@
 import { Course } from "./courses.ts";
 import { checkAtRest } from "./checks.ts";
-import { command, settleSites } from "./operator.ts";
+import { command, settleSites, settleStranded } from "./operator.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { oslo, World, zurich } from "./world.ts";
 
@@ -82,7 +82,7 @@ class Scenario {
   /**
    * Everything whole again. Where no operator was ever needed, rest alone must bring equality, but for rows in quarantine; only a
    * disk put back under a running process is something that nobody can notice without a write. Then an operator does what the
-   * sites ask for, with a write after each step, as any ordinary one, and the quarantine once more.
+   * sites ask for, with a write after each step, as any ordinary one, settles some of what was stranded, and the quarantine once more.
    */
   async #heal(): Promise<void> {
     const world = this.#world;
@@ -97,6 +97,10 @@ class Scenario {
     if (await this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });
     await settleSites(world, () => this.#course.writeNew());
     await this.#countRows();
+    for (let i = world.draw(6); i > 0; i -= 1) {
+      await settleStranded(world);
+      await world.scheduler.run(hourMs);
+    }
     // What one site tells of its audit comes to a third with the push after the next.
     for (let i = 0; i < 3; i += 1) {
       this.#course.writeNew();

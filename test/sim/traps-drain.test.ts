@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { formatPosition } from "../../src/core/position.ts";
 import { type RowKey, formatKey } from "../../src/core/row.ts";
 import { applyPath } from "../../src/replication/transport.ts";
+import { encodeBody } from "./bodies.ts";
 import { alertsOf, atRest, hourMs, pair, pushes, secondMs, statusOf, writeEntries } from "./scene.ts";
 import { World, calgary, zurich } from "./world.ts";
 
@@ -102,7 +103,7 @@ test("a crash right after the commit, before any signal, loses nothing: the star
   const key = world.newEntryKey(vault.vaultId);
   const { store } = world.primary;
   await Promise.all([
-    store.write({ keys: [key], decide: () => [{ key, body: new TextEncoder().encode('{"lineage":[]}') }] }),
+    store.write({ keys: [key], decide: () => [{ key, body: encodeBody(key, '{"lineage":[]}', 1) }] }),
     world.scheduler.run(0),
   ]);
   world.crash(calgary);

@@ -28,6 +28,8 @@ export type WorldOptions = {
   readonly backups: readonly SiteName[];
   readonly limit?: BatchLimit;
   readonly lagAfterMs?: number;
+  /** What is on the sites' disks to begin with; a new site's where it is left out. */
+  readonly disks?: ReadonlyMap<SiteName, Buffer>;
 };
 
 export const calgary = "calgary" as SiteName;
@@ -58,6 +60,8 @@ export class World {
    * `addAlert`: the desk keeps and tells what the store cannot take, and has tests of its own.
    */
   storeFails: (site: SiteName, method: string) => boolean = () => false;
+  /** Told of each call of a running site's store that has come to its end, by the name of the method. */
+  onCall: (site: SiteName, method: string) => void = () => undefined;
   /** Called when a process has crashed by itself. */
   onCrash: (site: SiteName) => void = () => undefined;
   /** How often a site's disk was put back, running or not. */
@@ -69,6 +73,8 @@ export class World {
   readonly silentlyPutBack = new Set<SiteName>();
   /** How often what happened: what a course of many seeds must not leave out. */
   readonly tally = new Map<string, number>();
+  /** An operator has made a stranded row again: an entry may have come to a version that is not the next one. */
+  hasReapplied = false;
   /** Bits that were turned. Nobody notices them but a count of all rows. */
   flips = 0;
   readonly #options: WorldOptions;
@@ -90,7 +96,7 @@ export class World {
     const world = new World(options);
     for (const site of [calgary, ...options.backups]) {
       const role = site === calgary ? "primary" : "backup";
-      const disk = new Disk(world.#emptyDisk(site, role));
+      const disk = new Disk(options.disks?.get(site) ?? world.#emptyDisk(site, role));
       const peers = [calgary, ...options.backups].filter((other) => other !== site);
       world.sites.set(site, { process: null, disk, peers });
     }
@@ -175,6 +181,7 @@ export class World {
       fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
       onAuditFault: (error) => this.watch.report(error),
+      onCall: (method) => this.onCall(site, method),
       onCrash: () => {
         this.crash(site);
         this.onCrash(site);

@@ -41,6 +41,7 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   entry_exists: conflict,
   entry_in_trash: conflict,
   access_exists: conflict,
+  access_limit: conflict,
   last_owner: conflict,
   snapshot_invalid: refused,
   file_exists: conflict,

@@ -102,17 +102,29 @@ function optionsOf(spec: RouteSpec) {
 
 async function answerCall(
   context: HttpContext,
-  { spec, handler }: Route,
+  route: Route,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
+  const { answer, body } = await handleCall(context, route, request, reply);
+  if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
+  return sendJson(reply, answer.status, body);
+}
+
+/** The handler's answer and its body; the keys that came with the request end with it. */
+async function handleCall(
+  context: HttpContext,
+  { spec, handler }: Route,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<{ readonly answer: Answer; readonly body: object }> {
   const { principal } = request;
   try {
+    const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
     const answer = await handler(callOf(context, spec, request, reply));
     if (answer.actor) request.actor = answer.actor;
     const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
-    return sendAnswer(reply, answer, body);
+    return { answer, body };
   } finally {
     if (principal.kind === "access") leaveVault(context, spec, principal);
   }
@@ -122,11 +134,6 @@ async function answerCall(
 function leaveVault({ resealing }: HttpContext, spec: RouteSpec, { vault }: AccessPrincipal): void {
   if (spec.isClientWrite) resealing.continue(vault.open, vault.isRenewed);
   vault[Symbol.dispose]();
-}
-
-function sendAnswer(reply: FastifyReply, answer: Answer, body: object): FastifyReply {
-  if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
-  return sendJson(reply, answer.status, body);
 }
 
 function callOf(

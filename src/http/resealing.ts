@@ -73,16 +73,15 @@ export class Resealing {
     this.#running.set(vaultId, run);
   }
 
-  /** Resolves when what runs for a vault, or for all of them, has ended. */
-  async idle(vaultId?: VaultId): Promise<void> {
-    const running = vaultId === undefined ? [...this.#running.values()] : [this.#running.get(vaultId)];
-    await Promise.all(running);
+  /** Resolves when everything that runs has ended. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#running.values());
   }
 
   async #run(seal: VaultSeal): Promise<void> {
     try {
       const isWhole = (await this.#isResealed(seal.vaultId)) || (await this.#resealAll(seal));
-      if (isWhole) await this.#dropOutlived(seal.vaultId, seal.keyId);
+      if (isWhole) await this.#dropOutlived(seal);
     } catch (error) {
       // Changed again, deleted, fenced, full: whoever comes next goes on from what is stored.
       const code = error instanceof Refusal ? error.code : "internal";
@@ -90,20 +89,32 @@ export class Resealing {
     }
   }
 
+  /**
+   * Whether a note of this reign says so. One of an earlier reign came with the vault's row, which goes in front of every batch: this
+   * site may have been promoted before the rows came that it speaks of.
+   */
   async #isResealed(vaultId: VaultId): Promise<boolean> {
-    const { vault } = vaultOf(await this.#site.store.row(vaultKey(vaultId)));
-    return vault.older.every(({ lastPosition }) => lastPosition !== null);
+    const { store } = this.#site;
+    const { vault } = vaultOf(await store.row(vaultKey(vaultId)));
+    const { epoch } = await store.site();
+    return vault.older.every(({ lastPosition }) => lastPosition?.epoch === epoch.number);
   }
 
   /** Whether everything is under the current key now, and that was noted. What does not open stays, and keeps its key. */
   async #resealAll(seal: VaultSeal): Promise<boolean> {
+    const { isWhole, last } = await this.#resealRows(seal);
+    if (isWhole) await this.#noteWhole(seal, last);
+    return isWhole;
+  }
+
+  async #resealRows(seal: VaultSeal): Promise<Resealed> {
     let last: Position | undefined;
     let isWhole = true;
     for (const kind of ["entry", "version"] as const) {
       let after: EntryId | VersionId | undefined;
       let limit = sliceRows;
       for (;;) {
-        if (this.#site.closing.aborted) return false;
+        if (this.#site.closing.aborted) return { isWhole: false, last };
         const rows = await this.#site.store.vaultRows(seal.vaultId, kind, after, limit);
         const live = rows.filter(isLive).filter((row) => isUnderOlderKey(row, seal.keyId));
         const readable = live.filter((row) => opens(seal, row));
@@ -117,8 +128,7 @@ export class Resealing {
         await this.#site.clock.turn();
       }
     }
-    if (isWhole) await this.#noteWhole(seal, last);
-    return isWhole;
+    return { isWhole, last };
   }
 
   async #noteWhole({ vaultId, keyId }: EntrySeal, last: Position | undefined): Promise<void> {
@@ -129,23 +139,37 @@ export class Resealing {
   }
 
   /** Drops older keys that no row of any peer is under, and links that nobody needs. What was stranded may still be under one. */
-  async #dropOutlived(vaultId: VaultId, keyId: KeyId): Promise<void> {
+  async #dropOutlived(seal: VaultSeal): Promise<void> {
+    const { vaultId, keyId } = seal;
     const { store, edition } = this.#site;
     const { row, vault } = vaultOf(await store.row(vaultKey(vaultId)));
     const last = vault.older.reduce<Position>(
       (highest, { lastPosition }) => later(highest, lastPosition ?? undefined) ?? highest,
       row.position,
     );
-    const holding = await holdingWithin(this.#site, last, peersWaitMs);
-    if (!Object.values(holding).every(Boolean) || !(await this.#nothingStranded(vaultId))) return;
+    if (!(await this.#isHeld(last)) || !(await this.#nothingStranded(vaultId))) return;
     const rows = new Map<string, StoredRow | undefined>();
     for (const key of linkedAccessKeys(vaultId, vault)) rows.set(key.accessId, await store.row(key));
     const gone = outlived(vault, rows);
+    if (gone.older.length > 0 && !(await this.#isStillResealed(seal))) return;
     const changed = await store.write({ ...dropOutlived(vaultId, keyId, gone), erases: true });
     if ([...rows.values()].every((each) => !each?.dirty)) this.#settle(vaultId, keyId);
     if (changed.length === 0) return;
     edition.signalReplication();
     await store.eraseRemains();
+  }
+
+  /** Whether every peer has everything up to a position: what one refuses, it holds as it was before. */
+  async #isHeld(position: Position): Promise<boolean> {
+    const holding = await holdingWithin(this.#site, position, peersWaitMs);
+    if (!Object.values(holding).every(Boolean)) return false;
+    return (await this.#site.store.backlogOfAll()).quarantined === 0;
+  }
+
+  /** Looks once more before a key goes for good: what was stranded may have been reapplied since as it was sealed. */
+  async #isStillResealed(seal: VaultSeal): Promise<boolean> {
+    const { isWhole } = await this.#resealRows(seal);
+    return isWhole && (await this.#isHeld((await this.#site.store.site()).head.position));
   }
 
   #settle(vaultId: VaultId, keyId: KeyId): void {
@@ -160,6 +184,12 @@ export class Resealing {
     return waiting === 0 && total <= strandedLookedAt && rows.every((row) => row.key.vaultId !== vaultId);
   }
 }
+
+type Resealed = {
+  readonly isWhole: boolean;
+  /** Of the last row that was sealed anew. */
+  readonly last: Position | undefined;
+};
 
 const strandedLookedAt = 1_000;
 /** Vaults remembered: forgotten ones are looked at once more. */

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
 import type { AuditEvent } from "../core/audit.ts";
-import type { SiteName } from "../core/ids.ts";
+import type { SiteName, VaultId } from "../core/ids.ts";
+import { decodeVault, vaultKey } from "../core/vault.ts";
 
 const open: HttpSite[] = [];
 
@@ -186,4 +187,29 @@ describe("GET /api/audit", () => {
       expect(json["errors"]).toMatchObject([{ path: query.split("=")[0] }]);
     },
   );
+});
+
+it("a call that is refused is not recorded as done because the end of a change of the key was begun beside it", async () => {
+  const edition = new ScriptedEdition();
+  const site = await openSite({ edition });
+  const { id, path, token } = await site.createVault();
+  await site.call(`POST ${path}/entries`, { token, body: note });
+  const olderKeys = async () => {
+    const row = await site.store.row(vaultKey(id as VaultId));
+    return decodeVault(row?.body ?? new Uint8Array()).older;
+  };
+  // While the backup is away, what is left of the change is for a later write of a client.
+  edition.holding = async () => ({ ["zurich" as SiteName]: false });
+  await site.call(`POST ${path}/rotation`, { token });
+  await expect.poll(async () => (await olderKeys())[0]?.lastPosition).toBeTruthy();
+  edition.holding = async () => ({});
+  const unknown = `${path}/entries/0190a000-0000-7000-8000-000000000002`;
+  await expect
+    .poll(async () => {
+      await site.call(`DELETE ${unknown}`, { token });
+      return (await olderKeys()).length;
+    })
+    .toBe(0);
+  const deletions = (await audited(site)).filter(({ action }) => action === "deleteEntry");
+  expect(new Set(deletions.map(({ result }) => result))).toEqual(new Set(["entry_unknown"]));
 });

@@ -89,7 +89,8 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const testAlerts = options.testAlerts ?? (async () => []);
   const demandsCertificates = options.tls?.clientCa !== undefined;
   const people = new People({ store, clock, random });
-  const resealing = new Resealing({ store, edition, clock, random, logger, closing });
+  // What it writes beside a call is not that call's doing, and is not recorded as such.
+  const resealing = new Resealing({ store: options.store, edition, clock, random, logger, closing });
   return {
     people,
     audit: options.audit ?? { record: (event) => store.recordAudit(event).catch(() => undefined) },

@@ -161,7 +161,7 @@ async function replaceKey(
 ): Promise<Replaced> {
   const { store, random, clock } = context;
   const { vaultId, vault } = principal;
-  return await commitOpened(vault, async (open) => {
+  const replaced = await commitOpened(vault, async (open) => {
     const next = VaultKey.generate(random);
     try {
       const accesses = await readAccesses(store, vaultId);
@@ -179,6 +179,9 @@ async function replaceKey(
       next[Symbol.dispose]();
     }
   });
+  // What follows this request begins from the vault as it is now.
+  if (revoked !== principal.accessId) await vault.reopen();
+  return replaced;
 }
 
 /** The vault's keys after a change, for the work that follows: copies, which it zeroes. */

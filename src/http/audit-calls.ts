@@ -122,7 +122,7 @@ function eventOf(
 }
 
 /** Commands that change nothing, and are given again and again by whoever watches a site. */
-const quietCommands: ReadonlySet<string> = new Set(["status", "audit", "preflight"]);
+const quietCommands: ReadonlySet<string> = new Set(["status", "audit"]);
 
 /**
  * Records a command for the machine's owner, before its result is sent. Who gives it over HTTP is an operator; at the socket it is

@@ -17,6 +17,7 @@ import {
 import { openSocketPath } from "./admin-socket.ts";
 import { auditCommand } from "./audit-command.ts";
 import { databasePath } from "./data-folder.ts";
+import { operatorCommand } from "./operators.ts";
 import { createSnapshot } from "./snapshot.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 import { programVersion } from "./version.ts";
@@ -39,6 +40,7 @@ export function adminCommands(parts: AdminParts): readonly AdminCommand[] {
     reloadCommand(parts),
     accessCommand(parts),
     alertsCommand(parts),
+    operatorCommand(parts.store),
     auditCommand(parts.store),
     ...signalCommands(edition),
   ];

@@ -159,7 +159,8 @@ async function listen(
       return isEnough ? [] : ["disk_low"];
     }),
     isProxy,
-    ...(config.adminOverHttp && { adminCommands: commands }),
+    // Tokens are given out on the machine alone.
+    ...(config.adminOverHttp && { adminCommands: commands.filter(({ name }) => name !== "operator") }),
     ...(tls && { tls }),
     // What would come from elsewhere in the clear has passed no proxy.
     ...(!tls && behindProxy.length > 0 && { acceptsFrom: isProxy }),

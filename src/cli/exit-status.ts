@@ -33,6 +33,7 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, ExitStatus>>> = {
   entry_unknown: unknown,
   version_unknown: unknown,
   totp_missing: unknown,
+  operator_unknown: unknown,
   access_unknown: unknown,
   route_unknown: unknown,
   peer_unknown: unknown,

@@ -75,6 +75,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/peer.ts")).definePeer,
   },
   {
+    name: "operator",
+    description: "list, make and end the tokens of this site's operators",
+    load: async () => (await import("./commands/operator.ts")).defineOperator,
+  },
+  {
     name: "alerts",
     description: "list what the operator was told, and try the channels",
     load: async () => (await import("./commands/alerts.ts")).defineAlerts,

@@ -70,6 +70,11 @@ export const errorCodes = {
     retry: false,
   },
   // keys
+  operator_unknown: {
+    meaning: "The site has no such operator's token.",
+    remedy: "`dormouse operator list` shows what there is.",
+    retry: false,
+  },
   access_unknown: {
     meaning: "The vault has no such access.",
     remedy: "Check the access's id.",

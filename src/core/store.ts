@@ -81,6 +81,10 @@ export interface SiteStore {
   /** Finds a site's operator token by its id. */
   operator(tokenId: string): Promise<OperatorToken | undefined>;
   addOperator(token: OperatorToken): Promise<void>;
+  /** All of them, oldest first. */
+  operators(): Promise<readonly OperatorToken[]>;
+  /** Ends a token. Returns whether there was one. */
+  removeOperator(tokenId: string): Promise<boolean>;
 }
 
 export type OperatorToken = {

@@ -17,6 +17,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   entry_in_trash: 409,
   version_unknown: 404,
   totp_missing: 404,
+  operator_unknown: 404,
   access_unknown: 404,
   access_exists: 409,
   access_limit: 409,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { isUuid } from "../core/ids.ts";
+import { expiryField, lineField } from "./access-requests.ts";
 import type { Role } from "../core/push.ts";
 
 /**
@@ -66,3 +67,25 @@ export type BlockedAccessList = {
 export const endableEvents = ["access_forged", "entry_unreadable"] as const;
 
 export const alertsFields = z.strictObject({ action: z.literal("end"), event: z.enum(endableEvents) });
+
+/** Tokens of this site's operators. */
+export const operatorFields = z.discriminatedUnion("action", [
+  z.strictObject({ action: z.literal("list") }),
+  z.strictObject({ action: z.literal("add"), label: lineField, expires_at: expiryField }),
+  z.strictObject({
+    action: z.literal("remove"),
+    id: z.string().regex(/^[0-9a-f]{32}$/, "must be the id of an operator's token"),
+  }),
+]);
+
+type ShownOperator = {
+  readonly operator_id: string;
+  readonly label: string;
+  readonly created_at: string;
+  readonly expires_at: string | null;
+};
+
+export type OperatorList = { readonly operators: readonly ShownOperator[] };
+
+/** The token is shown this once. */
+export type NewOperator = ShownOperator & { readonly token: string };

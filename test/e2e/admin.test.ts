@@ -113,6 +113,35 @@ describe("the admin socket of a site", () => {
   });
 });
 
+describe("dormouse operator and alerts", () => {
+  it("makes operators' tokens on the machine alone, and ends them at once", async () => {
+    const site = await initCommunitySite(sites, { admin_over_http: true });
+    await site.start();
+    const out = join(site.dataPath, "..", "night.token");
+    const added = await on(site, "operator", "add", "night shift", "--token-out", out, "--json");
+    const { operator_id: id } = JSON.parse(added.stdout) as { operator_id: string };
+    const token = (await readFile(out, "utf8")).trim();
+    expect(added.stdout).not.toContain(token);
+    const vaults = { path: "/api/vaults", token };
+    expect((await call(site, vaults)).status).toBe(200);
+    expect((await on(site, "operator", "list")).stdout).toMatch(/night shift/);
+    const asked = { method: "POST", path: "/api/admin/operator", body: { action: "list" } };
+    expect((await call(site, asked)).status).toBe(404);
+    const late = await on(site, "operator", "add", "late", "--expires", "2020-01-01T00:00:00Z");
+    expect([late.status, late.stderr]).toEqual([1, expect.stringMatching(/expires_at/)]);
+    expect((await on(site, "operator", "remove", id, "--yes")).status).toBe(0);
+    expect((await call(site, vaults)).status).toBe(401);
+    expect((await on(site, "operator", "remove", id, "--yes")).status).toBe(6);
+  });
+
+  it("ends an incident whose end no site can know, and no other", async () => {
+    const site = await initCommunitySite(sites);
+    await site.start();
+    expect((await on(site, "alerts", "end", "access_forged")).stdout).toMatch(/told again/);
+    expect((await on(site, "alerts", "end", "disk_low")).status).toBe(2);
+  });
+});
+
 describe("dormouse snapshot", () => {
   it("of a site under load is a state it was in, and becomes that site again", {
     timeout: 60_000,

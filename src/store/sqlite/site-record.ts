@@ -196,7 +196,22 @@ type OperatorColumns = {
 
 export function readOperator(connection: Connection, tokenId: string): OperatorToken | undefined {
   const columns = connection.get<OperatorColumns>("SELECT * FROM operators WHERE token_id = ?", tokenId);
-  if (!columns) return undefined;
+  return columns && operatorOf(columns);
+}
+
+export function readOperators(connection: Connection): OperatorToken[] {
+  return connection
+    .all<OperatorColumns>("SELECT * FROM operators ORDER BY created_at, token_id")
+    .map(operatorOf);
+}
+
+export function deleteOperator(connection: Connection, tokenId: string): boolean {
+  const isThere = readOperator(connection, tokenId) !== undefined;
+  if (isThere) connection.run("DELETE FROM operators WHERE token_id = ?", tokenId);
+  return isThere;
+}
+
+function operatorOf(columns: OperatorColumns): OperatorToken {
   return {
     tokenId: columns.token_id,
     verifier: bytesOf(columns.verifier),

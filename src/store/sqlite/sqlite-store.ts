@@ -76,7 +76,14 @@ import { rejoinBeside } from "./rejoin-beside.ts";
 import { rejoin } from "./rejoin.ts";
 import { readRejections } from "./rejections.ts";
 import { promote, promoteBy } from "./roles.ts";
-import { insertOperator, readOperator, readSite, readTimeline } from "./site-record.ts";
+import {
+  deleteOperator,
+  insertOperator,
+  readOperator,
+  readOperators,
+  readSite,
+  readTimeline,
+} from "./site-record.ts";
 import { readStranded, readStrandedById } from "./stranded-rows.ts";
 import { readBuckets } from "./stored-buckets.ts";
 import { takeAside } from "./take-aside.ts";
@@ -177,6 +184,14 @@ export class SqliteStore implements Store {
 
   addOperator(token: OperatorToken): Promise<void> {
     return this.#write((tx) => insertOperator(tx.connection, token));
+  }
+
+  operators(): Promise<readonly OperatorToken[]> {
+    return this.#read(readOperators);
+  }
+
+  removeOperator(tokenId: string): Promise<boolean> {
+    return this.#write((tx) => deleteOperator(tx.connection, tokenId));
   }
 
   async write(write: Write): Promise<readonly StoredRow[]> {

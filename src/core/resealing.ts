@@ -6,7 +6,15 @@ import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { readSealedHeader } from "./sealed-header.ts";
 import type { Write } from "./store.ts";
-import { encodeVault, type KeyLink, requireKey, requireVault, vaultKey, type VaultBody } from "./vault.ts";
+import {
+  encodeVault,
+  type KeyLink,
+  type OlderKey,
+  requireKey,
+  requireVault,
+  vaultKey,
+  type VaultBody,
+} from "./vault.ts";
 
 /**
  * What follows a change of a vault's key: its entries and their versions are sealed anew, slice by slice; when none is left and
@@ -46,15 +54,17 @@ function isUnchanged(row: StoredRow, current: StoredRow | undefined): boolean {
 }
 
 /**
- * Notes in the vault's row that no row is left under its older keys, and where the last one was sealed anew.
+ * Notes in the vault's row that no row is left under its older keys, and where the last one was sealed anew. What was noted in an
+ * earlier reign is noted anew.
  * @param keyId of the key that the rows were sealed under; changed since, there are others by now
  */
 export function noteResealed(vaultId: VaultId, keyId: KeyId, lastPosition: Position): Write {
+  const isNoted = ({ lastPosition: noted }: OlderKey) => noted !== null && noted.epoch >= lastPosition.epoch;
   return changingVault(vaultId, keyId, (vault) => {
-    if (vault.older.every((older) => older.lastPosition !== null)) return vault;
+    if (vault.older.every(isNoted)) return vault;
     return {
       ...vault,
-      older: vault.older.map((older) => ({ ...older, lastPosition: older.lastPosition ?? lastPosition })),
+      older: vault.older.map((older) => (isNoted(older) ? older : { ...older, lastPosition })),
     };
   });
 }

@@ -1,3 +1,4 @@
+import { pino } from "pino";
 import { defaultBackoff } from "../../src/core/backoff.ts";
 import type { Alerts } from "../../src/core/edition.ts";
 import { Refusal } from "../../src/core/errors.ts";
@@ -5,6 +6,7 @@ import type { SiteName } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
 import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
 import { CommercialEdition, type CommercialPeer } from "../../src/editions/commercial.ts";
+import { Resealing } from "../../src/http/resealing.ts";
 import { makeTransport, type Reply } from "../../src/replication/transport.ts";
 import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { sha256Hash } from "../support/ports.ts";
@@ -13,6 +15,8 @@ import type { Network } from "./network.ts";
 import { processClock, type Scheduler } from "./scheduler.ts";
 
 const slowBodyMs = 3_000;
+
+const silent = pino({ enabled: false });
 
 export type ProcessOptions = {
   readonly site: SiteName;
@@ -29,6 +33,8 @@ export type ProcessOptions = {
   readonly fails: (method: string) => boolean;
   /** Asked after a call of the store: true lets others run before its answer arrives, as a database elsewhere does. */
   readonly lingers: () => boolean;
+  /** Told of each call of the store that has come to its end. */
+  readonly onCall?: (method: string) => void;
   readonly onCrash: () => void;
   /** Called with every fault that a site would log. */
   readonly onFault: (site: SiteName, error: unknown) => void;
@@ -43,6 +49,8 @@ export type ProcessOptions = {
 export class SiteProcess {
   readonly clock: Clock;
   readonly edition: CommercialEdition;
+  /** What follows a change of a vault's key, as the HTTP layer runs it. */
+  readonly resealing: Resealing;
   readonly #store: SqliteStore;
   readonly #guarded: Store;
   readonly #options: ProcessOptions;
@@ -72,6 +80,14 @@ export class SiteProcess {
       alerts: storedAlerts(this.#guarded),
       checkDatabase: async () => null,
       onFault: (error) => options.onFault(site, error),
+    });
+    this.resealing = new Resealing({
+      store: this.#guarded,
+      edition: this.edition,
+      clock: this.clock,
+      random,
+      logger: silent,
+      closing: this.#commands.signal,
     });
   }
 
@@ -153,6 +169,7 @@ export class SiteProcess {
           const [outcome] = await Promise.allSettled([
             fails ? this.#options.disk.failingCommit(call) : call(),
           ]);
+          this.#options.onCall?.(String(name));
           if (this.#options.lingers()) await this.clock.turn();
           if (this.#crashesHere()) return never();
           if (outcome?.status === "rejected") throw outcome.reason;

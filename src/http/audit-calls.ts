@@ -154,13 +154,13 @@ function idOf(text: string | undefined): string | null {
   return text !== undefined && isUuid(text) ? text : null;
 }
 
-/** Where a call came from; null where a proxy in front does not say. */
+/** Where a call came from; of a proxy in front that does not say, the proxy's own address. */
 function addressOf(
   { ip, headers }: Pick<FastifyRequest, "ip" | "headers">,
   isProxy: HttpContext["isProxy"],
 ): string | null {
   const forwardedFor = [headers["x-forwarded-for"]].flat().join(",") || undefined;
-  return (ip && clientOf({ address: ip, forwardedFor }, isProxy)) || null;
+  return (clientOf({ address: ip, forwardedFor }, isProxy) ?? ip) || null;
 }
 
 /** `ok`, or the code in the problem that is about to be sent. */

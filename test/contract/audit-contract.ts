@@ -130,7 +130,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       await store.write({ ...put(key, "new"), audit });
       await expect(
         store.write({ keys: [key], decide: () => [{ key, body: null }, impossible], audit }),
-      ).rejects.toThrow();
+      ).rejects.toMatchObject({ code: "entry_exists" });
       const records = await recordsOf(store, await ownChain(store));
       expect(records.slice(1)).toMatchObject([
         { action: "putEntry", vaultId: key.vaultId, itemId: key.entryId },

@@ -109,7 +109,7 @@ function append(
 }
 
 /** Forgets records from before a time, from the beginning of each chain and without gaps; what is left still proves itself. */
-export function pruneAudit(connection: Connection, before: number): void {
+function pruneAudit(connection: Connection, before: number): void {
   for (const { id, anchor } of readChains(connection)) {
     const oldest = connection.all<{ seq: number; at: number; hash: Uint8Array }>(
       "SELECT seq, at, hash FROM audit_records WHERE chain IN (?) AND seq > ? ORDER BY seq LIMIT ? + 0",

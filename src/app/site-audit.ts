@@ -1,15 +1,23 @@
 import type { Audit, AuditEvent } from "../core/audit.ts";
 import type { AuditStore } from "../core/audit-store.ts";
 import type { Edition } from "../core/edition.ts";
+import type { Clock } from "../core/ports.ts";
 import type { Logger } from "../ops/logging.ts";
 
 export type SiteAuditOptions = {
   readonly store: Pick<AuditStore, "recordAudit">;
   readonly edition: Pick<Edition, "name" | "alertOperator">;
+  readonly clock: Pick<Clock, "turn">;
   readonly log: Logger;
 };
 
-/** Records what is done at this site. The operator hears once that it cannot be recorded, and once that it can be again. */
+/** A record of its own, or one that shares a commit with others, takes fewer turns of the event loop than these. */
+const turnsMax = 4;
+
+/**
+ * Records what is done at this site. The operator hears once that it cannot be recorded, and once that it can be again. Behind a write
+ * that takes long, such as a large import, a record waits, and the answer to a reader does not.
+ */
 export class SiteAudit implements Audit {
   readonly #options: SiteAuditOptions;
   /** An incident may be open from before the start; a community site has none. */
@@ -22,6 +30,17 @@ export class SiteAudit implements Audit {
   }
 
   async record(event: AuditEvent): Promise<void> {
+    let isSettled = false;
+    const settled = this.#record(event).then(() => {
+      isSettled = true;
+    });
+    const waited = async (): Promise<void> => {
+      for (let turn = 0; turn < turnsMax && !isSettled; turn += 1) await this.#options.clock.turn();
+    };
+    await Promise.race([settled, waited()]);
+  }
+
+  async #record(event: AuditEvent): Promise<void> {
     const { store, edition } = this.#options;
     try {
       await store.recordAudit(event);
@@ -29,9 +48,9 @@ export class SiteAudit implements Audit {
       return this.#fail(error, event);
     }
     if (!this.#mayBeFailing) return;
-    edition.alertOperator("audit_recovered", "What is done at this site is recorded again", {});
     this.#mayBeFailing = false;
     this.#isFailing = false;
+    edition.alertOperator("audit_recovered", "What is done at this site is recorded again", {});
   }
 
   #fail(error: unknown, { action, result }: AuditEvent): void {

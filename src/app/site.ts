@@ -62,7 +62,7 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const reloads: Reload[] = reloadPeers ? [reloadPeers] : [];
   const reload = inTurn(reloads);
   const commands = adminCommands({ config, store, edition, reload });
-  const audit = new SiteAudit({ store, edition, log });
+  const audit = new SiteAudit({ store, edition, clock: systemClock, log });
   closing.use(await openAdminSocket({ config, log, audit }, commands, started.promise));
   await listen({ config, log, store, edition, alerts, audit, shown, reloads, commands }, closing);
   alerts.start();

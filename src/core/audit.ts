@@ -242,8 +242,8 @@ class Reader {
 /** Where what is done at a site is recorded. */
 export interface Audit {
   /**
-   * Resolves when the event is recorded. Never rejects: where it cannot be recorded the operator is told, once, and the call goes
-   * on, for a full disk must not keep anybody from reading.
+   * Resolves when the event is recorded, or is in line to be behind a write that takes long. Never rejects: where it cannot be
+   * recorded the operator is told, once, and the call goes on, for a full disk must not keep anybody from reading.
    */
   record(event: AuditEvent): Promise<void>;
 }

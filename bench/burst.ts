@@ -1,15 +1,13 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Floor } from "./floor.ts";
 import { type BenchPair, drained, makePair, seqOf, type Vault } from "./support/bench-pair.ts";
 import { Client } from "./support/client.ts";
+import { type Watched, watchDelay } from "./support/delays.ts";
 import { instantMs } from "./support/instant.ts";
 import type { Plan } from "./support/plan.ts";
 import { entryText, importText } from "./support/sample-entry.ts";
 import { median } from "./support/statistics.ts";
 import { printTable, showCount, showMs, showRatio } from "./support/table.ts";
 
-/** This process only waits while an import runs: what delays it is the machine. */
-const ownDelay = monitorEventLoopDelay({ resolution: 1 });
 const burstWrites = 50;
 const burstsPerRun = 5;
 const importedEntries = 10_000;
@@ -87,13 +85,10 @@ async function measureBursts({ folder, runs }: Plan): Promise<void> {
   );
 }
 
-type Import = {
+type Import = Watched & {
   readonly answeredMs: number;
   readonly equalMs: number;
   readonly pushes: number;
-  /** The longest delay of the primary's event loop, and of this process, which only waits meanwhile. */
-  readonly delayMs: number;
-  readonly ownDelayMs: number;
 };
 
 async function measureImports({ folder, runs }: Plan): Promise<void> {
@@ -107,17 +102,11 @@ async function measureImports({ folder, runs }: Plan): Promise<void> {
   const imports: Import[] = [];
   for (let run = 0; run < runs; run += 1) {
     const before = await pushesOf(pair);
-    await calgary.child.call("watchDelay");
-    ownDelay.reset();
-    ownDelay.enable();
-    const times = await importInto(running, client, text);
-    const delayMs = await calgary.child.call<number>("longestDelayMs");
-    imports.push({
-      ...times,
-      delayMs,
-      ownDelayMs: ownDelay.max / 1e6,
-      pushes: (await pushesOf(pair)) - before,
+    let times = { answeredMs: Number.NaN, equalMs: Number.NaN };
+    const watched = await watchDelay(calgary.child, async () => {
+      times = await importInto(running, client, text);
     });
+    imports.push({ ...watched, ...times, pushes: (await pushesOf(pair)) - before });
   }
   const of = (name: keyof Import): number => median(imports.map((one) => one[name]));
   printTable(

@@ -118,6 +118,62 @@ export const mutations: readonly Mutation[] = [
     replace: 'return hasChanged ? "struck" : "applied";',
   },
   {
+    promise: "I7",
+    bug: "a backup acknowledges a purge that its log still holds",
+    file: "src/replication/backup/apply.ts",
+    find: "  if (namesPoint(outcome)) await store.eraseRemains();\n",
+    replace: "",
+    test: {
+      file: "src/store/sqlite/erasure.test.ts",
+      title: "is in no file of either site once the backup has acknowledged it",
+    },
+  },
+  {
+    promise: "I7",
+    bug: "what was purged stays readable in the database",
+    file: "src/store/sqlite/connection.ts",
+    find: 'database.pragma("secure_delete = ON");',
+    replace: 'database.pragma("secure_delete = OFF");',
+    test: {
+      file: "src/store/sqlite/erasure.test.ts",
+      title: "is in no file of either site once the backup has acknowledged it",
+    },
+  },
+  {
+    promise: "I7",
+    bug: "what an entry was before is told of after the entry's purge",
+    file: "src/core/aside.ts",
+    find: 'return isHeld || isEntryPurged ? "struck" : "stranded";',
+    replace: 'return isHeld ? "struck" : "stranded";',
+    test: {
+      file: "test/contract/sqlite-memory.test.ts",
+      title: "is struck where its entry was purged: what is purged never comes back",
+    },
+  },
+  {
+    promise: "I7",
+    bug: "a purge that is made again leaves what the entry was before",
+    file: "src/store/sqlite/take-aside.ts",
+    find: 'const history = key.kind === "entry" ? readVersionKeys(connection, key) : [];',
+    replace: "const history: RowKey[] = [];",
+    test: {
+      file: "test/contract/sqlite-memory.test.ts",
+      title: "is purged with its entry, in whatever order the purges come, and by nothing else",
+    },
+  },
+  {
+    promise: "I11",
+    bug: "what a stranded entry displaces is in no history",
+    file: "src/core/stranded.ts",
+    find: "return [...displaced, { key, body: row.body }];",
+    replace: "return [{ key, body: row.body }];",
+    test: {
+      file: "src/core/stranded.test.ts",
+      title:
+        "makes it again where it is newer than all that is there, and what it displaces is an earlier version",
+    },
+  },
+  {
     promise: "I8",
     bug: "a push of a lower epoch is taken",
     file: "src/core/push.ts",

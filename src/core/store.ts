@@ -184,6 +184,8 @@ export interface AccessStore {
  * What was purged must not stay readable on the disk. A transaction that takes a body away for good (a purge, a revocation, what
  * replaces a vault's row, a write that `erases`) leaves it overwritten in the database and readable in the log, and says so in the
  * same transaction: this site has *remains*.
+ * Not promised: a store may have moved a row within its files while it was there, and a piece of it may be left in room that is
+ * unused since. Bodies are sealed, so that whoever finds one still needs the vault's key.
  */
 export interface ErasureStore {
   hasRemains(): Promise<boolean>;

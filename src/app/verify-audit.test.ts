@@ -131,10 +131,11 @@ test("an owner who shows less of its chain than is held elsewhere is named there
   const rest = shown.filter(({ chain }) => chain !== own?.chain);
   const [second] = own ? await pair.backup.auditRecords(own.chain, 1, 1) : [];
   if (!own || !second) throw new Error("no record");
-  const heads = [...rest, { chain: own.chain, head: second }].map(({ chain, head }) => [
+  const heads = [...rest, { chain: own.chain, head: second, held: 4 }].map(({ chain, head, held }) => [
     chain,
     head.seq,
     Buffer.from(head.hash).toString("hex"),
+    held,
   ]);
   pair.behind(pair.primary, "UPDATE audit_shown SET heads = ?", JSON.stringify(heads));
   expect((await verify(pair, pair.primary)).chains).toContainEqual(

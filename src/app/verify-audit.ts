@@ -93,7 +93,7 @@ async function compare(
   troubles: readonly AuditTrouble[],
 ): Promise<Fault> {
   for (const { peer, heads } of shown) {
-    const theirs = heads.find((head) => head.chain === chain.chain)?.head;
+    const theirs = heads.find((head) => head.chain === chain.chain);
     const fault = theirs && (await compareWith(store, chain, peer, theirs));
     if (fault) return { ...fault, peer };
   }
@@ -105,7 +105,7 @@ async function compareWith(
   store: AuditStore,
   chain: AuditChain,
   peer: SiteName,
-  theirs: AuditMark,
+  { head: theirs, held }: ShownHead,
 ): Promise<Omit<Fault, "peer"> | undefined> {
   if (theirs.seq > chain.head.seq) {
     return chain.isOwn ? { fault: "truncated", at: chain.head.seq + 1 } : undefined;
@@ -116,8 +116,8 @@ async function compareWith(
       return { fault: "forked", at: theirs.seq };
     }
   }
-  // Whose chain it is has shown all of it that is held here, or less of it is there now.
-  const isShorter = chain.site === peer && theirs.seq < chain.head.seq;
+  // Whose chain it is has shown all of it that was held here then, or less of it is there now.
+  const isShorter = chain.site === peer && theirs.seq < held;
   return isShorter ? { fault: "truncated", at: theirs.seq + 1 } : undefined;
 }
 

@@ -57,5 +57,5 @@ export interface AuditStore {
   auditShown(): Promise<readonly { readonly peer: SiteName; readonly heads: readonly ShownHead[] }[]>;
 }
 
-/** Where a peer stands in a chain. */
-export type ShownHead = { readonly chain: ChainId; readonly head: AuditMark };
+/** Where a peer said that it stands in a chain. `held`: up to where this site had that chain then. */
+export type ShownHead = { readonly chain: ChainId; readonly head: AuditMark; readonly held: number };

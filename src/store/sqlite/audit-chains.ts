@@ -208,7 +208,9 @@ export function readAllShown(connection: Connection): { peer: SiteName; heads: r
 }
 
 export function saveShown(connection: Connection, peer: SiteName, heads: readonly ShownHead[]): void {
-  const text = JSON.stringify(heads.map(({ chain, head }) => [chain, head.seq, toHex(head.hash)]));
+  const text = JSON.stringify(
+    heads.map(({ chain, head, held }) => [chain, head.seq, toHex(head.hash), held]),
+  );
   connection.run(
     `INSERT INTO audit_shown (peer, heads) VALUES (?, ?)
      ON CONFLICT (peer) DO UPDATE SET heads = excluded.heads WHERE heads <> excluded.heads`,
@@ -218,6 +220,6 @@ export function saveShown(connection: Connection, peer: SiteName, heads: readonl
 }
 
 function decodeShown(text: string): readonly ShownHead[] {
-  const heads = JSON.parse(text) as readonly (readonly [ChainId, number, string])[];
-  return heads.map(([chain, seq, hash]) => ({ chain, head: { seq, hash: fromHex(hash) } }));
+  const heads = JSON.parse(text) as readonly (readonly [ChainId, number, string, number])[];
+  return heads.map(([chain, seq, hash, held]) => ({ chain, head: { seq, hash: fromHex(hash) }, held }));
 }

@@ -59,12 +59,20 @@ function takeShown(tx: Transaction, shown: Shown, ports: AuditPorts): void {
   const { connection } = tx;
   const { site } = tx.site();
   const lost = shown.part.heads.filter((head) => isLost(connection, head, shown.from, site));
-  if (lost.length > 0) beginChain(tx, lost, ports);
+  // Whoever makes up chains of this site has it begin so many and no more.
+  if (lost.length > 0 && hasRoom(connection)) beginChain(tx, lost, ports);
   else if (shown.part.heads.some(({ chain, head }) => head.seq > 0 && isOwn(connection, chain))) {
     settleChainsOf(connection, site);
   }
   takeRecords(tx, shown, ports);
-  saveShown(connection, shown.from, shown.part.heads);
+  const held = new Map(readChains(connection).map(({ chain, head }) => [chain, head.seq]));
+  const heads = shown.part.heads.map(({ chain, head }) => ({ chain, head, held: held.get(chain) ?? 0 }));
+  saveShown(connection, shown.from, heads);
+}
+
+/** One more is left for the first chain of this site itself. */
+function hasRoom(connection: Connection): boolean {
+  return readChains(connection).length < auditChainsMax - 1;
 }
 
 function isOwn(connection: Connection, chain: ChainId): boolean {
@@ -94,7 +102,7 @@ function isLost(connection: Connection, shown: AuditHead, peer: SiteName, site: 
 
 function meetChain(connection: Connection, shown: AuditHead, peer: SiteName, site: SiteName): boolean {
   const isOwnSite = shown.site === site;
-  if (!isOwnSite && readChains(connection).length >= auditChainsMax) return false;
+  if (!hasRoom(connection)) return false;
   const { chain, anchor } = shown;
   const met = insertChain(connection, { chain, site: shown.site, isOwn: false, anchor });
   if (isOwnSite) markTrouble(connection, met.id, { seq: anchor.seq + 1, peer, isForked: false });

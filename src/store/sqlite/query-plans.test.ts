@@ -5,6 +5,7 @@ import {
   batch,
   calgary,
   drain,
+  expectApplied,
   fill,
   geneva,
   newAccess,
@@ -16,7 +17,9 @@ import {
   zurich,
 } from "../../../test/contract/store-harness.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
+import type { AuditPart } from "../../core/audit.ts";
 import { bucketOf } from "../../core/digest.ts";
+import type { ChainId } from "../../core/ids.ts";
 import type { RowKey } from "../../core/row.ts";
 import type { Store } from "../../core/store.ts";
 import { migrate, migrations } from "./migrations.ts";
@@ -41,6 +44,7 @@ async function statementsInUse(): Promise<readonly string[]> {
   await useQuarantine(primary);
   await useRepair(primary, backup);
   await useAlerts(primary);
+  await useAudit(primary, backup);
   await useRoles(primary, backup);
   await primary.configurePeers([]);
   const statements = [...primary.statements(), ...backup.statements()];
@@ -135,6 +139,37 @@ async function useAlerts(store: Store): Promise<void> {
   await store.markDelivered("webhook", alert?.id ?? 0);
 }
 
+/** Both record, tell each other, and one is put back; then everything is read. */
+async function useAudit(primary: Store, backup: Store): Promise<void> {
+  const nothing = { vaultId: null, itemId: null, address: null } as const;
+  const event = { actor: { kind: "anyone", id: null }, action: "read", ...nothing, result: "ok" } as const;
+  for (let i = 0; i < 20; i += 1)
+    await Promise.all([primary, backup].map((store) => store.recordAudit(event)));
+  const share = async (change: (part: AuditPart) => AuditPart = (part) => part): Promise<void> => {
+    await set(primary, newVault(), "durable");
+    const { head } = await backup.site();
+    const listing = await primary.listAbove(head.position, batch);
+    const push = await pushOf(primary, listing, { audit: change(await primary.auditFor(zurich)) });
+    const { audit } = expectApplied(await backup.applyPush(push));
+    const { through, rows } = listing;
+    await primary.acknowledge(zurich, { through, rows, rejected: [], verified: true, audit });
+  };
+  await share();
+  await share();
+  const hash = new Uint8Array(32);
+  await share(({ heads, ...part }) => ({
+    ...part,
+    heads: heads.map((shown) => ({ ...shown, head: { seq: 5, hash }, anchor: { seq: 3, hash } })),
+  }));
+  await primary.auditRecords((await primary.auditChains())[0]?.chain ?? newChain, 0, 10);
+  await primary.auditTroubles();
+  await primary.auditShown();
+  const { next } = await primary.auditPage({ limit: 2, before: undefined, vaultId: null });
+  await primary.auditPage({ limit: 2, before: next, vaultId: "a vault" });
+}
+
+const newChain = "0193a5d0-0000-4000-8000-000000000001" as ChainId;
+
 /** A promotion by a grant, one by force, and coming home with rows to be stranded. */
 async function useRoles(primary: Store, backup: Store): Promise<void> {
   await drain(primary, backup);
@@ -177,6 +212,9 @@ const meant = [
   /^SCAN (quarantine|peers|aside|grants)( |$)/,
   /^SCAN blocked_accesses$/,
   /^SCAN stranded USING COVERING INDEX stranded_live$/,
+  // As many as there are sites, and disks that were put back.
+  /^SCAN (audit_chains|audit_shown)( |$)/,
+  /^SCAN r USING INDEX audit_records_at$/,
   /^SCAN alerts$/,
   /^SCAN alerts USING INDEX alerts_open$/,
   /^SCAN vaults USING (COVERING )?INDEX vaults_(live|deleted)$/,

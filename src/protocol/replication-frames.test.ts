@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { AuditPart } from "../core/audit.ts";
 import type { Epoch } from "../core/epoch.ts";
-import type { EntryId, RealmId, SiteName, StrandedId, VaultId } from "../core/ids.ts";
+import type { ChainId, EntryId, RealmId, SiteName, StrandedId, VaultId } from "../core/ids.ts";
 import type { AsideStep, GrantMessage, RepairReply, RepairStep } from "../core/ports.ts";
 import type { Identity, Push } from "../core/push.ts";
 import type { Row, RowKey } from "../core/row.ts";
@@ -62,6 +63,27 @@ const push: Push = {
 };
 const grant: Grant = { id: uuid(4), to: zurich, epoch, head: point(7) };
 
+const chain = uuid(5) as ChainId;
+const audit: AuditPart = {
+  heads: [{ chain, site: zurich, anchor: { seq: 3, hash: hashOf(5) }, head: { seq: 4, hash: hashOf(6) } }],
+  records: [
+    {
+      chain,
+      seq: 4,
+      at: 1_763_000_000_123,
+      actor: { kind: "access", id: null },
+      action: "getEntry",
+      vaultId,
+      itemId: null,
+      address: "192.0.2.7",
+      result: "ok",
+      details: Uint8Array.of(1, 2, 3),
+      hash: hashOf(6),
+    },
+  ],
+  more: true,
+};
+
 type Fields = Record<string, unknown>;
 const textOf = (sent: Push): string => [...encodePush(sent)].join("");
 const fieldsOf = (text: string): Fields => JSON.parse(text) as Fields;
@@ -79,6 +101,27 @@ describe("what is sent is what is read", () => {
     ];
     const ack = { identity, accepted: 1, ignored: 0, rejected, verified: false, aside: 3 };
     expect(readApplied(overTheWire(encodeApplied(ack)))).toEqual(ack);
+  });
+
+  it("of what a push and its ACK tell of the audit", () => {
+    expect(decodePush(fieldsOf(textOf({ ...push, audit })))).toEqual({
+      kind: "decoded",
+      value: { ...push, audit },
+    });
+    const ack = { identity, accepted: 1, ignored: 0, rejected: [], verified: null, aside: 0, audit };
+    expect(readApplied(overTheWire(encodeApplied(ack)))).toEqual(ack);
+  });
+
+  it.each([
+    ["a text", "audit"],
+    ["records without number", { heads: [], records: [{}], more: false }],
+    ["heads of no site", { heads: [{ chain: uuid(5), site: "?" }], records: [], more: false }],
+  ])("but what tells of an audit by %s, which is passed over", (_, value) => {
+    const read = decodePush({ ...fieldsOf(textOf(push)), audit: value });
+    expect(read).toEqual({ kind: "decoded", value: { ...push, audit: undefined } });
+    const ack = { identity, accepted: 1, ignored: 0, rejected: [], verified: null, aside: 0 };
+    const body = { ...encodeApplied(ack), audit: value };
+    expect(readApplied(overTheWire(body))).toEqual({ ...ack, audit: undefined });
   });
 
   it("of a hello and its answer", () => {

@@ -42,7 +42,12 @@ export function addAccess(
 }
 
 /** An access as it was when a change was prepared: where its row stands otherwise by now, the change is prepared anew. */
-export type SeenAccess = { readonly accessId: AccessId; readonly position: Position };
+export type SeenAccess = {
+  readonly accessId: AccessId;
+  readonly position: Position;
+  /** Whether it opens the vault: one that was forged, or that no link leads on for, does not. */
+  readonly isUsable: boolean;
+};
 
 /**
  * Ends an access, and leaves the vault's key as it is.
@@ -99,23 +104,41 @@ export function changeKey({ vaultId, at, seen, revoked, vault, own }: KeyChange)
 /** An access that was absent when the key was changed, with a slot that holds the current key. */
 export type SlotRenewal = NewAccess & { readonly position: Position; readonly keyId: KeyId };
 
-/** A write that also gives whoever makes it a slot of the current key, where it changes anything at all. */
-export function withRenewal(write: Write, vaultId: VaultId, renewal: SlotRenewal): Write {
-  const key = accessKey(vaultId, renewal.accessId);
+/** Who makes a write, with an access to its vault. */
+export type Caller = {
+  readonly vaultId: VaultId;
+  readonly accessId: AccessId;
+  readonly now: number;
+  /** Where the access was absent when the key was changed. */
+  readonly renewal: SlotRenewal | undefined;
+};
+
+/**
+ * A write as somebody's: it is made only while the access is there, since between the check of a token and the commit an owner may
+ * have ended it. Where it changes anything at all, it also gives an access that was absent a slot of the current key.
+ * @throws Refusal `unauthorized` where the access has ended, beside what the write throws
+ */
+export function byCaller(write: Write, { vaultId, accessId, now, renewal }: Caller): Write {
+  const key = accessKey(vaultId, accessId);
   const count = write.keys.length;
   return {
     ...write,
     keys: [...write.keys, vaultKey(vaultId), key],
     decide: (current) => {
-      const changes = write.decide(current.slice(0, count));
       const [vault, row] = current.slice(count);
-      if (changes.length === 0 || changes.some((change) => formatKey(change.key) === formatKey(key)))
-        return changes;
-      return isCurrent(vault, row, renewal)
-        ? [{ key, body: encodeAccess(renewal.access) }, ...changes]
-        : changes;
+      requireAccess(row, now);
+      const changes = write.decide(current.slice(0, count));
+      const isOwn = changes.some((change) => formatKey(change.key) === formatKey(key));
+      if (changes.length === 0 || isOwn || !renewal || !isCurrent(vault, row, renewal)) return changes;
+      return [{ key, body: encodeAccess(renewal.access) }, ...changes];
     },
   };
+}
+
+function requireAccess(row: StoredRow | undefined, now: number): void {
+  const access = row && isLive(row) ? decodeAccess(row.body) : undefined;
+  const isOver = access === undefined || (access.expiresAt !== null && access.expiresAt <= now);
+  if (isOver) throw new Refusal("unauthorized");
 }
 
 function isCurrent(
@@ -124,18 +147,18 @@ function isCurrent(
   { keyId, position }: SlotRenewal,
 ): boolean {
   if (!row || !isLive(row) || comparePositions(row.position, position) !== 0) return false;
-  return requireKey(vault, undefined).keyId === keyId;
+  return vault !== undefined && isLive(vault) && requireKey(vault, undefined).keyId === keyId;
 }
 
-type Seen = { readonly accessId: AccessId; readonly access: AccessBody };
+type Seen = Pick<SeenAccess, "accessId" | "isUsable"> & { readonly access: AccessBody };
 
 function requireSeen(seen: readonly SeenAccess[], rows: readonly (StoredRow | undefined)[]): readonly Seen[] {
-  return seen.map(({ accessId, position }, index) => {
+  return seen.map(({ accessId, position, isUsable }, index) => {
     const row = rows[index];
     if (!row || !isLive(row) || comparePositions(row.position, position) !== 0) {
       throw new Refusal("write_raced");
     }
-    return { accessId, access: decodeAccess(row.body) };
+    return { accessId, isUsable, access: decodeAccess(row.body) };
   });
 }
 
@@ -144,6 +167,6 @@ function requireRevocable(accesses: readonly Seen[], accessId: AccessId): void {
   const target = accesses.find((access) => access.accessId === accessId);
   if (target === undefined) throw new Refusal("access_unknown");
   const isLasting = ({ access }: Seen) => access.scope === "owner" && access.expiresAt === null;
-  const isLeft = accesses.some((access) => access !== target && isLasting(access));
+  const isLeft = accesses.some((access) => access !== target && access.isUsable && isLasting(access));
   if (isLasting(target) && !isLeft) throw new Refusal("last_owner");
 }

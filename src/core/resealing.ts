@@ -1,7 +1,7 @@
-import { decodeAccess } from "./access.ts";
+import { type AccessBody, decodeAccess } from "./access.ts";
 import type { EntrySeal } from "./entry-seal.ts";
 import { Refusal } from "./errors.ts";
-import { type EntryId, type KeyId, parseVersionId, type VaultId } from "./ids.ts";
+import { type AccessId, type EntryId, type KeyId, parseVersionId, type VaultId } from "./ids.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { readSealedHeader } from "./sealed-header.ts";
@@ -67,6 +67,15 @@ export function noteResealed(vaultId: VaultId, keyId: KeyId, lastPosition: Posit
       older: vault.older.map((older) => (isNoted(older) ? older : { ...older, lastPosition })),
     };
   });
+}
+
+/**
+ * The keys that an access's slot may hold on any site, each of which needs a link to the next: the one that its row holds here, and
+ * those of its links, for a peer may still have that row as it was before.
+ */
+export function slotKeys(accessId: AccessId, { slot }: AccessBody, { links }: VaultBody): ReadonlySet<KeyId> {
+  const before = links.filter((link) => link.accessId === accessId);
+  return new Set([slot.keyId, ...before.map(({ from }) => from)]);
 }
 
 /** What may go of a vault's row, because every peer has what it was kept for. */

@@ -1,4 +1,5 @@
 import { type AccessBody, decodeAccess } from "../core/access.ts";
+import type { SeenAccess } from "../core/access-writes.ts";
 import type { AccessId, VaultId } from "../core/ids.ts";
 import { isLive, type LiveRow } from "../core/row.ts";
 import type { AccessStore } from "../core/store.ts";
@@ -39,4 +40,19 @@ export function stateOf({ key, vault, vaultId }: OpenVault, { accessId, access }
   if (!isSameMac(key.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey }), mac))
     return "forged";
   return access.slot.keyId === vault.keyId ? "direct" : "linked";
+}
+
+/** Whether an access opens the vault. */
+export function isUsable(open: OpenVault, access: ListedAccess): boolean {
+  const state = stateOf(open, access);
+  return state === "direct" || state === "linked";
+}
+
+/** Every access as a change finds it, to be compared when it is committed. */
+export function seenOf(open: OpenVault, accesses: readonly ListedAccess[]): readonly SeenAccess[] {
+  return accesses.map((each) => ({
+    accessId: each.accessId,
+    position: each.row.position,
+    isUsable: isUsable(open, each),
+  }));
 }

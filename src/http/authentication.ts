@@ -1,7 +1,7 @@
-import { covers, decodeAccess } from "../core/access.ts";
+import { type AccessKind, covers, decodeAccess } from "../core/access.ts";
 import { Refusal } from "../core/errors.ts";
 import { type AccessId, formatUuid, isUuid, type VaultId } from "../core/ids.ts";
-import { isLive, type LiveRow } from "../core/row.ts";
+import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
 import { accessKey, vaultKey } from "../core/vault.ts";
 import { AccessSecret } from "../crypto/access-secret.ts";
 import { formatTokenId, isSameVerifier, parseToken, type Token, verifierOf } from "../crypto/token.ts";
@@ -92,7 +92,7 @@ export class Authentication {
   }
 
   /** Whether the secret is this access's, which has not ended here in any way. Asked anew with every request. */
-  async #isGood(row: Awaited<ReturnType<Site["store"]["access"]>>, secret: AccessSecret): Promise<boolean> {
+  async #isGood(row: StoredRow | undefined, secret: AccessSecret): Promise<boolean> {
     const access = row && isLive(row) ? decodeAccess(row.body) : undefined;
     const isVerified = isSameVerifier(secret.verifier(), access?.verifier);
     if (!isVerified || !access || !row || !this.#isValid(access.expiresAt)) return false;
@@ -119,9 +119,13 @@ export class Authentication {
       if (vault === undefined || !isLive(vault)) throw new Refusal("unauthorized");
       const open = await openVault({ vault, access: row }, secret, this.#site.random);
       if (open === undefined) throw new Refusal("unauthorized");
+      if (open.access.kind !== kindOf[verified.kind]) {
+        open[Symbol.dispose]();
+        throw new Refusal("unauthorized");
+      }
       const { store, random, clock } = this.#site;
       store.noteUse(vaultId, secret.accessId, clock.now());
-      const session = new VaultSession({ store, random, secret, open });
+      const session = new VaultSession({ store, random, clock }, secret, open);
       const { scope } = open.access;
       const login = verified.kind === "session" ? verified.session.login : null;
       return { kind: "access", vaultId, accessId: secret.accessId, scope, login, vault: session };
@@ -172,6 +176,9 @@ export class Authentication {
     );
   }
 }
+
+/** Whose an access must be: what a passphrase gives is no token, though it has a token's length. */
+const kindOf: Readonly<Record<"token" | "session", AccessKind>> = { token: "machine", session: "person" };
 
 /** The principal of a call that is open to one kind of caller. */
 function expect(verified: Verified, caller: "operator" | "peer" | "session"): Principal {

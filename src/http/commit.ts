@@ -1,4 +1,4 @@
-import { withRenewal } from "../core/access-writes.ts";
+import { byCaller } from "../core/access-writes.ts";
 import { raced } from "../core/resealing.ts";
 import { formatKey, type RowKey, type StoredRow } from "../core/row.ts";
 import type { Store, Write } from "../core/store.ts";
@@ -30,23 +30,27 @@ export async function commitRow(store: Store, write: Write, key: RowKey): Promis
 const attemptsMax = 10;
 
 /**
- * Does what needs a vault opened, anew where others have changed what it was prepared on; with it goes the caller's access, where
- * it was absent when the key was changed.
- * @throws Refusal `write_raced` where that goes on for ever
+ * Does what needs a vault opened, anew where others have changed what it was prepared on.
+ * @param commit is given what makes a write the caller's: nothing else may be committed for it
+ * @throws Refusal `unauthorized` where the access has ended meanwhile; `write_raced` where others come before for ever
  */
 export async function commitOpened<T>(
   vault: VaultSession,
-  commit: (open: OpenVault, renewing: (write: Write) => Write) => Promise<T>,
+  commit: (open: OpenVault, asCaller: (write: Write) => Write) => Promise<T>,
 ): Promise<T> {
+  return await withOpened(vault, async (open) => {
+    const caller = vault.caller();
+    const result = await commit(open, (write) => byCaller(write, caller));
+    vault.isRenewed ||= caller.renewal !== undefined;
+    return result;
+  });
+}
+
+/** Does what reads an opened vault, anew where its key was changed and the rows were sealed anew meanwhile. */
+export async function withOpened<T>(vault: VaultSession, read: (open: OpenVault) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const { open } = vault;
-    const renewal = vault.renewal();
     try {
-      const result = await commit(open, (write) =>
-        renewal ? withRenewal(write, open.vaultId, renewal) : write,
-      );
-      vault.isRenewed ||= renewal !== undefined;
-      return result;
+      return await read(vault.open);
     } catch (error) {
       if (!raced(error) || attempt === attemptsMax) throw error;
       await vault.reopen();

@@ -3,6 +3,8 @@ import type { EntrySeal } from "../core/entry-seal.ts";
 import { type ErrorCode, Refusal } from "../core/errors.ts";
 import type { EntryId } from "../core/ids.ts";
 import type { LiveRow } from "../core/row.ts";
+import type { Store } from "../core/store.ts";
+import { requireKey, vaultKey } from "../core/vault.ts";
 import type { HttpContext } from "./call.ts";
 import type { OpenedRow } from "./row-answers.ts";
 
@@ -16,7 +18,7 @@ type Site = Pick<HttpContext, "store" | "edition">;
 export async function openEntry(site: Site, seal: EntrySeal, entryId: EntryId): Promise<OpenedRow> {
   const address = { vaultId: seal.vaultId, entryId };
   const row = requireEntryRow(await site.store.row(entryKey(address)));
-  const opened = openRow(site, seal, address, row);
+  const opened = await openRow(site, seal, address, row);
   if (opened.entry.version < (await site.store.newestVersion(seal.vaultId, entryId))) {
     tellUnreadable(site, address, "sealed_older");
     throw new Refusal("sealed_older");
@@ -24,14 +26,38 @@ export async function openEntry(site: Site, seal: EntrySeal, entryId: EntryId): 
   return opened;
 }
 
-/** A row of an entry or version, opened. @throws Refusal what opening it throws; the operator is told of it */
-export function openRow(site: Site, seal: EntrySeal, address: EntryAddress, row: LiveRow): OpenedRow {
+/**
+ * A row of an entry or version, opened.
+ * @throws Refusal what opening it throws, and the operator is told of it; `write_raced` where it was sealed anew since the vault was
+ *   opened
+ */
+export async function openRow(
+  site: Site,
+  seal: EntrySeal,
+  address: EntryAddress,
+  row: LiveRow,
+): Promise<OpenedRow> {
   try {
     return { row, entry: seal.open(address.entryId, row.body) };
   } catch (error) {
-    if (error instanceof Refusal) tellUnreadable(site, address, error.code);
+    if (!(error instanceof Refusal)) throw error;
+    await refuseStale(site.store, seal, error.code);
+    tellUnreadable(site, address, error.code);
     throw error;
   }
+}
+
+/**
+ * To be asked before a body is called unreadable: one under a key that is not known may have been sealed anew since.
+ * @throws Refusal `write_raced` where the vault's key is another by now than the one that it was opened with
+ */
+export async function refuseStale(
+  store: Pick<Store, "row">,
+  seal: EntrySeal,
+  code: ErrorCode,
+): Promise<void> {
+  if (code !== "sealed_key_unknown") return;
+  requireKey(await store.row(vaultKey(seal.vaultId)), seal.keyId);
 }
 
 /** Tells the operator that an entry does not open: names it, and nothing of what it holds. */

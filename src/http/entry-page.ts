@@ -6,6 +6,7 @@ import type { EntryId } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
 import type { VaultStore } from "../core/store.ts";
+import { refuseStale } from "./entry-opening.ts";
 import type { OpenedRow } from "./row-answers.ts";
 
 export type EntryFilter = {
@@ -43,6 +44,7 @@ const sliceRowsFirst = 32;
 /**
  * The next entries that pass the filter, newest first. Reads in slices with a turn between them: a filter that few entries
  * pass goes through the whole vault.
+ * @throws Refusal `write_raced` where the vault was sealed anew since it was opened
  */
 export async function readPage(store: VaultStore, clock: Clock, request: PageRequest): Promise<Page> {
   const { seal, limit, filter } = request;
@@ -58,8 +60,10 @@ export async function readPage(store: VaultStore, clock: Clock, request: PageReq
       before = entryIdOf(row);
       if (!isLive(row)) continue;
       const opened = openRow(seal, before, row);
-      if ("code" in opened) unreadable.push(opened);
-      else if (passes(opened.entry, filter)) entries.push(opened);
+      if ("code" in opened) {
+        await refuseStale(store, seal, opened.code);
+        unreadable.push(opened);
+      } else if (passes(opened.entry, filter)) entries.push(opened);
       else continue;
       pageBytes += row.body.length;
       if (entries.length + unreadable.length >= limit || pageBytes >= pageBytesMax) {

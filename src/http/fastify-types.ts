@@ -13,6 +13,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Set before the body is read. */
     principal: Principal;
+    /** Whether its handler has begun, which disposes what came with the principal when it ends. */
+    isHandled: boolean;
     /** Who was verified, whether or not the call is open to them; undefined where nobody was. */
     actor: AuditActor | undefined;
   }

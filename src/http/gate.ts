@@ -26,8 +26,18 @@ export function gateOf(
     request.principal = await authentication.authenticate(authorization, requirement, (verified) => {
       request.actor = actorOf(verified);
     });
+    endKeysOf(request, reply);
     if (isRead(spec)) await markRole(context, reply);
   };
+}
+
+/** Zeroes the keys that came with a request that its handler never sees: refused, or cut off in its body. */
+function endKeysOf(request: FastifyRequest, reply: FastifyReply): void {
+  const { principal } = request;
+  if (principal.kind !== "access") return;
+  reply.raw.once("close", () => {
+    if (!request.isHandled) principal.vault[Symbol.dispose]();
+  });
 }
 
 async function guardWrite({ edition }: HttpContext, reply: FastifyReply): Promise<void> {

@@ -1,10 +1,11 @@
 import type { KeyChange } from "../core/access-writes.ts";
 import { Refusal } from "../core/errors.ts";
 import type { AccessId, KeyId } from "../core/ids.ts";
+import { slotKeys } from "../core/resealing.ts";
 import type { KeyLink, OlderKey, VaultBody } from "../core/vault.ts";
 import { sealLink } from "../crypto/key-link.ts";
 import type { VaultKey } from "../crypto/vault-key.ts";
-import { type ListedAccess, stateOf } from "./access-list.ts";
+import { isUsable, type ListedAccess, seenOf } from "./access-list.ts";
 import { olderKeys, type OpenVault, type VaultSession } from "./vault-opening.ts";
 
 export type PreparedKeyChange = {
@@ -36,8 +37,8 @@ export async function prepareKeyChange(
   try {
     if (older.length < open.vault.older.length) throw new Refusal("sealed_key_unknown");
     const keys = new Map([open.key, ...older].map((key) => [key.id, key]));
-    const staying = accesses.filter((access) => access.accessId !== plan.revoked);
-    const linkable = staying.filter((access) => ["direct", "linked"].includes(stateOf(open, access)));
+    const staying = accesses.filter((each) => each.accessId !== plan.revoked && !isOver(each, plan.now));
+    const linkable = staying.filter((access) => isUsable(open, access));
     const links: KeyLink[] = [];
     for (const access of linkable) links.push(...(await linksOf(open, access, { keys, next: plan.next })));
     const vault = vaultUnder(open, { keys, next: plan.next }, { links, now: plan.now });
@@ -46,6 +47,11 @@ export async function prepareKeyChange(
   } finally {
     for (const key of older) key[Symbol.dispose]();
   }
+}
+
+/** Whoever's time is up never comes back, and needs no way to the new key. */
+function isOver({ access }: ListedAccess, now: number): boolean {
+  return access.expiresAt !== null && access.expiresAt <= now;
 }
 
 function changeTo(
@@ -58,7 +64,7 @@ function changeTo(
   return {
     vaultId,
     at: vaultAt,
-    seen: accesses.map((access) => ({ accessId: access.accessId, position: access.row.position })),
+    seen: seenOf(session.open, accesses),
     revoked: plan.revoked,
     vault,
     own: isStaying ? { accessId, access: session.withSlotOf(plan.next) } : null,
@@ -67,10 +73,7 @@ function changeTo(
 
 type Keys = { readonly keys: ReadonlyMap<KeyId, VaultKey>; readonly next: VaultKey };
 
-/**
- * One link to the new key from every key that an access's slot may hold on any site: the one that its row holds here, and those of
- * its links, for a peer may still have that row as it was before.
- */
+/** One link to the new key from every key that an access's slot may hold on any site. */
 async function linksOf(
   { vaultId, vault }: OpenVault,
   { accessId, access }: ListedAccess,
@@ -78,9 +81,8 @@ async function linksOf(
 ): Promise<readonly KeyLink[]> {
   const { kind, scope, expiresAt, publicKey } = access;
   const mac = next.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey });
-  const before = vault.links.filter((link) => link.accessId === accessId);
   const links: KeyLink[] = [];
-  for (const id of new Set([access.slot.keyId, ...before.map(({ from }) => from)])) {
+  for (const id of slotKeys(accessId, access, vault)) {
     const from = keys.get(id);
     if (from === undefined) continue;
     const sealed = await sealLink({ vaultId, accessId, publicKey, from, to: next });

@@ -111,22 +111,34 @@ async function answerCall(
   return sendJson(reply, answer.status, body);
 }
 
-/** The handler's answer and its body; the keys that came with the request end with it. */
+/** The handler's answer and its body. The keys that came with a request end with its handler, before it waits for anybody. */
 async function handleCall(
   context: HttpContext,
   { spec, handler }: Route,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<{ readonly answer: Answer; readonly body: object }> {
+  const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
+  const answer = await withKeys(context, spec, request, () => handler(callOf(context, spec, request, reply)));
+  if (answer.actor) request.actor = answer.actor;
+  const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
+  return { answer, body };
+}
+
+async function withKeys<T>(
+  context: HttpContext,
+  spec: RouteSpec,
+  request: FastifyRequest,
+  handle: () => Promise<T>,
+): Promise<T> {
   const { principal } = request;
+  if (principal.kind !== "access") return await handle();
+  request.isHandled = true;
   try {
-    const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
-    const answer = await handler(callOf(context, spec, request, reply));
-    if (answer.actor) request.actor = answer.actor;
-    const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
-    return { answer, body };
+    await principal.vault.recheck();
+    return await handle();
   } finally {
-    if (principal.kind === "access") leaveVault(context, spec, principal);
+    leaveVault(context, spec, principal);
   }
 }
 

@@ -22,6 +22,9 @@ import { nextSliceRows } from "./entry-page.ts";
 import { holdingWithin } from "./replication-wait.ts";
 import { olderKeys, type OpenVault } from "./vault-opening.ts";
 
+/** The vault's keys for as long as the work lasts. */
+type OwnedSeal = EntrySeal & Disposable;
+
 type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "logger" | "closing">;
 
 /** Rows looked at, and sealed anew, in one step: well under 20 ms of work for entries of ordinary size. */
@@ -61,7 +64,7 @@ export class Resealing {
    * Seals what is in a vault anew, as `continue` does.
    * @param seal the vault's keys, which are this object's from now on
    */
-  begin(seal: VaultSeal): void {
+  begin(seal: OwnedSeal): void {
     const { vaultId } = seal;
     const before = this.#running.get(vaultId) ?? Promise.resolve();
     const run = before
@@ -78,7 +81,7 @@ export class Resealing {
     await Promise.all(this.#running.values());
   }
 
-  async #run(seal: VaultSeal): Promise<void> {
+  async #run(seal: OwnedSeal): Promise<void> {
     try {
       const isWhole = (await this.#isResealed(seal.vaultId)) || (await this.#resealAll(seal));
       if (isWhole) await this.#dropOutlived(seal);
@@ -101,13 +104,13 @@ export class Resealing {
   }
 
   /** Whether everything is under the current key now, and that was noted. What does not open stays, and keeps its key. */
-  async #resealAll(seal: VaultSeal): Promise<boolean> {
+  async #resealAll(seal: EntrySeal): Promise<boolean> {
     const { isWhole, last } = await this.#resealRows(seal);
     if (isWhole) await this.#noteWhole(seal, last);
     return isWhole;
   }
 
-  async #resealRows(seal: VaultSeal): Promise<Resealed> {
+  async #resealRows(seal: EntrySeal): Promise<Resealed> {
     let last: Position | undefined;
     let isWhole = true;
     for (const kind of ["entry", "version"] as const) {
@@ -139,7 +142,7 @@ export class Resealing {
   }
 
   /** Drops older keys that no row of any peer is under, and links that nobody needs. What was stranded may still be under one. */
-  async #dropOutlived(seal: VaultSeal): Promise<void> {
+  async #dropOutlived(seal: EntrySeal): Promise<void> {
     const { vaultId, keyId } = seal;
     const { store, edition } = this.#site;
     const { row, vault } = vaultOf(await store.row(vaultKey(vaultId)));
@@ -167,7 +170,7 @@ export class Resealing {
   }
 
   /** Looks once more before a key goes for good: what was stranded may have been reapplied since as it was sealed. */
-  async #isStillResealed(seal: VaultSeal): Promise<boolean> {
+  async #isStillResealed(seal: EntrySeal): Promise<boolean> {
     const { isWhole } = await this.#resealRows(seal);
     return isWhole && (await this.#isHeld((await this.#site.store.site()).head.position));
   }

@@ -28,9 +28,9 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const closing = new AbortController();
   const app = buildApp(options, closing);
   app.decorateRequest("principal", undefined as never);
+  app.decorateRequest("isHandled", false);
   app.decorateRequest("actor", undefined);
   const context = contextOf(options, closing.signal);
-  app.addHook("onResponse", async ({ principal }) => endPrincipal(principal));
   app.addHook("onClose", () => context.resealing.idle());
   refuseUnknownRoutes(app, registerRoutes(app, context));
   return app;
@@ -71,11 +71,6 @@ export function buildApp(options: AppOptions, closing: AbortController): Fastify
 }
 
 const defaultKeepVersions = 20;
-
-/** Zeroes the keys that came with a request, also of one that its handler never saw. May be repeated. */
-function endPrincipal(principal: FastifyRequest["principal"] | undefined): void {
-  if (principal?.kind === "access") principal.vault[Symbol.dispose]();
-}
 
 function setCommonHeaders({ tls }: AppOptions, reply: FastifyReply): void {
   reply.headers(tls ? tlsHeaders : securityHeaders);

@@ -1,11 +1,11 @@
 import { type AccessBody, decodeAccess } from "../core/access.ts";
-import type { SlotRenewal } from "../core/access-writes.ts";
+import type { Caller, SlotRenewal } from "../core/access-writes.ts";
 import { Refusal } from "../core/errors.ts";
 import type { AccessId, VaultId } from "../core/ids.ts";
-import type { Random } from "../core/ports.ts";
-import type { Position } from "../core/position.ts";
+import type { Clock, Random } from "../core/ports.ts";
+import { comparePositions, type Position } from "../core/position.ts";
 import { isLive, type LiveRow } from "../core/row.ts";
-import type { VaultStore } from "../core/store.ts";
+import type { Store } from "../core/store.ts";
 import { accessKey, decodeVault, type KeyLink, type VaultBody, vaultKey } from "../core/vault.ts";
 import type { AccessSecret } from "../crypto/access-secret.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
@@ -99,30 +99,27 @@ async function currentKey(
   return next;
 }
 
-type Store = Pick<VaultStore, "row">;
+type Site = {
+  readonly store: Pick<Store, "row" | "isBlocked">;
+  readonly random: Random;
+  readonly clock: Pick<Clock, "now">;
+};
 
 /**
  * A vault that stays opened for one request: where its key is changed meanwhile, it is opened anew with the same secret. Owns
  * the secret, and is disposed with the request.
  */
 export class VaultSession implements Disposable {
-  readonly #store: Store;
-  readonly #random: Random;
+  readonly #site: Site;
   readonly #secret: AccessSecret;
   #open: OpenVault;
   /** Whether a write has gone out with a slot of the current key for an access that was absent. */
   isRenewed = false;
 
-  constructor(parts: {
-    readonly store: Store;
-    readonly random: Random;
-    readonly secret: AccessSecret;
-    readonly open: OpenVault;
-  }) {
-    this.#store = parts.store;
-    this.#random = parts.random;
-    this.#secret = parts.secret;
-    this.#open = parts.open;
+  constructor(site: Site, secret: AccessSecret, open: OpenVault) {
+    this.#site = site;
+    this.#secret = secret;
+    this.#open = open;
   }
 
   /** As it was opened last; disposed where it is opened anew. */
@@ -130,19 +127,51 @@ export class VaultSession implements Disposable {
     return this.#open;
   }
 
-  /** @throws Refusal `unauthorized` where the access has ended meanwhile, `access_forged` */
+  /**
+   * Looks again whether the access is there, and whether the vault is as it was opened: since a token was checked, the request's body
+   * may have taken its time.
+   * @throws Refusal `unauthorized` where the access has ended or was blocked meanwhile, `access_forged`
+   */
+  async recheck(): Promise<void> {
+    const { vaultAt, accessAt } = this.#open;
+    const rows = await this.#rows();
+    const isSame =
+      comparePositions(rows.vault.position, vaultAt) === 0 &&
+      comparePositions(rows.access.position, accessAt) === 0;
+    if (!isSame) await this.#openWith(rows);
+  }
+
+  /** @throws Refusal `unauthorized` where the access has ended or was blocked meanwhile, `access_forged` */
   async reopen(): Promise<OpenVault> {
+    return await this.#openWith(await this.#rows());
+  }
+
+  async #rows(): Promise<VaultRows> {
+    const { store, clock } = this.#site;
     const { vaultId, accessId } = this.#open;
-    const rows = await readVaultRows(this.#store, vaultId, accessId);
-    const open = rows && (await openVault(rows, this.#secret, this.#random));
+    const rows = await readVaultRows(store, vaultId, accessId);
+    if (rows === undefined || (await store.isBlocked(accessId))) throw new Refusal("unauthorized");
+    const { expiresAt } = decodeAccess(rows.access.body);
+    if (expiresAt !== null && expiresAt <= clock.now()) throw new Refusal("unauthorized");
+    return rows;
+  }
+
+  async #openWith(rows: VaultRows): Promise<OpenVault> {
+    const open = await openVault(rows, this.#secret, this.#site.random);
     if (open === undefined) throw new Refusal("unauthorized");
     this.#open[Symbol.dispose]();
     this.#open = open;
     return open;
   }
 
+  /** Who makes the writes of this request. */
+  caller(): Caller {
+    const { vaultId, accessId } = this.#open;
+    return { vaultId, accessId, now: this.#site.clock.now(), renewal: this.#renewal() };
+  }
+
   /** The access's row with a slot of the current key, where it holds another: it was absent when the key was changed. */
-  renewal(): SlotRenewal | undefined {
+  #renewal(): SlotRenewal | undefined {
     const { access, accessId, accessAt, key } = this.#open;
     if (access.slot.keyId === key.id) return undefined;
     return { accessId, position: accessAt, keyId: key.id, access: this.withSlotOf(key) };
@@ -167,7 +196,7 @@ export class VaultSession implements Disposable {
 
 /** The rows that a vault is opened with, where both are there. */
 export async function readVaultRows(
-  store: Store,
+  store: Pick<Store, "row">,
   vaultId: VaultId,
   accessId: AccessId,
 ): Promise<VaultRows | undefined> {

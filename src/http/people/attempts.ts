@@ -38,8 +38,9 @@ export class Attempts {
   }
 
   /**
-   * Waits as long as earlier failures demand, then checks. What the check makes is a success and ends the counts of both address and
-   * login; undefined is a failure; what it throws is neither.
+   * Waits as long as earlier failures demand, then checks. undefined is a failure, and counts. What the check makes is a
+   * success, and what it throws neither: both take back their own count and no other, or whoever has an access of the same login in a
+   * vault of his own could clear the failures of his guesses by it.
    * @throws Refusal `busy` where too many wait, or too many of this address are under way; `shutting_down` where the signal aborts
    */
   async make<T>(
@@ -54,7 +55,7 @@ export class Attempts {
     try {
       if (delayMs > 0) await this.#wait(delayMs, signal);
       const result = await check();
-      if (result !== undefined) this.#clear(attempt);
+      if (result !== undefined) this.#count(attempt, -1);
       return result;
     } catch (error) {
       this.#count(attempt, -1);
@@ -94,11 +95,6 @@ export class Attempts {
     const now = this.#clock.monotonicMs();
     if (address !== undefined) this.#addresses.add(address, by, now);
     this.#logins.add(login, by, now);
-  }
-
-  #clear({ address, login }: Attempt): void {
-    if (address !== undefined) this.#addresses.clear(address);
-    this.#logins.clear(login);
   }
 }
 

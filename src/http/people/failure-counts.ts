@@ -35,11 +35,6 @@ export class FailureCounts {
     this.#counts.set(key, { count, at: nowMs });
     if (this.#counts.size > this.#keysMax) this.#forgetOldest();
   }
-
-  clear(key: string): void {
-    this.#counts.delete(key);
-  }
-
   #forgetOldest(): void {
     const [oldest] = this.#counts.keys();
     if (oldest !== undefined) this.#counts.delete(oldest);

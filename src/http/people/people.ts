@@ -12,8 +12,11 @@ import { KeyStretching } from "./key-stretching.ts";
 import { accessesOfLogin, personAccesses, type PersonAccess, type PersonStore } from "./person-accesses.ts";
 import { Sessions } from "./sessions.ts";
 
-/** Different ways of stretching that one attempt tries: each costs as much as an attempt of somebody else. */
-const setsMax = 2;
+/**
+ * Different ways of stretching that one attempt tries. Always so many where none fits, or the time of an answer would tell a login that
+ * somebody has from one that nobody has.
+ */
+const setsTried = 2;
 
 export type PeopleParts = {
   readonly store: PersonStore;
@@ -109,15 +112,20 @@ export class People {
   /** The oldest first: nobody keeps a person out of a vault by accesses of the same login to vaults of their own. */
   #setsOf(login: Login, accesses: readonly PersonAccess[]): readonly ParameterSet[] {
     const sets = Map.groupBy(accesses, ({ access }) => parametersText(access.passphrase));
-    const known = [...sets.values()].slice(0, setsMax).flatMap((group) => {
+    const known = [...sets.values()].slice(0, setsTried).flatMap((group) => {
       const parameters = group[0]?.access.passphrase;
       return parameters ? [{ parameters, accesses: group }] : [];
     });
-    return known.length > 0 ? known : [{ parameters: this.#parametersOfNobody(login), accesses: [] }];
+    const nobodys = Array.from({ length: setsTried - known.length }, (_, number) => ({
+      parameters: this.#parametersOfNobody(login, number),
+      accesses: [],
+    }));
+    return [...known, ...nobodys];
   }
 
-  #parametersOfNobody(login: Login): PassphraseParameters {
-    const salt = createHmac("sha256", this.#saltKey).update(login).digest().subarray(0, 16);
+  #parametersOfNobody(login: Login, number: number): PassphraseParameters {
+    const mac = createHmac("sha256", this.#saltKey).update(`${number} ${login}`);
+    const salt = mac.digest().subarray(0, 16);
     return parametersWithSalt(salt);
   }
 }

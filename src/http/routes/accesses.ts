@@ -15,7 +15,7 @@ import type {
   RevokedAccessAnswer,
 } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
-import { type ListedAccess, readAccesses, stateOf } from "../access-list.ts";
+import { type ListedAccess, readAccesses, seenOf, stateOf } from "../access-list.ts";
 import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
 import { commitOpened, commitRow } from "../commit.ts";
 import { prepareKeyChange } from "../key-change.ts";
@@ -63,10 +63,10 @@ async function create(context: HttpContext, call: AccessCall): Promise<WriteAnsw
   if ((await readAccesses(store, vaultId)).length >= accessesMax) throw new Refusal("access_limit");
   const { secret, name, passphrase, shown } = await newSecret(context, call, request);
   try {
-    return await commitOpened(vault, async ({ key }, renewing) => {
+    return await commitOpened(vault, async ({ key }, asCaller) => {
       const plan = { vaultId, name, scope: request.scope, expiresAt: request.expires_at, passphrase, now };
       const made = await makeAccess(plan, secret, key);
-      const write = renewing(addAccess(vaultId, made, key.id, now));
+      const write = asCaller(addAccess(vaultId, made, key.id, now));
       const { last } = await commitRow(store, write, accessKey(vaultId, made.accessId));
       const body: NewAccessAnswer = { ...accessAnswer(made), ...shown };
       return { status: 201, body, row: required(last), isChanged: true };
@@ -129,15 +129,11 @@ async function endAccess(
   accessId: AccessId,
 ): Promise<StoredRow> {
   const { vaultId, vault } = principal;
-  return await commitOpened(vault, async (_, renewing) => {
-    const seen = seenOf(await readAccesses(store, vaultId));
-    const write = renewing(revokeAccess(vaultId, accessId, seen));
+  return await commitOpened(vault, async (open, asCaller) => {
+    const seen = seenOf(open, await readAccesses(store, vaultId));
+    const write = asCaller(revokeAccess(vaultId, accessId, seen));
     return required((await commitRow(store, write, accessKey(vaultId, accessId))).last);
   });
-}
-
-function seenOf(accesses: readonly ListedAccess[]) {
-  return accesses.map(({ accessId, row }) => ({ accessId, position: row.position }));
 }
 
 async function rotate(context: HttpContext, call: AccessCall): Promise<WriteAnswer> {

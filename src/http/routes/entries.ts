@@ -26,7 +26,7 @@ import {
   purgeQuerySchema,
 } from "../../protocol/entry-requests.ts";
 import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
-import { type Committed, commitOpened, commitRow } from "../commit.ts";
+import { type Committed, commitOpened, commitRow, withOpened } from "../commit.ts";
 import { type Page, readPage } from "../entry-page.ts";
 import { readHistory, readVersionsBelow } from "../entry-history.ts";
 import { openEntry, tellUnreadable } from "../entry-opening.ts";
@@ -68,9 +68,9 @@ async function create(context: HttpContext, call: EntryCall): Promise<WriteAnswe
   const entryId = chosen ?? (newUuidV7(now, random) as EntryId);
   const entry = newEntry(content, now);
   const key = entryKey({ vaultId, entryId });
-  const answer = await commitOpened(vault, async ({ seal }, renewing) => {
+  const answer = await commitOpened(vault, async ({ seal }, asCaller) => {
     const write = createEntry(seal, { entryId, body: seal.seal(entryId, entry) });
-    return changedAnswer(vault.open, await commitRow(store, renewing(write), key));
+    return changedAnswer(vault.open, await commitRow(store, asCaller(write), key));
   });
   const location = `/api/vaults/${vaultId}/entries/${entryId}`;
   return { ...answer, status: answer.isChanged ? 201 : 200, location };
@@ -81,8 +81,9 @@ async function list(context: HttpContext, call: EntryCall): Promise<Answer> {
   const query = check(entryListQuerySchema, call.query);
   const { type, tag, favourite, trash } = query;
   const filter = { type, tag, favourite, isTrash: trash };
-  const { seal } = call.principal.vault.open;
-  const page = await readPage(store, clock, { seal, before: query.cursor, limit: query.limit, filter });
+  const page = await withOpened(call.principal.vault, ({ seal }) =>
+    readPage(store, clock, { seal, before: query.cursor, limit: query.limit, filter }),
+  );
   return { status: 200, body: pageAnswer(context, call.principal, page) };
 }
 
@@ -97,7 +98,7 @@ export function pageAnswer(context: HttpContext, { vaultId }: AccessPrincipal, p
 
 async function get(context: HttpContext, call: EntryCall): Promise<Answer> {
   const { entryId } = addressOf(call);
-  const opened = await openEntry(context, call.principal.vault.open.seal, entryId);
+  const opened = await withOpened(call.principal.vault, ({ seal }) => openEntry(context, seal, entryId));
   return { status: 200, body: entryAnswer(opened), tagged: opened.row };
 }
 
@@ -119,13 +120,13 @@ export async function editEntry(
   const address = addressOf(call);
   const key = entryKey(address);
   const { vault } = call.principal;
-  return await commitOpened(vault, async (open, renewing) => {
+  return await commitOpened(vault, async (open, asCaller) => {
     const { seal } = open;
     const { row } = await openEntry(context, seal, address.entryId);
     const expiring = await readVersionsBelow(store, address, versionOf(row) + 1 - keepVersions);
     const history = { keepVersions, expiring };
     const edit = { seal, entryId: address.entryId, match: call.match, now: clock.now(), history };
-    return changedAnswer(open, await commitRow(store, renewing(writeOf(edit)), key));
+    return changedAnswer(open, await commitRow(store, asCaller(writeOf(edit)), key));
   });
 }
 
@@ -150,11 +151,11 @@ function keyOfEntry({ key }: StoredRow): Extract<StoredRow["key"], { kind: "entr
 async function remove({ store }: HttpContext, call: EntryCall): Promise<WriteAnswer> {
   const address = addressOf(call);
   const key = entryKey(address);
-  const { last } = await commitOpened(call.principal.vault, async (_, renewing) => {
+  const { last } = await commitOpened(call.principal.vault, async (_, asCaller) => {
     const { position } = requireEntryRow(await store.row(key));
     const versions = await readHistory(store, address);
     const state = { ...address, match: call.match, position, versions };
-    return await commitRow(store, renewing(purgeEntry(state)), key);
+    return await commitRow(store, asCaller(purgeEntry(state)), key);
   });
   if (last === undefined) throw new Error("a purge has left no tombstone");
   const body: Omit<PurgedEntryAnswer, "replication"> = { entry_id: address.entryId, purged: true };

@@ -31,9 +31,9 @@ async function run(
   if (!(body instanceof Uint8Array)) throw new Refusal("malformed_json", "The body is empty.");
   const entries = await withIds(context, await reader.read(body));
   try {
-    return await commitOpened(vault, async (open, renewing) => {
+    return await commitOpened(vault, async (open, asCaller) => {
       const write = importEntries(open.seal, await sealed(context, open, entries));
-      const changed = (await context.store.write(renewing(write))).filter(({ key }) => key.kind === "entry");
+      const changed = (await context.store.write(asCaller(write))).filter(({ key }) => key.kind === "entry");
       return await answerOf(context, entries, { changed, keys: write.keys.slice(1) });
     });
   } finally {

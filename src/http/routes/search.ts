@@ -2,6 +2,7 @@ import { holdsWords, searchWords } from "../../core/entry-search.ts";
 import { check } from "../../protocol/check.ts";
 import { entrySearchSchema } from "../../protocol/entry-requests.ts";
 import type { Handlers, HttpContext } from "../call.ts";
+import { withOpened } from "../commit.ts";
 import { readPage } from "../entry-page.ts";
 import { pageAnswer } from "./entries.ts";
 
@@ -18,8 +19,9 @@ export function searchRoutes(context: HttpContext): Pick<Handlers, "searchEntrie
         isTrash: trash,
         matches: words.length === 0 ? undefined : holdsWords(words),
       };
-      const { seal } = principal.vault.open;
-      const page = await readPage(store, clock, { seal, before: cursor, limit, filter });
+      const page = await withOpened(principal.vault, ({ seal }) =>
+        readPage(store, clock, { seal, before: cursor, limit, filter }),
+      );
       return { status: 200, body: pageAnswer(context, principal, page) };
     },
   };

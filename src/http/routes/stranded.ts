@@ -3,7 +3,7 @@ import { Refusal } from "../../core/errors.ts";
 import { isUuid, type StrandedId } from "../../core/ids.ts";
 import { openStranded, rewriteStranded } from "../../core/stranded.ts";
 import type { Answer, Handlers, HttpContext, WriteAnswer } from "../call.ts";
-import { commitOpened, commitRow } from "../commit.ts";
+import { commitOpened, commitRow, withOpened } from "../commit.ts";
 import { readHistory } from "../entry-history.ts";
 import { entryAnswer } from "../row-answers.ts";
 import { changedAnswer, type EntryCall } from "./entries.ts";
@@ -20,7 +20,8 @@ export function strandedRoutes(context: HttpContext): StrandedRoutes {
 
 async function get({ store }: HttpContext, call: EntryCall): Promise<Answer> {
   const key = strandedKeyOf(call);
-  const opened = openStranded(call.principal.vault.open.seal, await store.row(key));
+  const stranded = await store.row(key);
+  const opened = await withOpened(call.principal.vault, async ({ seal }) => openStranded(seal, stranded));
   return { status: 200, body: { stranded_id: key.strandedId, ...entryAnswer(opened) } };
 }
 
@@ -28,14 +29,14 @@ async function reapply(context: HttpContext, call: EntryCall): Promise<WriteAnsw
   const { store, clock, keepVersions } = context;
   const strandedKey = strandedKeyOf(call);
   const { vaultId, vault } = call.principal;
-  return await commitOpened(vault, async (open, renewing) => {
+  return await commitOpened(vault, async (open, asCaller) => {
     const { seal } = open;
     const { entryId } = openStranded(seal, await store.row(strandedKey));
     const key = entryKey({ vaultId, entryId });
     const expiring = await readHistory(store, { vaultId, entryId });
     const history = { keepVersions, expiring };
     const edit = { seal, entryId, match: call.match, now: clock.now(), history, strandedKey };
-    return changedAnswer(open, await commitRow(store, renewing(rewriteStranded(edit)), key));
+    return changedAnswer(open, await commitRow(store, asCaller(rewriteStranded(edit)), key));
   });
 }
 

@@ -4,14 +4,17 @@ import { parseOneTimeKey } from "../../core/one-time-key.ts";
 import { oneTimeCode } from "../../crypto/one-time-code.ts";
 import type { OneTimeCodesAnswer } from "../../protocol/answers.ts";
 import type { Handlers, HttpContext } from "../call.ts";
+import { withOpened } from "../commit.ts";
 import { openEntry } from "../entry-opening.ts";
 import { addressOf } from "./entries.ts";
 
 export function totpRoutes(context: HttpContext): Pick<Handlers, "getOneTimeCodes"> {
   return {
     getOneTimeCodes: async (call) => {
-      const { seal } = call.principal.vault.open;
-      const { entry } = await openEntry(context, seal, addressOf(call).entryId);
+      const { entryId } = addressOf(call);
+      const { entry } = await withOpened(call.principal.vault, ({ seal }) =>
+        openEntry(context, seal, entryId),
+      );
       const codes = await codesOf(entry.content.fields, context.clock.now());
       if (codes.length === 0) throw new Refusal("totp_missing");
       const body: OneTimeCodesAnswer = { codes };

@@ -14,7 +14,7 @@ import type { DeletedVaultAnswer, NewVaultAnswer, VaultListAnswer } from "../../
 import { check } from "../../protocol/check.ts";
 import { type NewVault, newVaultSchema, vaultPatchSchema } from "../../protocol/vault-requests.ts";
 import type { AccessPrincipal, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
-import { commitRow } from "../commit.ts";
+import { commitOpened, commitRow } from "../commit.ts";
 import { makeAccess } from "../new-access.ts";
 import { vaultAnswer } from "../row-answers.ts";
 import { finishDeletions } from "../vault-deletion.ts";
@@ -74,19 +74,24 @@ async function create(
 
 async function rename(
   { store, clock }: HttpContext,
-  { principal: { vaultId }, body, match }: Call<AccessPrincipal>,
+  { principal: { vaultId, vault }, body, match }: Call<AccessPrincipal>,
 ): Promise<WriteAnswer> {
   const { name } = check(vaultPatchSchema, body);
-  const committed = await commitRow(store, renameVault(vaultId, name, match, clock.now()), vaultKey(vaultId));
+  const write = renameVault(vaultId, name, match, clock.now());
+  const key = vaultKey(vaultId);
+  const committed = await commitOpened(vault, (_, asCaller) => commitRow(store, asCaller(write), key));
   const row = requireVault(committed.row);
   return { status: 200, body: vaultAnswer(vaultId, row), tagged: row, row, isChanged: committed.isChanged };
 }
 
 async function remove(
   { store, clock, edition, closing }: HttpContext,
-  { principal: { vaultId, accessId }, match }: Call<AccessPrincipal>,
+  { principal: { vaultId, accessId, vault }, match }: Call<AccessPrincipal>,
 ): Promise<WriteAnswer> {
-  const { row } = await commitRow(store, deleteVault(vaultId, accessId, match), vaultKey(vaultId));
+  const write = deleteVault(vaultId, accessId, match);
+  const { row } = await commitOpened(vault, (_, asCaller) =>
+    commitRow(store, asCaller(write), vaultKey(vaultId)),
+  );
   const onCommit = () => edition.signalReplication();
   onCommit();
   const last = (await finishDeletions({ store, clock, onCommit, signal: closing })) ?? row;

@@ -137,6 +137,23 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       ]);
     });
 
+    it("holds all that was recorded in one turn, in order, beside the writes of that turn", async () => {
+      const store = await openSite(calgary, "primary");
+      const vault = newVault();
+      const recorded = Array.from({ length: 450 }, (_, i) =>
+        store.recordAudit({ ...reading, action: `read${i}` }),
+      );
+      const written = store.write({ ...put(vault, "new"), audit: { ...reading, action: "createVault" } });
+      await Promise.all([...recorded, written]);
+      await store.recordAudit({ ...reading, action: "last" });
+      const actions = (await recordsOf(store, await ownChain(store))).map(({ action }) => action);
+      expect(actions.filter((action) => action.startsWith("read"))).toEqual(
+        recorded.map((_, i) => `read${i}`),
+      );
+      expect(actions).toHaveLength(1 + 450 + 2);
+      expect(actions.at(-1)).toBe("last");
+    });
+
     it("takes nothing that is not printable, and nothing long", async () => {
       const store = await openSite(calgary, "primary");
       await store.recordAudit({ ...reading, address: `\u001b[2J${"x".repeat(500)}` });

@@ -147,8 +147,16 @@ export function recordOf(chain: ChainId, columns: RecordColumns): AuditRecord {
   };
 }
 
-/** Puts a record, which the caller knows to follow, at the end of a chain. */
-export function insertRecord(connection: Connection, id: number, record: AuditRecord): void {
+/** Puts records, which the caller knows to follow each other, at the end of a chain. */
+export function insertRecords(connection: Connection, id: number, records: readonly AuditRecord[]): void {
+  for (const record of records) insertRecord(connection, id, record);
+  const last = records.at(-1);
+  if (!last) return;
+  const sql = "UPDATE audit_chains SET head_seq = ?, head_hash = ? WHERE id = ?";
+  connection.run(sql, last.seq, last.hash, id);
+}
+
+function insertRecord(connection: Connection, id: number, record: AuditRecord): void {
   connection.run(
     `INSERT INTO audit_records (chain, seq, at, actor_kind, actor_id, action, vault_id, item_id, address, result, details, hash)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -164,12 +172,6 @@ export function insertRecord(connection: Connection, id: number, record: AuditRe
     record.result,
     record.details,
     record.hash,
-  );
-  connection.run(
-    "UPDATE audit_chains SET head_seq = ?, head_hash = ? WHERE id = ?",
-    record.seq,
-    record.hash,
-    id,
   );
 }
 

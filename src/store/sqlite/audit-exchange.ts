@@ -14,7 +14,7 @@ import type { ChainId, SiteName } from "../../core/ids.ts";
 import {
   hashAt,
   insertChain,
-  insertRecord,
+  insertRecords,
   markTrouble,
   moveAnchor,
   type Parting,
@@ -148,7 +148,7 @@ function takeRecord(
     const here = hashAt(connection, copy, record.seq);
     if (here === undefined || bytesEqual(here, record.hash)) return copy;
   } else if (follows(ports.hash, copy.head, record)) {
-    insertRecord(connection, copy.id, record);
+    insertRecords(connection, copy.id, [record]);
     if (record.seq === 1) settleNamed(connection, copy.site, record);
     return { ...copy, head: { seq: record.seq, hash: record.hash } };
   }

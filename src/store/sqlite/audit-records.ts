@@ -1,5 +1,6 @@
 import {
   type AuditEvent,
+  type AuditRecord,
   auditChainsMax,
   beginAction,
   boundedEvent,
@@ -14,7 +15,7 @@ import type { Hash, Random } from "../../core/ports.ts";
 import type { StoredRow } from "../../core/row.ts";
 import {
   insertChain,
-  insertRecord,
+  insertRecords,
   readChain,
   readChains,
   readOwnChain,
@@ -42,12 +43,18 @@ const pruneEvery = 16;
 const prunedPerLook = 64;
 
 /** Appends to this site's own chain; begins one where there is none. */
-export function appendAudit(tx: Transaction, event: AuditEvent, ports: AuditPorts): void {
+export function appendAudit(tx: Transaction, events: readonly AuditEvent[], ports: AuditPorts): void {
   const { connection } = tx;
-  const own = readOwnChain(connection) ?? beginChain(tx, [], ports);
-  const record = { ...boundedEvent(event), at: ports.now, details: null };
-  append(connection, own, nextRecord(ports.hash, { chain: own.chain, ...own.head }, record), ports);
-  if ((own.head.seq + 1) % pruneEvery === 0) pruneAudit(connection, ports.now - ports.keepMs);
+  const { id, chain, head } = readOwnChain(connection) ?? beginChain(tx, [], ports);
+  const records: AuditRecord[] = [];
+  for (const event of events) {
+    const record = { ...boundedEvent(event), at: ports.now, details: null };
+    records.push(nextRecord(ports.hash, records.at(-1) ?? { chain, ...head }, record));
+  }
+  ports.onAppend(chain, head.seq);
+  insertRecords(connection, id, records);
+  const looks = Math.floor((head.seq + records.length) / pruneEvery) - Math.floor(head.seq / pruneEvery);
+  if (looks > 0) pruneAudit(connection, ports.now - ports.keepMs);
 }
 
 /** Of a write that tells no more than what it is, the rows tell the rest: which vault, and which entry or access where it is one. */
@@ -81,12 +88,9 @@ export function beginChain(tx: Transaction, shown: readonly KnownHead[], ports: 
   const chain = newUuidV4(ports.random) as ChainId;
   const begun = insertChain(connection, { chain, site, isOwn: true, anchor: chainStart });
   const details = encodeBeginning({ site, known });
-  append(
-    connection,
-    begun,
-    nextRecord(ports.hash, { chain, ...chainStart }, begin(site, details, ports)),
-    ports,
-  );
+  ports.onAppend(chain, 0);
+  const first = nextRecord(ports.hash, { chain, ...chainStart }, begin(site, details, ports));
+  insertRecords(connection, begun.id, [first]);
   const stored = readChain(connection, chain);
   if (!stored) throw new Error("a chain that was begun is not there");
   return stored;
@@ -96,16 +100,6 @@ function begin(site: SiteName, details: Uint8Array, { now }: AuditPorts) {
   const actor = { kind: "machine", id: site } as const;
   const nothing = { vaultId: null, itemId: null, address: null } as const;
   return { actor, action: beginAction, ...nothing, result: "ok", at: now, details };
-}
-
-function append(
-  connection: Connection,
-  { id, chain, head }: StoredChain,
-  record: Parameters<typeof insertRecord>[2],
-  ports: AuditPorts,
-): void {
-  ports.onAppend(chain, head.seq);
-  insertRecord(connection, id, record);
 }
 
 /** Forgets records from before a time, from the beginning of each chain and without gaps; what is left still proves itself. */

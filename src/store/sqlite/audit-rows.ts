@@ -23,6 +23,11 @@ export type AuditOptions = AuditSettings & {
   readonly random: Random;
 };
 
+type Batch = { readonly events: AuditEvent[]; readonly recorded: Promise<void> };
+
+/** More records would be a step that others have to wait for. */
+const batchMax = 200;
+
 /**
  * The audit's part in the transactions of a store. What it remembers is which of its own records the disk may still lose with the
  * power: no peer is shown those.
@@ -31,18 +36,40 @@ export class AuditRows {
   readonly #options: AuditOptions;
   /** Chains with records that are committed and not flushed, and where each stood before them. */
   readonly #unflushed = new Map<ChainId, number>();
+  /** Events that wait for their turn. */
+  #batch: Batch | undefined;
 
   constructor(options: AuditOptions) {
     this.#options = options;
   }
 
-  record(tx: Transaction, event: AuditEvent): void {
-    appendAudit(tx, event, this.#ports());
+  /**
+   * Records an event. Those that come in one turn are one member of the queue, and need no savepoint each.
+   * @param enqueue puts work into the store's queue
+   */
+  record(event: AuditEvent, enqueue: (work: (tx: Transaction) => void) => Promise<void>): Promise<void> {
+    if (this.#batch && this.#batch.events.length < batchMax) this.#batch.events.push(event);
+    else this.#batch = this.#begin(event, enqueue);
+    return this.#batch.recorded;
+  }
+
+  #begin(event: AuditEvent, enqueue: (work: (tx: Transaction) => void) => Promise<void>): Batch {
+    const events = [event];
+    // What comes once it has run, or failed before it could, is too late for it.
+    const close = (): void => {
+      if (this.#batch?.events === events) this.#batch = undefined;
+    };
+    const recorded = enqueue((tx) => {
+      close();
+      appendAudit(tx, events, this.#ports());
+    });
+    recorded.then(close, close);
+    return { events, recorded };
   }
 
   /** Records a client's write beside the rows it changed. */
   recordWrite(tx: Transaction, event: AuditEvent | undefined, changed: readonly StoredRow[]): void {
-    if (event) this.record(tx, aboutRows(event, changed));
+    if (event) appendAudit(tx, [aboutRows(event, changed)], this.#ports());
   }
 
   partFor(connection: Connection, peer: SiteName): AuditPart {

@@ -457,8 +457,9 @@ export class SqliteStore implements Store {
   }
 
   recordAudit(event: AuditEvent): Promise<void> {
-    const work = inOneStep((tx) => this.#audit.record(tx, event));
-    return this.#open(() => this.#queue.enqueue(work, "at_next_commit"));
+    return this.#open(() =>
+      this.#audit.record(event, (work) => this.#queue.enqueue(inOneStep(work), "at_next_commit")),
+    );
   }
 
   auditFor(peer: SiteName): Promise<AuditPart> {

@@ -12,7 +12,7 @@ const createsPerTurn = 20;
 const turnsPerRun = 12;
 const warmUpTurns = 12;
 
-/** What sites differ in: nothing else about them does. */
+/** Sites that differ in nothing but this. */
 const variants = ["sealed", "plain", "withoutHistory"] as const;
 type Variant = (typeof variants)[number];
 
@@ -49,16 +49,39 @@ export async function sealing({ folder, runs }: Plan): Promise<void> {
   printHistory(measured);
 }
 
+/**
+ * Creates entries, and edits the last one until its history is full and then as often again. The variants take turns write by
+ * write, so that whatever else the machine does meets all alike.
+ */
 async function takeTurns(writers: Writers, bytes: number): Promise<Turn> {
-  const sealed = await writers.sealed.turn(bytes);
-  const plain = await writers.plain.turn(bytes);
-  return { sealed, plain, withoutHistory: await writers.withoutHistory.turn(bytes) };
+  const create = await inTurns(createsPerTurn, writers, (writer) => writer.create(bytes));
+  const edit = await inTurns(keptVersions, writers, (writer) => writer.edit(bytes));
+  const lateEdit = await inTurns(keptVersions, writers, (writer) => writer.edit(bytes));
+  const of = (name: Variant) => ({ create: create[name], edit: edit[name], lateEdit: lateEdit[name] });
+  return { sealed: of("sealed"), plain: of("plain"), withoutHistory: of("withoutHistory") };
 }
 
-/** A client of one site, which writes one request after the other. */
+async function inTurns(
+  count: number,
+  writers: Writers,
+  write: (writer: Writer) => Promise<number>,
+): Promise<Readonly<Record<Variant, number>>> {
+  const times: Record<Variant, number[]> = { sealed: [], plain: [], withoutHistory: [] };
+  for (let i = 0; i < count; i += 1) {
+    for (const name of variants) times[name].push(await write(writers[name]));
+  }
+  return {
+    sealed: median(times.sealed),
+    plain: median(times.plain),
+    withoutHistory: median(times.withoutHistory),
+  };
+}
+
+/** A client of one site. Each write resolves with the ms until its 2xx. */
 class Writer implements AsyncDisposable {
   readonly #client: Client;
   readonly #path: string;
+  #entryId = "";
 
   private constructor(client: Client, path: string) {
     this.#client = client;
@@ -70,31 +93,21 @@ class Writer implements AsyncDisposable {
     return new Writer(new Client(site.files.url, vault.token), vault.path);
   }
 
-  /** Creates entries, and edits one of them until its history is full and then as often again. */
-  async turn(bytes: number): Promise<Turn[Variant]> {
-    const create: number[] = [];
-    let entryId = "";
-    for (let i = 0; i < createsPerTurn; i += 1) {
-      const text = entryTextOf(bytes);
-      const beganMs = instantMs();
-      const made = await this.#client.call<{ entry_id: string }>("POST", this.#path, text);
-      create.push(instantMs() - beganMs);
-      entryId = made.entry_id;
-    }
-    const edit = await this.#edits(entryId, bytes);
-    const lateEdit = await this.#edits(entryId, bytes);
-    return { create: median(create), edit: median(edit), lateEdit: median(lateEdit) };
+  async create(bytes: number): Promise<number> {
+    const text = entryTextOf(bytes);
+    const beganMs = instantMs();
+    const { entry_id } = await this.#client.call<{ entry_id: string }>("POST", this.#path, text);
+    const tookMs = instantMs() - beganMs;
+    this.#entryId = entry_id;
+    return tookMs;
   }
 
-  async #edits(entryId: string, bytes: number): Promise<readonly number[]> {
-    const times: number[] = [];
-    for (let i = 0; i < keptVersions; i += 1) {
-      const text = entryTextOf(bytes);
-      const beganMs = instantMs();
-      await this.#client.call("PUT", `${this.#path}/${entryId}`, text);
-      times.push(instantMs() - beganMs);
-    }
-    return times;
+  /** Replaces the entry that was created last by another of that size. */
+  async edit(bytes: number): Promise<number> {
+    const text = entryTextOf(bytes);
+    const beganMs = instantMs();
+    await this.#client.call("PUT", `${this.#path}/${this.#entryId}`, text);
+    return instantMs() - beganMs;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,6 +40,8 @@ export class Course {
       () => this.#burst(),
       () => this.newVault(),
       () => this.#purge(),
+      () => this.#changeKey(),
+      () => this.#changeKey(),
       () => this.#read(),
       () => this.#read(),
       () => world.crash(site),
@@ -96,6 +98,8 @@ export class Course {
       () => this.#keepImage(site),
       () => this.#purgeAcross(),
       () => this.#purge(),
+      () => this.#changeKey(),
+      () => this.#changeKey(),
       () => this.#read(),
       () => this.#burst(),
       () => this.#speakNewer(site),
@@ -111,6 +115,12 @@ export class Course {
     this.#vaults.push(key.vaultId);
     this.#keys.push(key);
     this.#send(key);
+    // Whom it is made for, and somebody who is away whenever its key is changed.
+    for (let i = 0; i < 2; i += 1) {
+      const access = this.#world.newAccessKey(key.vaultId);
+      this.#keys.push(access);
+      this.#send(access);
+    }
   }
 
   write(): void {
@@ -164,6 +174,18 @@ export class Course {
     }
   }
 
+  /** A vault's key is changed, half of the time because somebody is shut out. */
+  #changeKey(): void {
+    const world = this.#world;
+    const vaultId = world.pick(this.#vaults);
+    const accesses = this.#keys.filter((key) => key.kind === "access" && key.vaultId === vaultId);
+    const revoked = accesses.length > 0 && world.random.fraction() < 0.5 ? world.pick(accesses) : undefined;
+    this.#atPrimary((site) => {
+      if (revoked?.kind === "access") void world.revoke(revoked, site);
+      else void world.changeKey(vaultId, site);
+    });
+  }
+
   /** A purge on one side, and a change or a purge of the same row on every other that takes writes. */
   #purgeAcross(): void {
     const world = this.#world;
@@ -177,13 +199,17 @@ export class Course {
 
   /** Clients do not wait for each other, and none waits for ever for a site that has crashed. Some know the wrong site. */
   #send(key: RowKey, isPurge = false): void {
+    this.#atPrimary((site) => void this.#world.write(key, isPurge, site));
+  }
+
+  #atPrimary(act: (site: SiteName) => void): void {
     const world = this.#world;
     const up = [...world.sites.keys()].filter((site) => world.isUp(site));
     if (up.length === 0) return;
     const isAstray = world.random.fraction() < 0.1;
     void world.primaries().then((primaries) => {
       const site = isAstray || primaries.length === 0 ? world.pick(up) : world.pick(primaries).site;
-      if (world.isUp(site)) void world.write(key, isPurge, site);
+      if (world.isUp(site)) act(site);
     });
   }
 

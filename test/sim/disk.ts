@@ -103,6 +103,23 @@ export class Disk {
     }));
   }
 
+  /** How often anything on it was changed. */
+  changes(): number {
+    return this.#connection.get<{ n: number }>("SELECT total_changes() AS n")?.n ?? 0;
+  }
+
+  /** Every live row of a vault, and what belongs to it. */
+  liveRows(): readonly Row[] {
+    return vaultTables.flatMap(({ kind, select, name }) =>
+      this.#connection.all<AsideRecord>(`${select} WHERE ${name}.body IS NOT NULL`).map((record) => ({
+        key: keyOf(kind, record),
+        position: { epoch: record.epoch, seq: record.seq },
+        hash: bytesOf(record.hash),
+        body: record.body && bytesOf(record.body),
+      })),
+    );
+  }
+
   close(): void {
     this.#connection.database.close();
   }
@@ -118,6 +135,8 @@ const highestUnmarkedSql = `WITH wanted (number) AS (SELECT ?) SELECT max(seq) A
       `SELECT max(seq) AS seq FROM ${name}, wanted WHERE epoch = number AND replication_dirty = 0`,
   )
   .join(" UNION ALL ")})`;
+
+const vaultTables = replicatedTables.filter(({ kind }) => kind !== "stranded");
 
 type AsideRecord = {
   readonly kind: RowKind;

@@ -1,9 +1,9 @@
 import { decodeStranded } from "../../src/core/aside.ts";
 import { bytesEqual } from "../../src/core/bytes.ts";
-import { comparePositions, type Position } from "../../src/core/position.ts";
+import { comparePositions, formatPosition, type Position } from "../../src/core/position.ts";
 import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
 import { sha256Hash } from "../support/ports.ts";
-import { encodeBody, textOf } from "./bodies.ts";
+import { type BodyPlace, encodeBody, textOf } from "./bodies.ts";
 
 /**
  * A write that was tried, with the writes to the same row that it is built on. A row's body names them all, so that what a
@@ -22,8 +22,8 @@ export type TrackedWrite = {
   isSettled: boolean;
 };
 
-/** What a body is made of beside its lineage: the version that an entry gets. */
-export type BodyForm = { readonly version: number; readonly paddingBytes: number };
+/** What a body is made of beside its lineage: the version that an entry gets, and the vault's key. */
+export type BodyForm = Pick<BodyPlace, "keyId"> & { readonly version: number; readonly paddingBytes: number };
 
 type OpenWrite = { -readonly [Field in keyof TrackedWrite]: TrackedWrite[Field] };
 
@@ -35,6 +35,8 @@ export class Ledger {
 
   /** What each write that is no purge was stored as. */
   readonly #bodies = new Map<number, Uint8Array>();
+  /** What rows proved before they were damaged. */
+  readonly #noted = new Map<string, readonly number[]>();
 
   get writes(): readonly TrackedWrite[] {
     return this.#writes;
@@ -49,7 +51,7 @@ export class Ledger {
 
   /** The write is made of a row as it is now; returns the body that says so, null for a purge. */
   build(write: TrackedWrite, current: Row | undefined, form: BodyForm): Uint8Array | null {
-    return this.#build(write, this.lineageOf(current), form);
+    return this.#build(write, this.lineageOf(current), { ...form, current: current?.body ?? null });
   }
 
   /** The write takes the place of a damaged row, and so of everything that was built into that. */
@@ -58,8 +60,17 @@ export class Ledger {
     const ancestors = this.#writes.filter(
       (other) => formatKey(other.key) === name && (isAt(other, damaged) || this.#isBodyOf(other, damaged)),
     );
-    const lineage = new Set(ancestors.flatMap((ancestor) => [...ancestor.lineage, ancestor.id]));
+    const noted = this.#noted.get(stateName(damaged)) ?? [];
+    const lineage = new Set([
+      ...noted,
+      ...ancestors.flatMap((ancestor) => [...ancestor.lineage, ancestor.id]),
+    ]);
     return this.#build(write, [...lineage], form);
+  }
+
+  /** Keeps what an intact row proves: it is about to be damaged, and a site may have sealed it anew since it was written. */
+  note(row: Row): void {
+    this.#noted.set(stateName(row), this.lineageOf(row));
   }
 
   /** Also of a write that was never answered: of body and hash, one is still what it was. */
@@ -69,13 +80,13 @@ export class Ledger {
     return (body !== null && bytesEqual(built, body)) || bytesEqual(hashRow(sha256Hash, built), hash);
   }
 
-  #build(write: TrackedWrite, lineage: readonly number[], form: BodyForm): Uint8Array | null {
+  #build(write: TrackedWrite, lineage: readonly number[], form: BodyForm & BodyPlace): Uint8Array | null {
     const open = write as OpenWrite;
     open.lineage = lineage;
     const all = [...open.lineage, write.id];
     if (!write.isPurge) {
       const text = JSON.stringify({ lineage: all, padding: "x".repeat(form.paddingBytes) });
-      const body = encodeBody(write.key, text, form.version);
+      const body = encodeBody(write.key, text, form.version, form);
       this.#bodies.set(write.id, body);
       return body;
     }
@@ -107,6 +118,11 @@ export class Ledger {
     return proven;
   }
 
+  /** Whether somebody tried to purge a row, and may have. */
+  isPurged(key: RowKey): boolean {
+    return this.#purged.has(formatKey(key));
+  }
+
   /** Answered writes that must still be found. */
   owed(): readonly TrackedWrite[] {
     return this.#writes.filter((write) => write.position && !write.isLost && !write.isSettled);
@@ -131,12 +147,17 @@ export class Ledger {
     this.#writes.length = 0;
     this.#purged.clear();
     this.#bodies.clear();
+    this.#noted.clear();
   }
 
   /** What was held before and is held no more is lost. */
   lose(before: ReadonlySet<number>, after: ReadonlySet<number>): void {
     for (const write of this.#writes) if (before.has(write.id) && !after.has(write.id)) write.isLost = true;
   }
+}
+
+function stateName({ key, position }: Row): string {
+  return `${formatKey(key)} at ${formatPosition(position)}`;
 }
 
 function isAt({ position }: TrackedWrite, row: Row): boolean {

@@ -50,6 +50,8 @@ export class Network {
   rowsMax: number = Number.POSITIVE_INFINITY;
   /** How many rows arrived so that their receiver refused them. */
   flippedRows = 0;
+  /** Vaults whose own row was among them. */
+  readonly flippedVaults = new Set<string>();
   /** Keys whose rows always arrive with another hash: what a backup will not take. */
   readonly poisoned = new Set<string>();
   /** Every request that left, in order: the sender, the path and what was sent. */
@@ -173,6 +175,7 @@ export class Network {
       if (!this.#isFlipped(row)) continue;
       row.hash = "0".repeat(64);
       this.flippedRows += 1;
+      if (row.kind === "vault") this.flippedVaults.add(row.key["vault_id"] ?? "");
     }
     if (this.newer.has(from)) speakNewer(body, this.newer.has(to));
     try {

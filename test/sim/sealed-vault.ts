@@ -167,7 +167,8 @@ export async function lockedOutAt(
 async function sessionAt(world: World, site: SiteName, secret: AccessSecret): Promise<VaultSession> {
   const open = await openAt(world, site, secret);
   if (open === undefined) throw new Error(`the access ${secret.accessId} does not open the vault`);
-  return new VaultSession({ store: world.process(site).store, random, secret, open });
+  const { store, clock } = world.process(site);
+  return new VaultSession({ store, random, clock }, secret, open);
 }
 
 /** A change of the key that is prepared, and the keys that what follows it needs. */
@@ -211,10 +212,10 @@ export async function editAt(
   const process = world.process(site);
   const session = await sessionAt(world, site, secret);
   let isDone = false;
-  const edited = commitOpened(session, ({ seal }, renewing) => {
+  const edited = commitOpened(session, ({ seal }, asCaller) => {
     const edit = { seal, entryId, match: undefined, now, history };
     const next = ({ title }: EntryContent) => contentOf(String(Number(title) + 1));
-    return process.write(renewing(changeEntry(edit, next)));
+    return process.write(asCaller(changeEntry(edit, next)));
   }).then(() => {
     process.resealing.continue(session.open, session.isRenewed);
     isDone = true;

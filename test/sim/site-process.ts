@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { defaultBackoff } from "../../src/core/backoff.ts";
 import type { Alerts } from "../../src/core/edition.ts";
 import { Refusal } from "../../src/core/errors.ts";
-import type { SiteName } from "../../src/core/ids.ts";
+import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
 import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
 import { CommercialEdition, type CommercialPeer } from "../../src/editions/commercial.ts";
@@ -11,6 +11,7 @@ import { makeTransport, type Reply } from "../../src/replication/transport.ts";
 import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { sha256Hash } from "../support/ports.ts";
 import type { Disk } from "./disk.ts";
+import type { HeaderSeal } from "./header-seal.ts";
 import type { Network } from "./network.ts";
 import { processClock, type Scheduler } from "./scheduler.ts";
 
@@ -56,6 +57,8 @@ export class SiteProcess {
   readonly #options: ProcessOptions;
   readonly #commands = new AbortController();
   #links: readonly CommercialPeer[];
+  /** Vaults whose entries are being sealed anew. */
+  readonly #resealed = new Set<VaultId>();
   #isAlive = true;
 
   constructor(options: ProcessOptions) {
@@ -139,6 +142,15 @@ export class SiteProcess {
     const { site, network } = this.#options;
     const exchange = network.exchange(site, peer, () => this.#isAlive);
     return { site: peer, url: `https://${peer}.example`, transport: makeTransport(exchange) };
+  }
+
+  /** Goes on with a change of a vault's key, one at a time for each vault. */
+  reseal(seal: HeaderSeal): void {
+    const { vaultId } = seal;
+    if (this.#resealed.has(vaultId)) return;
+    this.#resealed.add(vaultId);
+    this.resealing.begin(seal);
+    void this.resealing.idle().then(() => this.#resealed.delete(vaultId));
   }
 
   /** Ends at once, as kill -9 does. */

@@ -39,6 +39,9 @@ beforeAll(async () => {
 
 const owner = accessAt(0);
 
+/** A walk goes through some twenty worlds, beside whatever else runs. */
+const walkMsMax = 60_000;
+
 /** Everybody but those who were revoked opens the vault at a site, and with its keys every entry and version. */
 async function expectOpen(world: World, site: SiteName, revoked: readonly AccessSecret[]): Promise<void> {
   const staying = secrets.filter((secret) => !revoked.includes(secret));
@@ -177,99 +180,119 @@ async function revokeAt(world: World, site: SiteName, revoked: AccessSecret): Pr
   await world.scheduler.run(minuteMs);
 }
 
-test("a site that is promoted after any step of a revocation opens everything for everybody who stays, and ends it", async () => {
-  const revoked = accessAt(5);
-  const prepared = await preparedOn(pairDisks, revoked);
-  const taken = await walk({
-    disks: pairDisks,
-    revoked: [revoked],
-    begin: startWhole,
-    act: (world) => commitChange(world, calgary, prepared),
-    victim: calgary,
-    heir: zurich,
-  });
-  expect(taken).toBeGreaterThan(10);
-});
+test(
+  "a site that is promoted after any step of a revocation opens everything for everybody who stays, and ends it",
+  async () => {
+    const revoked = accessAt(5);
+    const prepared = await preparedOn(pairDisks, revoked);
+    const taken = await walk({
+      disks: pairDisks,
+      revoked: [revoked],
+      begin: startWhole,
+      act: (world) => commitChange(world, calgary, prepared),
+      victim: calgary,
+      heir: zurich,
+    });
+    expect(taken).toBeGreaterThan(10);
+  },
+  walkMsMax,
+);
 
-test("a backup that was away for two changes of the key can be promoted after any batch of what it missed", async () => {
-  const revoked = [accessAt(5), accessAt(6)];
-  const disks = await disksAfter(pairDisks, async (world) => {
-    world.network.cut(calgary, zurich);
-    for (const each of revoked) await revokeAt(world, calgary, each);
-  });
-  const taken = await walk({
-    disks,
-    revoked,
-    begin: (world) => startAll(world, [zurich]),
-    act: (world) => startAll(world),
-    victim: calgary,
-    heir: zurich,
-  });
-  expect(taken).toBeGreaterThan(8);
-});
+test(
+  "a backup that was away for two changes of the key can be promoted after any batch of what it missed",
+  async () => {
+    const revoked = [accessAt(5), accessAt(6)];
+    const disks = await disksAfter(pairDisks, async (world) => {
+      world.network.cut(calgary, zurich);
+      for (const each of revoked) await revokeAt(world, calgary, each);
+    });
+    const taken = await walk({
+      disks,
+      revoked,
+      begin: (world) => startAll(world, [zurich]),
+      act: (world) => startAll(world),
+      victim: calgary,
+      heir: zurich,
+    });
+    expect(taken).toBeGreaterThan(8);
+  },
+  walkMsMax,
+);
 
-test("an access that got its slot anew while the backup was away opens the vault there, whichever of its rows has come", async () => {
-  const revoked = [accessAt(5), accessAt(6)];
-  const disks = await disksAfter(pairDisks, async (world) => {
-    world.network.cut(calgary, zurich);
-    await revokeAt(world, calgary, accessAt(5));
-    await editAt(world, calgary, accessAt(7), entryIdAt(7));
-    await revokeAt(world, calgary, accessAt(6));
-    await editAt(world, calgary, accessAt(8), entryIdAt(8));
-  });
-  await walk({
-    disks,
-    revoked,
-    begin: (world) => startAll(world, [zurich]),
-    act: (world) => startAll(world),
-    victim: calgary,
-    heir: zurich,
-  });
-});
+test(
+  "an access that got its slot anew while the backup was away opens the vault there, whichever of its rows has come",
+  async () => {
+    const revoked = [accessAt(5), accessAt(6)];
+    const disks = await disksAfter(pairDisks, async (world) => {
+      world.network.cut(calgary, zurich);
+      await revokeAt(world, calgary, accessAt(5));
+      await editAt(world, calgary, accessAt(7), entryIdAt(7));
+      await revokeAt(world, calgary, accessAt(6));
+      await editAt(world, calgary, accessAt(8), entryIdAt(8));
+    });
+    await walk({
+      disks,
+      revoked,
+      begin: (world) => startAll(world, [zurich]),
+      act: (world) => startAll(world),
+      victim: calgary,
+      heir: zurich,
+    });
+  },
+  walkMsMax,
+);
 
-test("of three sites the one that lags behind can be promoted after any batch from the one that was promoted before it", async () => {
-  const revoked = [accessAt(5)];
-  const disks = await disksAfter(threeDisks, async (world) => {
-    world.network.cut(calgary, oslo);
-    await revokeAt(world, calgary, accessAt(5));
-    await editAt(world, calgary, accessAt(7), entryIdAt(7));
-  });
-  const taken = await walk({
-    disks,
-    revoked,
-    begin: async (world) => {
-      await world.start(zurich);
-      await command(world, zurich, "promote", { force: true });
-    },
-    act: (world) => startAll(world, [oslo]),
-    victim: zurich,
-    heir: oslo,
-  });
-  expect(taken).toBeGreaterThan(8);
-});
+test(
+  "of three sites the one that lags behind can be promoted after any batch from the one that was promoted before it",
+  async () => {
+    const revoked = [accessAt(5)];
+    const disks = await disksAfter(threeDisks, async (world) => {
+      world.network.cut(calgary, oslo);
+      await revokeAt(world, calgary, accessAt(5));
+      await editAt(world, calgary, accessAt(7), entryIdAt(7));
+    });
+    const taken = await walk({
+      disks,
+      revoked,
+      begin: async (world) => {
+        await world.start(zurich);
+        await command(world, zurich, "promote", { force: true });
+      },
+      act: (world) => startAll(world, [oslo]),
+      victim: zurich,
+      heir: oslo,
+    });
+    expect(taken).toBeGreaterThan(8);
+  },
+  walkMsMax,
+);
 
-test("a planned promotion at any step of a revocation leaves everything open on both sites, and the next write ends it", async () => {
-  const revoked = accessAt(5);
-  const prepared = await preparedOn(pairDisks, revoked);
-  for (let count = 1; ; count += 1) {
-    const world = await sealedWorld(pairDisks);
-    await startWhole(world);
-    const taken = atStep(world, count, () => void world.command(zurich, "promote"));
-    await commitChange(world, calgary, prepared);
-    await world.scheduler.run(minuteMs);
-    if (taken() < count) return world.end();
-    await world.scheduler.run(hourMs);
-    expect((await world.process(zurich).store.site()).role).toBe("primary");
-    await editAt(world, zurich, accessAt(20), entryIdAt(3));
-    await world.scheduler.run(hourMs);
-    for (const site of world.sites.keys()) {
-      expect(await underOlderAt(world, site)).toBe(0);
-      await expectOpen(world, site, [revoked]);
-      await expectShut(world, site, [revoked]);
+test(
+  "a planned promotion at any step of a revocation leaves everything open on both sites, and the next write ends it",
+  async () => {
+    const revoked = accessAt(5);
+    const prepared = await preparedOn(pairDisks, revoked);
+    for (let count = 1; ; count += 1) {
+      const world = await sealedWorld(pairDisks);
+      await startWhole(world);
+      const taken = atStep(world, count, () => void world.command(zurich, "promote"));
+      await commitChange(world, calgary, prepared);
+      await world.scheduler.run(minuteMs);
+      if (taken() < count) return world.end();
+      await world.scheduler.run(hourMs);
+      expect((await world.process(zurich).store.site()).role).toBe("primary");
+      await editAt(world, zurich, accessAt(20), entryIdAt(3));
+      await world.scheduler.run(hourMs);
+      for (const site of world.sites.keys()) {
+        expect(await underOlderAt(world, site)).toBe(0);
+        await expectOpen(world, site, [revoked]);
+        await expectShut(world, site, [revoked]);
+      }
+      world.end();
     }
-    world.end();
-  }
-});
+  },
+  walkMsMax,
+);
 
 test("a primary that comes home with a key of its own leaves nothing that opens half, and what is stranded is refused by name", async () => {
   const world = await sealedWorld(pairDisks);

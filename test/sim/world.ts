@@ -1,19 +1,32 @@
+import { decodeAccess } from "../../src/core/access.ts";
+import { addAccess, byCaller } from "../../src/core/access-writes.ts";
 import { compareEpochs } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
-import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
+import {
+  type AccessId,
+  type EntryId,
+  type KeyId,
+  newUuidV7,
+  type SiteName,
+  type VaultId,
+} from "../../src/core/ids.ts";
 import { formatPosition } from "../../src/core/position.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
-import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
+import type { BatchLimit, Site, Store, Write } from "../../src/core/store.ts";
+import { vaultKey } from "../../src/core/vault.ts";
 import type { Reply } from "../../src/replication/transport.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
 import { Disk } from "./disk.ts";
 import { versionOf } from "./bodies.ts";
 import { readHistory, requireUnchanged, withHistory } from "./entry-history.ts";
+import { lockedRows } from "./key-checks.ts";
+import { HeaderSeal } from "./header-seal.ts";
 import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { processClock, Scheduler } from "./scheduler.ts";
 import { SiteProcess } from "./site-process.ts";
+import { findCaller, keyIdOf, prepareChange, readingIntact, readVault } from "./vault-keys.ts";
 import { Watch } from "./watch.ts";
 
 type SimSite = {
@@ -75,8 +88,12 @@ export class World {
   readonly tally = new Map<string, number>();
   /** An operator has made a stranded row again: an entry may have come to a version that is not the next one. */
   hasReapplied = false;
+  /** How often a vault's key was changed. */
+  keyChanges = 0;
   /** Bits that were turned. Nobody notices them but a count of all rows. */
   flips = 0;
+  /** How often each disk had changed when its keys were looked at. */
+  readonly #keysSeenAt = new Map<SiteName, number>();
   readonly #options: WorldOptions;
   #reads = 0;
 
@@ -144,6 +161,23 @@ export class World {
       this.watch.marks(site, disk.highestUnmarked(site.epoch.number), peers);
     }
     this.watch.look([]);
+    this.#lookAtKeys();
+  }
+
+  /**
+   * Also of a site that is down: its disk is what it begins with. Not of a vault whose own row was damaged on its way or on a disk: a
+   * backup refuses that row alone, and takes what needs it.
+   */
+  #lookAtKeys(): void {
+    if (this.keyChanges === 0) return;
+    for (const [site, { disk }] of this.sites) {
+      const changes = disk.changes();
+      if (this.#keysSeenAt.get(site) === changes) continue;
+      this.#keysSeenAt.set(site, changes);
+      const rows = disk.liveRows().filter(({ key }) => !this.network.flippedVaults.has(key.vaultId));
+      const [locked] = lockedRows(site, rows, (key) => this.ledger.isPurged(key));
+      if (locked !== undefined) throw new Error(locked);
+    }
   }
 
   /** Whose disk is put back under it learns of what is dirty there by the next write or message. */
@@ -244,6 +278,9 @@ export class World {
     this.note(`a bit of the ${where} of ${formatKey(key)} turns on ${site}`);
     this.flips += 1;
     this.count("bits turned");
+    const row = (await this.rows(site)).get(formatKey(key));
+    if (row && isIntact(sha256Hash, row)) this.ledger.note(row);
+    if (key.kind === "vault") this.network.flippedVaults.add(key.vaultId);
     await this.#losing(() => this.#site(site).disk.flip(key, where, this.draw(1_000_000)));
   }
 
@@ -262,7 +299,9 @@ export class World {
     const targets = isHarmless ? rows.filter(isElsewhere) : rows;
     if (targets.length === 0) return false;
     const { key } = this.pick(targets);
-    await this.turnBit(site, key, this.pick(["body", "hash"] as const));
+    const where = this.pick(["body", "hash"] as const);
+    // A vault's row is opaque to whoever changes it: what is wrong in it would be written anew as if it were right.
+    await this.turnBit(site, key, key.kind === "vault" ? "hash" : where);
     return true;
   }
 
@@ -280,34 +319,119 @@ export class World {
   }
 
   async #tryWrite(write: TrackedWrite, site: SiteName): Promise<TrackedWrite | Refusal> {
-    const { ledger, watch } = this;
+    const { ledger } = this;
     const { key, isPurge } = write;
+    const { vaultId } = key;
     const process = this.process(site);
-    let seen: Promise<Site> | undefined;
-    try {
+    return this.#commit(write, site, async (seen) => {
       const history = await readHistory(process.store, key);
-      const rows = await process.write({
-        keys: [key],
-        decide: ([current]) => {
+      const change: Write = {
+        keys: [key, vaultKey(vaultId)],
+        decide: ([current, vault]) => {
           if (current && (current.body === null || !isIntact(sha256Hash, current)))
             throw new Refusal("entry_unknown");
           requireUnchanged(history, current);
-          // Read at once, within the transaction.
-          seen = process.store.site();
+          seen();
+          const keyId = keyIdOf(vault);
+          if (!keyId && !isPurge && key.kind !== "vault") throw new Refusal("vault_unknown");
           const version = current?.body && key.kind === "entry" ? versionOf(key, current.body) + 1 : 1;
-          const body = ledger.build(write, current, { version, paddingBytes: this.draw(paddingBytes) });
+          const form = { version, paddingBytes: this.draw(paddingBytes), ...(keyId && { keyId }) };
+          const body = ledger.build(write, current, form);
+          if (key.kind === "access" && body && !current && keyId)
+            return granting(key, body, keyId).decide([vault, current]);
           return withHistory({ key, body }, current, history);
         },
+      };
+      const isEdit = key.kind === "entry" && !isPurge;
+      const caller = isEdit ? await findCaller(process.store, vaultId, (from) => this.pick(from)) : undefined;
+      const rows = await process.write(caller ? readingIntact(byCaller(change, caller)) : change);
+      if (isEdit) await this.#reseal(process, vaultId);
+      return rows;
+    });
+  }
+
+  /** Commits a client's write, and keeps in mind where, and what came of it. */
+  async #commit(
+    write: TrackedWrite,
+    site: SiteName,
+    commit: (seen: () => void) => Promise<readonly StoredRow[]>,
+  ): Promise<TrackedWrite | Refusal> {
+    const process = this.process(site);
+    let seen: Promise<Site> | undefined;
+    try {
+      // Read at once, within the transaction.
+      const rows = await commit(() => {
+        seen = process.store.site();
       });
-      const isOwn = (row: StoredRow) => formatKey(row.key) === formatKey(key);
+      const isOwn = (row: StoredRow) => formatKey(row.key) === formatKey(write.key);
       write.position = rows.find(isOwn)?.position ?? null;
-      if (seen) watch.wrote(await seen);
+      if (seen) this.watch.wrote(await seen);
       this.note(`${site} wrote ${describe(write)}`);
-      this.count(isPurge ? "purges" : "writes");
+      this.count(write.isPurge ? "purges" : "writes");
       return write;
     } catch (error) {
       return error instanceof Refusal ? error : this.watch.report(error);
     }
+  }
+
+  /** A client with an access to a vault changes its key, and ends an access with it. Answered as `write` is. */
+  async revoke(key: RowKey & { kind: "access" }, site: SiteName): Promise<TrackedWrite | Refusal> {
+    const write = this.ledger.begin(key, true);
+    for (;;) {
+      const outcome = await this.#commit(write, site, (seen) =>
+        this.#changeKey(
+          site,
+          key.vaultId,
+          (rows) => {
+            seen();
+            const row = rows.find((each) => each && formatKey(each.key) === formatKey(key));
+            this.ledger.build(write, row, { version: 1, paddingBytes: 0 });
+          },
+          key.accessId,
+        ),
+      );
+      const isRaced = outcome instanceof Refusal && outcome.code === "write_raced";
+      if (!isRaced || !this.isUp(site)) return outcome;
+    }
+  }
+
+  /** A client changes a vault's key, and ends no access. */
+  async changeKey(vaultId: VaultId, site: SiteName): Promise<void> {
+    try {
+      await this.#changeKey(site, vaultId, () => undefined, null);
+    } catch (error) {
+      if (!(error instanceof Refusal)) this.watch.report(error);
+    }
+  }
+
+  async #changeKey(
+    site: SiteName,
+    vaultId: VaultId,
+    decided: (rows: readonly (StoredRow | undefined)[]) => void,
+    revoked: AccessId | null,
+  ): Promise<readonly StoredRow[]> {
+    const process = this.process(site);
+    const { random } = this;
+    const pick = <T>(from: readonly T[]): T => this.pick(from);
+    const { write, change } = await prepareChange(process.store, vaultId, { revoked, random, pick });
+    const decide: Write["decide"] = (rows) => {
+      const changes = write.decide(rows);
+      decided(rows);
+      return changes;
+    };
+    const rows = await process.write({ ...write, decide });
+    this.keyChanges += 1;
+    this.count("changes of a key");
+    this.note(`${site} changed the key of ${vaultId} to ${change.vault.keyId}`);
+    await this.#reseal(process, vaultId);
+    return rows;
+  }
+
+  /** What a request that has opened a vault leaves running behind it. */
+  async #reseal(process: SiteProcess, vaultId: VaultId): Promise<void> {
+    const found = await readVault(process.store, vaultId);
+    if (!found || found.vault.older.length + found.vault.links.length === 0) return;
+    process.reseal(new HeaderSeal(vaultId, found.vault));
   }
 
   /** A client reads: nothing of it but the audit is kept. */
@@ -329,7 +453,9 @@ export class World {
       const isPurge = row.body === null || key.kind === "stranded" || key.kind === "version";
       const write = this.ledger.begin(key, isPurge);
       const version = await this.#versionAbove(site, key);
-      const body = this.ledger.rebuild(write, row, { version, paddingBytes: this.draw(paddingBytes) });
+      const keyId = keyIdOf(await this.process(site).store.row(vaultKey(key.vaultId)));
+      const form = { version, paddingBytes: this.draw(paddingBytes), ...(keyId && { keyId }) };
+      const body = this.ledger.rebuild(write, row, form);
       const written = this.process(site).write({ keys: [key], decide: () => [{ key, body }] });
       this.note(`${site} writes ${formatKey(key)} anew`);
       await this.scheduler.run(0);
@@ -502,6 +628,12 @@ function outcomeOf(result: object): string {
 }
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
+
+/** A new access changes its vault's row too, so that a change of the key finds out. */
+function granting(key: RowKey & { kind: "access" }, body: Uint8Array, keyId: KeyId): Write {
+  const { vaultId, accessId } = key;
+  return addAccess(vaultId, { accessId, access: decodeAccess(body) }, keyId, 0);
+}
 
 function describe({ id, key, position, isPurge }: TrackedWrite): string {
   return `${id} ${isPurge ? "(purge) " : ""}${formatKey(key)} at ${position && formatPosition(position)}`;

@@ -119,14 +119,20 @@ function accessCommand({ store }: AdminParts): AdminCommand {
   };
 }
 
-const endOf = { access_forged: "access_settled", entry_unreadable: "entry_settled" } as const;
+const endOf = {
+  access_forged: "access_settled",
+  entry_unreadable: "entry_settled",
+  audit_truncated: "audit_continued",
+} as const;
 
 /** Ends an incident that no site can know to be over. */
-function alertsCommand({ edition }: AdminParts): AdminCommand {
+function alertsCommand({ store, edition }: AdminParts): AdminCommand {
   return {
     name: "alerts",
     handle: async ({ body }) => {
       const { event } = check(alertsFields, body);
+      // Of another site's audit, the next message of a peer tells that it is over.
+      if (event === "audit_truncated") await store.settleAudit();
       edition.alertOperator(endOf[event], "The machine's owner says that it was dealt with", {});
       return { ended: event };
     },

@@ -48,6 +48,8 @@ export interface AuditStore {
   auditFor(peer: SiteName): Promise<AuditPart>;
   /** What an operator is to be told of as long as it is so. */
   auditTroubles(): Promise<readonly AuditTrouble[]>;
+  /** An operator has looked at all of them: they are none any more. */
+  settleAudit(): Promise<void>;
   auditChains(): Promise<readonly AuditChain[]>;
   /** Records of a chain above `after`, in order, at most `limit`. */
   auditRecords(chain: ChainId, after: number, limit: number): Promise<readonly AuditRecord[]>;

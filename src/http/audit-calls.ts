@@ -141,7 +141,7 @@ export async function recordCommand(
     actor: actor ?? { kind: "machine", id: null },
     action: `admin ${name}${kind}`,
     vaultId: null,
-    itemId: typeof id === "string" ? idOf(id) : null,
+    itemId: typeof id === "string" && /^[0-9a-f-]{32,36}$/.test(id) ? id : null,
     address: actor ? ip : null,
     result,
   });

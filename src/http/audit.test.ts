@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { askAdmin, command, openAdminServer } from "../../test/support/admin-socket.ts";
 import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
 import type { AuditEvent } from "../core/audit.ts";
+import { Refusal } from "../core/errors.ts";
 import type { SiteName, VaultId } from "../core/ids.ts";
 import { decodeVault, vaultKey } from "../core/vault.ts";
 
@@ -212,4 +217,42 @@ it("a call that is refused is not recorded as done because the end of a change o
     .toBe(0);
   const deletions = (await audited(site)).filter(({ action }) => action === "deleteEntry");
   expect(new Set(deletions.map(({ result }) => result))).toEqual(new Set(["entry_unknown"]));
+});
+
+describe("a command for the machine's owner", () => {
+  it("is recorded with what it was about and what came of it, but for those that change nothing", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "dormouse-audit-"));
+    const path = join(folder, "admin.sock");
+    const events: AuditEvent[] = [];
+    const audit = { record: async (event: AuditEvent) => void events.push(event) };
+    const commands = ["status", "audit", "stranded"].map((name) => command(name, async () => ({})));
+    const refused = command("promote", async () => {
+      throw new Refusal("not_ready");
+    });
+    await using server = await openAdminServer(path, [...commands, refused], { audit });
+    const id = "0193a5d0-0000-7000-8000-000000000002";
+    await askAdmin(path, "/admin/status");
+    await askAdmin(path, "/admin/audit", { action: "list" });
+    await askAdmin(path, "/admin/stranded", { action: "reapply", id });
+    await askAdmin(path, "/admin/promote", { action: "A secret", id: "another" });
+    const actor = { kind: "machine", id: null };
+    expect(events).toMatchObject([
+      { actor, action: "admin stranded reapply", itemId: id, address: null, result: "ok" },
+      { actor, action: "admin promote", itemId: null, result: "not_ready" },
+    ]);
+    expect(server.logged.join("")).not.toContain("A secret");
+    await rm(folder, { recursive: true });
+  });
+
+  it("that an operator gives over HTTP is recorded as his, and so is that it was refused", async () => {
+    const adminCommands = [command("promote", async () => ({}))];
+    const site = await openSite({ adminCommands });
+    const vault = await site.createVault();
+    await site.call("POST /api/admin/promote", { token: site.operator, body: {} });
+    await site.call("POST /api/admin/promote", { token: vault.token, body: {} });
+    expect((await audited(site)).slice(1)).toMatchObject([
+      { actor: { kind: "operator" }, action: "admin promote", address: "127.0.0.1", result: "ok" },
+      { actor: { kind: "access" }, action: "admin promote", result: "forbidden" },
+    ]);
+  });
 });

@@ -64,7 +64,7 @@ export type BlockedAccessList = {
 };
 
 /** Incidents whose end only a person can know. */
-export const endableEvents = ["access_forged", "entry_unreadable"] as const;
+export const endableEvents = ["access_forged", "entry_unreadable", "audit_truncated"] as const;
 
 export const alertsFields = z.strictObject({ action: z.literal("end"), event: z.enum(endableEvents) });
 

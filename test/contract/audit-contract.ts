@@ -231,6 +231,8 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       await share(primary, backup, forged);
       expect(await actionsOf(backup, chain)).toEqual([beginAction, "getEntry"]);
       expect(await backup.auditTroubles()).toMatchObject([{ site: calgary, chain, seq: 3, peer: calgary }]);
+      await backup.settleAudit();
+      expect(await backup.auditTroubles()).toEqual([]);
     });
 
     it("are applied also where the audit cannot be", async () => {

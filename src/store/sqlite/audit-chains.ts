@@ -108,6 +108,11 @@ export function settleChainsOf(connection: Connection, site: SiteName): void {
   );
 }
 
+/** See AuditStore.settleAudit. */
+export function settleAllChains(connection: Connection): void {
+  connection.run("UPDATE audit_chains SET settled = 1 WHERE trouble_peer IS NOT NULL AND settled = 0");
+}
+
 /** See AuditStore.auditTroubles. */
 export function readTroubles(connection: Connection): AuditTrouble[] {
   return connection.all<AuditTrouble>(
@@ -184,6 +189,17 @@ export function readRecords(
 ): AuditRecord[] {
   const sql = "SELECT * FROM audit_records WHERE chain IN (?) AND seq > ? ORDER BY seq LIMIT ? + 0";
   return connection.all<RecordColumns>(sql, id, after, limit).map((columns) => recordOf(chain, columns));
+}
+
+/** See AuditStore.auditRecords. */
+export function readRecordsOf(
+  connection: Connection,
+  chain: ChainId,
+  after: number,
+  limit: number,
+): AuditRecord[] {
+  const stored = readChain(connection, chain);
+  return stored ? readRecords(connection, stored, after, limit) : [];
 }
 
 /** The hash that the copy of a chain has at a number; undefined above its head and below its anchor. */

@@ -51,7 +51,7 @@ import {
 } from "./access-rows.ts";
 import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
 import { readAside, settleAside } from "./aside-rows.ts";
-import { readAllShown, readChain, readChains, readRecords, readTroubles } from "./audit-chains.ts";
+import { readAllShown, readChains, readRecordsOf, readTroubles, settleAllChains } from "./audit-chains.ts";
 import { readAuditPage } from "./audit-records.ts";
 import { AuditRows, type AuditSettings } from "./audit-rows.ts";
 import { readBacklog } from "./backlog.ts";
@@ -470,15 +470,16 @@ export class SqliteStore implements Store {
     return this.#read(readTroubles);
   }
 
+  settleAudit(): Promise<void> {
+    return this.#write((tx) => settleAllChains(tx.connection));
+  }
+
   auditChains(): Promise<readonly AuditChain[]> {
     return this.#read(readChains);
   }
 
   auditRecords(chain: ChainId, after: number, limit: number): Promise<readonly AuditRecord[]> {
-    return this.#read((connection) => {
-      const stored = readChain(connection, chain);
-      return stored ? readRecords(connection, stored, after, limit) : [];
-    });
+    return this.#read((connection) => readRecordsOf(connection, chain, after, limit));
   }
 
   auditPage(query: AuditQuery): Promise<AuditPage> {

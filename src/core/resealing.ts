@@ -148,11 +148,6 @@ export function vaultOf(row: StoredRow | undefined): { readonly row: LiveRow; re
   return { row: live, vault: requireKey(live, undefined) };
 }
 
-/** The position of the last row of a list that was sealed anew. */
-export function lastOf(rows: readonly StoredRow[]): Position | undefined {
-  return rows.at(-1)?.position;
-}
-
 export function raced(error: unknown): boolean {
   return error instanceof Refusal && error.code === "write_raced";
 }

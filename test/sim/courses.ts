@@ -157,7 +157,7 @@ export class Course {
   #read(): void {
     for (let i = this.#world.draw(4); i >= 0; i -= 1) {
       const site = this.#anySite();
-      if (this.#world.isUp(site)) void this.#world.read(site);
+      if (this.#world.isUp(site)) void this.#world.clients.read(site);
     }
   }
 
@@ -181,8 +181,8 @@ export class Course {
     const accesses = this.#keys.filter((key) => key.kind === "access" && key.vaultId === vaultId);
     const revoked = accesses.length > 0 && world.random.fraction() < 0.5 ? world.pick(accesses) : undefined;
     this.#atPrimary((site) => {
-      if (revoked?.kind === "access") void world.revoke(revoked, site);
-      else void world.changeKey(vaultId, site);
+      if (revoked?.kind === "access") void world.clients.revoke(revoked, site);
+      else void world.clients.changeKey(vaultId, site);
     });
   }
 

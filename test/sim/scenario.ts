@@ -129,7 +129,7 @@ class Scenario {
     for (let round = 0; round < 2; round += 1) {
       await command(world, winner.site, "verify", { repair: true });
     }
-    await world.rewriteDamaged(winner.site);
+    await world.clients.rewriteDamaged(winner.site);
     await world.scheduler.run(24 * hourMs);
     for (const site of world.sites.keys()) await command(world, site, "verify");
   }

@@ -50,7 +50,7 @@ const random = new SeededRandom(11);
 export const secrets: readonly AccessSecret[] = Array.from({ length: accessCount }, () =>
   AccessSecret.ofToken(newToken("vault", random)),
 );
-export const vaultId = newUuidV7(now, random) as VaultId;
+const vaultId = newUuidV7(now, random) as VaultId;
 export const entryIds: readonly EntryId[] = Array.from(
   { length: entryCount },
   () => newUuidV7(now, random) as EntryId,

@@ -9,7 +9,7 @@ import { calgary, type World, zurich } from "./world.ts";
 
 /** Reads commit, and nothing travels. */
 async function read(world: World, site: SiteName, count = 1): Promise<void> {
-  for (let i = 0; i < count; i += 1) void world.read(site);
+  for (let i = 0; i < count; i += 1) void world.clients.read(site);
   await world.scheduler.run(0);
 }
 

@@ -188,7 +188,7 @@ test("what nobody holds intact is an open incident and no circle, until a client
   await world.scheduler.run(24 * hourMs);
   expect(repairs(world)).toBeLessThanOrEqual(before + 2);
   expect(world.scheduler.pending).toBe(0);
-  await world.rewriteDamaged(calgary);
+  await world.clients.rewriteDamaged(calgary);
   await atRest(world);
   expect(await alertsOf(world)).toEqual(["replication_diverged", "replication_repaired"]);
 });
@@ -205,7 +205,7 @@ test("a row that fails its own hash is never shipped, not even to a backup that 
   await world.scheduler.run(24 * hourMs);
   expect((await world.rows(zurich)).has(formatKey(key))).toBe(false);
   expect(world.scheduler.pending).toBe(0);
-  await world.rewriteDamaged(calgary);
+  await world.clients.rewriteDamaged(calgary);
   await atRest(world);
 });
 

@@ -1,32 +1,18 @@
-import { decodeAccess } from "../../src/core/access.ts";
-import { addAccess, byCaller } from "../../src/core/access-writes.ts";
 import { compareEpochs } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
-import {
-  type AccessId,
-  type EntryId,
-  type KeyId,
-  newUuidV7,
-  type SiteName,
-  type VaultId,
-} from "../../src/core/ids.ts";
-import { formatPosition } from "../../src/core/position.ts";
+import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
-import type { BatchLimit, Site, Store, Write } from "../../src/core/store.ts";
-import { vaultKey } from "../../src/core/vault.ts";
+import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
 import type { Reply } from "../../src/replication/transport.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
+import { Clients } from "./clients.ts";
 import { Disk } from "./disk.ts";
-import { versionOf } from "./bodies.ts";
-import { readHistory, requireUnchanged, withHistory } from "./entry-history.ts";
 import { lockedRows } from "./key-checks.ts";
-import { HeaderSeal } from "./header-seal.ts";
 import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { processClock, Scheduler } from "./scheduler.ts";
 import { SiteProcess } from "./site-process.ts";
-import { findCaller, keyIdOf, prepareChange, readingIntact, readVault } from "./vault-keys.ts";
 import { Watch } from "./watch.ts";
 
 type SimSite = {
@@ -49,9 +35,6 @@ export const calgary = "calgary" as SiteName;
 export const zurich = "zurich" as SiteName;
 export const oslo = "oslo" as SiteName;
 
-/** The largest padding that a row's body gets, in bytes. */
-const paddingBytes = 64;
-
 /** Sites that all know each other, the network between them, clients and an operator, all driven by one seed. */
 export class World {
   readonly random: SeededRandom;
@@ -60,6 +43,7 @@ export class World {
   readonly ledger = new Ledger();
   readonly watch = new Watch();
   readonly sites = new Map<SiteName, SimSite>();
+  readonly clients = new Clients(this);
   /** What happened, in order: printed when a seed fails. */
   readonly trace: string[] = [];
   /** How likely a process crashes at a call of its store. */
@@ -88,14 +72,11 @@ export class World {
   readonly tally = new Map<string, number>();
   /** An operator has made a stranded row again: an entry may have come to a version that is not the next one. */
   hasReapplied = false;
-  /** How often a vault's key was changed. */
-  keyChanges = 0;
   /** Bits that were turned. Nobody notices them but a count of all rows. */
   flips = 0;
   /** How often each disk had changed when its keys were looked at. */
   readonly #keysSeenAt = new Map<SiteName, number>();
   readonly #options: WorldOptions;
-  #reads = 0;
 
   private constructor(options: WorldOptions) {
     this.#options = options;
@@ -169,7 +150,7 @@ export class World {
    * backup refuses that row alone, and takes what needs it.
    */
   #lookAtKeys(): void {
-    if (this.keyChanges === 0) return;
+    if (this.clients.keyChanges === 0) return;
     for (const [site, { disk }] of this.sites) {
       const changes = disk.changes();
       if (this.#keysSeenAt.get(site) === changes) continue;
@@ -305,168 +286,9 @@ export class World {
     return true;
   }
 
-  /**
-   * A client's write to one row, old or new, or its purge, at calgary or where it is told to. Resolves when it is answered:
-   * never where the site crashes. A client sees what it changes: a row that is purged or damaged is changed no more.
-   */
-  async write(key: RowKey, isPurge = false, site: SiteName = calgary): Promise<TrackedWrite | Refusal> {
-    const write = this.ledger.begin(key, isPurge);
-    for (;;) {
-      const outcome = await this.#tryWrite(write, site);
-      const isRaced = outcome instanceof Refusal && outcome.code === "write_raced";
-      if (!isRaced || !this.isUp(site)) return outcome;
-    }
-  }
-
-  async #tryWrite(write: TrackedWrite, site: SiteName): Promise<TrackedWrite | Refusal> {
-    const { ledger } = this;
-    const { key, isPurge } = write;
-    const { vaultId } = key;
-    const process = this.process(site);
-    return this.#commit(write, site, async (seen) => {
-      const history = await readHistory(process.store, key);
-      const change: Write = {
-        keys: [key, vaultKey(vaultId)],
-        decide: ([current, vault]) => {
-          if (current && (current.body === null || !isIntact(sha256Hash, current)))
-            throw new Refusal("entry_unknown");
-          requireUnchanged(history, current);
-          seen();
-          const keyId = keyIdOf(vault);
-          if (!keyId && !isPurge && key.kind !== "vault") throw new Refusal("vault_unknown");
-          const version = current?.body && key.kind === "entry" ? versionOf(key, current.body) + 1 : 1;
-          const form = { version, paddingBytes: this.draw(paddingBytes), ...(keyId && { keyId }) };
-          const body = ledger.build(write, current, form);
-          if (key.kind === "access" && body && !current && keyId)
-            return granting(key, body, keyId).decide([vault, current]);
-          return withHistory({ key, body }, current, history);
-        },
-      };
-      const isEdit = key.kind === "entry" && !isPurge;
-      const caller = isEdit ? await findCaller(process.store, vaultId, (from) => this.pick(from)) : undefined;
-      const rows = await process.write(caller ? readingIntact(byCaller(change, caller)) : change);
-      if (isEdit) await this.#reseal(process, vaultId);
-      return rows;
-    });
-  }
-
-  /** Commits a client's write, and keeps in mind where, and what came of it. */
-  async #commit(
-    write: TrackedWrite,
-    site: SiteName,
-    commit: (seen: () => void) => Promise<readonly StoredRow[]>,
-  ): Promise<TrackedWrite | Refusal> {
-    const process = this.process(site);
-    let seen: Promise<Site> | undefined;
-    try {
-      // Read at once, within the transaction.
-      const rows = await commit(() => {
-        seen = process.store.site();
-      });
-      const isOwn = (row: StoredRow) => formatKey(row.key) === formatKey(write.key);
-      write.position = rows.find(isOwn)?.position ?? null;
-      if (seen) this.watch.wrote(await seen);
-      this.note(`${site} wrote ${describe(write)}`);
-      this.count(write.isPurge ? "purges" : "writes");
-      return write;
-    } catch (error) {
-      return error instanceof Refusal ? error : this.watch.report(error);
-    }
-  }
-
-  /** A client with an access to a vault changes its key, and ends an access with it. Answered as `write` is. */
-  async revoke(key: RowKey & { kind: "access" }, site: SiteName): Promise<TrackedWrite | Refusal> {
-    const write = this.ledger.begin(key, true);
-    for (;;) {
-      const outcome = await this.#commit(write, site, (seen) =>
-        this.#changeKey(
-          site,
-          key.vaultId,
-          (rows) => {
-            seen();
-            const row = rows.find((each) => each && formatKey(each.key) === formatKey(key));
-            this.ledger.build(write, row, { version: 1, paddingBytes: 0 });
-          },
-          key.accessId,
-        ),
-      );
-      const isRaced = outcome instanceof Refusal && outcome.code === "write_raced";
-      if (!isRaced || !this.isUp(site)) return outcome;
-    }
-  }
-
-  /** A client changes a vault's key, and ends no access. */
-  async changeKey(vaultId: VaultId, site: SiteName): Promise<void> {
-    try {
-      await this.#changeKey(site, vaultId, () => undefined, null);
-    } catch (error) {
-      if (!(error instanceof Refusal)) this.watch.report(error);
-    }
-  }
-
-  async #changeKey(
-    site: SiteName,
-    vaultId: VaultId,
-    decided: (rows: readonly (StoredRow | undefined)[]) => void,
-    revoked: AccessId | null,
-  ): Promise<readonly StoredRow[]> {
-    const process = this.process(site);
-    const { random } = this;
-    const pick = <T>(from: readonly T[]): T => this.pick(from);
-    const { write, change } = await prepareChange(process.store, vaultId, { revoked, random, pick });
-    const decide: Write["decide"] = (rows) => {
-      const changes = write.decide(rows);
-      decided(rows);
-      return changes;
-    };
-    const rows = await process.write({ ...write, decide });
-    this.keyChanges += 1;
-    this.count("changes of a key");
-    this.note(`${site} changed the key of ${vaultId} to ${change.vault.keyId}`);
-    await this.#reseal(process, vaultId);
-    return rows;
-  }
-
-  /** What a request that has opened a vault leaves running behind it. */
-  async #reseal(process: SiteProcess, vaultId: VaultId): Promise<void> {
-    const found = await readVault(process.store, vaultId);
-    if (!found || found.vault.older.length + found.vault.links.length === 0) return;
-    process.reseal(new HeaderSeal(vaultId, found.vault));
-  }
-
-  /** A client reads: nothing of it but the audit is kept. */
-  async read(site: SiteName): Promise<void> {
-    this.#reads += 1;
-    this.count("reads");
-    try {
-      await this.process(site).read(`read ${this.#reads}`);
-    } catch (error) {
-      if (!(error instanceof Refusal)) this.watch.report(error);
-    }
-  }
-
-  /** A client writes anew, or purges, what it cannot read any more: rows that nobody holds intact. */
-  async rewriteDamaged(site: SiteName): Promise<void> {
-    for (const row of (await this.rows(site)).values()) {
-      if (isIntact(sha256Hash, row)) continue;
-      const { key } = row;
-      const isPurge = row.body === null || key.kind === "stranded" || key.kind === "version";
-      const write = this.ledger.begin(key, isPurge);
-      const version = await this.#versionAbove(site, key);
-      const keyId = keyIdOf(await this.process(site).store.row(vaultKey(key.vaultId)));
-      const form = { version, paddingBytes: this.draw(paddingBytes), ...(keyId && { keyId }) };
-      const body = this.ledger.rebuild(write, row, form);
-      const written = this.process(site).write({ keys: [key], decide: () => [{ key, body }] });
-      this.note(`${site} writes ${formatKey(key)} anew`);
-      await this.scheduler.run(0);
-      await written;
-    }
-  }
-
-  /** Of an entry that cannot be read any more, above whatever it was. */
-  async #versionAbove(site: SiteName, key: RowKey): Promise<number> {
-    if (key.kind !== "entry") return 1;
-    return (await this.process(site).store.newestVersion(key.vaultId, key.entryId)) + 2;
+  /** A client's write, at calgary or where it is told to. */
+  write(key: RowKey, isPurge = false, site: SiteName = calgary): Promise<TrackedWrite | Refusal> {
+    return this.clients.write(key, isPurge, site);
   }
 
   /** What an operator has a site do. Resolves with the result or why not: never where the site crashes. */
@@ -628,13 +450,3 @@ function outcomeOf(result: object): string {
 }
 
 const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };
-
-/** A new access changes its vault's row too, so that a change of the key finds out. */
-function granting(key: RowKey & { kind: "access" }, body: Uint8Array, keyId: KeyId): Write {
-  const { vaultId, accessId } = key;
-  return addAccess(vaultId, { accessId, access: decodeAccess(body) }, keyId, 0);
-}
-
-function describe({ id, key, position, isPurge }: TrackedWrite): string {
-  return `${id} ${isPurge ? "(purge) " : ""}${formatKey(key)} at ${position && formatPosition(position)}`;
-}

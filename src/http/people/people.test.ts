@@ -182,7 +182,7 @@ describe("nobody gets in", () => {
 
 describe("an unknown login", () => {
   it.each([1, 2, 3])(
-    "costs what a wrong passphrase of a person of %i salts costs, and gets the same words",
+    "costs what a wrong passphrase costs, and gets the same words, at %i salts of that",
     async (salts) => {
       for (let i = 0; i < salts; i += 1) await addVault(`Vault ${i}`, { passphrase: newParameters(random) });
       const unknown = logIn(right, { login: "nobody" as Login, address: "198.51.100.1" });

@@ -81,6 +81,26 @@ describe("a key of before", () => {
     expect(await titleOf(vault, entry)).toBe("lost");
   });
 
+  it("stays until every backup holds what was sealed anew", async () => {
+    const vault = await site.createVault();
+    const entry = await addEntry(vault);
+    const asked = Promise.withResolvers<void>();
+    edition.holding = async () => {
+      asked.resolve();
+      return { [zurich]: false };
+    };
+    await changeKey(vault);
+    await noted(vault);
+    await asked.promise;
+    // What would follow at once has a turn of the store's queue each.
+    for (let turn = 0; turn < 10; turn += 1) await site.store.write({ keys: [], decide: () => [] });
+    expect(await olderOf(vault)).toHaveLength(1);
+    edition.holding = async () => ({ [zurich]: true });
+    await edit(vault, entry, "b");
+    await expect.poll(() => olderOf(vault)).toEqual([]);
+    expect(await titleOf(vault, entry)).toBe("b");
+  });
+
   it("stays while a backup refuses a row, for it holds that one as it was sealed before", async () => {
     const vault = await site.createVault();
     const [entry, other] = [await addEntry(vault), await addEntry(vault)];

@@ -243,6 +243,29 @@ test(
 );
 
 test(
+  "an access that writes while the backup is away has a way there until its new slot has come",
+  async () => {
+    const revoked = [accessAt(5)];
+    const disks = await disksAfter(pairDisks, async (world) => {
+      await revokeAt(world, calgary, accessAt(5));
+      world.network.cut(calgary, zurich);
+      // More than one batch in front of the slot.
+      for (let i = 10; i < 30; i += 1) await editAt(world, calgary, owner, entryIdAt(i));
+      await editAt(world, calgary, accessAt(7), entryIdAt(7));
+    });
+    await walk({
+      disks,
+      revoked,
+      begin: (world) => startAll(world, [zurich]),
+      act: (world) => startAll(world),
+      victim: calgary,
+      heir: zurich,
+    });
+  },
+  walkMsMax,
+);
+
+test(
   "of three sites the one that lags behind can be promoted after any batch from the one that was promoted before it",
   async () => {
     const revoked = [accessAt(5)];

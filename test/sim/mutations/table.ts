@@ -252,6 +252,53 @@ export const mutations: readonly Mutation[] = [
     replace: "tx.saveSite(site);",
   },
   {
+    promise: "I11",
+    bug: "a change of a vault's key makes no links: whoever is absent is shut out",
+    file: "src/core/access-writes.ts",
+    find: "{ key: vaultKey(vaultId), body: encodeVault(vault) },\n      ];",
+    replace: "{ key: vaultKey(vaultId), body: encodeVault({ ...vault, links: [] }) },\n      ];",
+  },
+  {
+    promise: "I11",
+    bug: "a link is dropped while a backup has the access's slot of before",
+    file: "src/core/resealing.ts",
+    find: "if (!row || row.dirty) return row === undefined;",
+    replace: "if (!row) return true;",
+    test: {
+      file: "test/sim/traps-rotation.test.ts",
+      title: "has a way there until its new slot has come",
+    },
+  },
+  {
+    promise: "I11",
+    bug: "a key of before is dropped before the backups have what was sealed anew",
+    file: "src/http/resealing.ts",
+    find: "if (!Object.values(holding).every(Boolean)) return false;",
+    replace: "",
+    test: {
+      file: "src/http/resealing.test.ts",
+      title: "stays until every backup holds what was sealed anew",
+    },
+  },
+  {
+    promise: "I11",
+    bug: "what the last primary noted of rows is believed by one that never got them",
+    file: "src/http/resealing.ts",
+    find: "lastPosition?.epoch === epoch.number",
+    replace: "lastPosition !== null || epoch.number < 0",
+    test: {
+      file: "test/sim/traps-rotation.test.ts",
+      title: "a backup that was away for two changes of the key",
+    },
+  },
+  {
+    promise: "I11",
+    bug: "a key of before goes while a link starts from it",
+    file: "src/core/resealing.ts",
+    find: "lastPosition !== null && !needed.has(keyId)",
+    replace: "lastPosition !== null || needed.has(keyId)",
+  },
+  {
     promise: "I12",
     bug: "a backup says hello for ever",
     file: "src/replication/hello.ts",

@@ -271,6 +271,8 @@ export class Course {
     if (!isLive) world.crash(site);
     await world.putBack(site, image);
     if (!isLive) await world.start(site);
+    // Who reads there before anybody has noticed makes its audit go another way.
+    for (let i = world.draw(12); i >= 0 && world.isUp(site); i -= 1) void world.clients.read(site);
   }
 
   /** Nobody waits for a command: its site may crash under it, and other commands follow. */

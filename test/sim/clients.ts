@@ -71,6 +71,7 @@ export class Clients {
         ? await findCaller(process.store, vaultId, (from) => this.#world.pick(from))
         : undefined;
       const rows = await process.write(caller ? readingIntact(byCaller(change, caller)) : change);
+      if (caller?.renewal) this.#world.count("slots made anew");
       if (isEdit) await this.#reseal(process, vaultId);
       return rows;
     });

@@ -93,7 +93,7 @@ test("two repairs without an equal proof are the last, also over a restart; an o
   await world.scheduler.run(hourMs);
   // One count of verify itself, and one of each repair.
   expect(repairs()).toBe(before + 3);
-  await world.rewriteDamaged(calgary);
+  await world.clients.rewriteDamaged(calgary);
   await atRest(world);
   expect(await alertsOf(world)).toEqual(["replication_diverged", "replication_repaired"]);
 });

@@ -14,7 +14,7 @@ export type SealedHeader = {
 
 /** u8 format, vault 16, entry 16, u64be version, key id 16, u8 flags. */
 export const sealedHeaderBytes = 58;
-export const sealedFormat = 1;
+const sealedFormat = 1;
 
 const entryAt = 17;
 const versionAt = 33;

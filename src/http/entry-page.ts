@@ -38,7 +38,7 @@ export type Page = {
 const pageBytesMax = 1024 * 1024;
 /** What one slice reads is kept near this, so that no slice takes longer than others can wait. */
 const sliceBytes = 512 * 1024;
-const sliceRowsMax = 200;
+const sliceRowsMax = 100;
 const sliceRowsFirst = 32;
 
 /**

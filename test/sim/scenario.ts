@@ -43,7 +43,7 @@ class Scenario {
     for (const site of world.sites.keys()) await world.start(site);
     for (let i = world.draw(3); i >= 0; i -= 1) this.#course.newVault();
     this.#bringFaults();
-    for (let i = 10 + world.draw(30); i > 0; i -= 1) {
+    for (let i = 8 + world.draw(24); i > 0; i -= 1) {
       await this.#course.act();
       await world.scheduler.run(this.#pauseMs());
       await world.look();

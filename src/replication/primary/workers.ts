@@ -63,6 +63,11 @@ export class Workers {
 
   async stop(): Promise<void> {
     this.rest();
+    await this.retired();
+  }
+
+  /** Resolves when those that were told to stop have: none of them tells anything after that. */
+  async retired(): Promise<void> {
     await Promise.all(this.#retiring.values());
   }
 

@@ -131,7 +131,11 @@ export class RoleKeeper {
         await Promise.all([this.#askForAnswer(abort), tellUnanswered(this.#options, abort)]);
       },
       rest: (abort) => tellFence(this.#options, abort),
-      follow: (abort) => endReign(this.#options, abort),
+      // What the last attempt of a worker has told must not stay behind.
+      follow: async (abort) => {
+        await this.#options.workers.retired();
+        await endReign(this.#options, abort);
+      },
     };
     this.#told = this.#told.then(() => tells[duty](signal));
   }

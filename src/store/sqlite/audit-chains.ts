@@ -82,18 +82,41 @@ export function moveAnchor(connection: Connection, id: number, anchor: AuditMark
   );
 }
 
-export type Parting = { readonly seq: number; readonly peer: SiteName; readonly isForked: boolean };
+export type Parting = {
+  readonly seq: number;
+  /** Of the record that is another there; null where it is one that lacks here. */
+  readonly hash: Uint8Array | null;
+  readonly peer: SiteName;
+  readonly isForked: boolean;
+};
 
 /** Notes what an operator is to be told of a chain. The first parting that was found stays. */
-export function markTrouble(connection: Connection, id: number, { seq, peer, isForked }: Parting): void {
+export function markTrouble(connection: Connection, id: number, parting: Parting): void {
+  const { seq, hash, peer, isForked } = parting;
   connection.run(
     `UPDATE audit_chains SET forked = max(forked, ?), trouble_seq = coalesce(trouble_seq, ?),
+       trouble_hash = CASE WHEN trouble_peer IS NULL THEN ? ELSE trouble_hash END,
        trouble_peer = coalesce(trouble_peer, ?) WHERE id = ?`,
     isForked ? 1 : 0,
     seq,
+    hash,
     peer,
     id,
   );
+}
+
+/** The marks at which copies of a site's chains are known to be others than those here, and which it has not put on record. */
+export function readPartings(
+  connection: Connection,
+  site: SiteName,
+): readonly { readonly chain: ChainId; readonly mark: AuditMark }[] {
+  return connection
+    .all<{ chain: ChainId; seq: number; hash: Uint8Array }>(
+      `SELECT chain, trouble_seq AS seq, trouble_hash AS hash FROM audit_chains
+       WHERE site = ? AND own = 0 AND settled = 0 AND trouble_hash IS NOT NULL ORDER BY id`,
+      site,
+    )
+    .map(({ chain, seq, hash }) => ({ chain, mark: { seq, hash: bytesOf(hash) } }));
 }
 
 export function settleChain(connection: Connection, id: number): void {

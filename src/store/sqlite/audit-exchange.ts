@@ -20,6 +20,7 @@ import {
   type Parting,
   readChain,
   readChains,
+  readPartings,
   readRecords,
   readShown,
   readTroubles,
@@ -90,9 +91,9 @@ function isLost(connection: Connection, shown: AuditHead, peer: SiteName, site: 
   const { seq, hash } = shown.head;
   const here = hashAt(connection, known, seq);
   const isForked = here !== undefined && !bytesEqual(here, hash);
-  if (isForked) part(connection, known, { seq, peer, isForked });
+  if (isForked) part(connection, known, { seq, hash, peer, isForked });
   else if (known.isOwn && seq > known.head.seq) {
-    markTrouble(connection, known.id, { seq: known.head.seq + 1, peer, isForked });
+    markTrouble(connection, known.id, { seq: known.head.seq + 1, hash: null, peer, isForked });
   } else if (!known.isOwn && known.head.seq === known.anchor.seq && shown.anchor.seq > known.anchor.seq) {
     // Nothing is left of it here, and nobody has any more what would follow.
     moveAnchor(connection, known.id, shown.anchor);
@@ -105,7 +106,7 @@ function meetChain(connection: Connection, shown: AuditHead, peer: SiteName, sit
   if (!hasRoom(connection)) return false;
   const { chain, anchor } = shown;
   const met = insertChain(connection, { chain, site: shown.site, isOwn: false, anchor });
-  if (isOwnSite) markTrouble(connection, met.id, { seq: anchor.seq + 1, peer, isForked: false });
+  if (isOwnSite) markTrouble(connection, met.id, { seq: anchor.seq + 1, hash: null, peer, isForked: false });
   return isOwnSite;
 }
 
@@ -152,7 +153,7 @@ function takeRecord(
     if (record.seq === 1) settleNamed(connection, copy.site, record);
     return { ...copy, head: { seq: record.seq, hash: record.hash } };
   }
-  part(connection, copy, { seq: record.seq, peer: from, isForked: true });
+  part(connection, copy, { seq: record.seq, hash: record.hash, peer: from, isForked: true });
   return null;
 }
 
@@ -180,12 +181,28 @@ export function auditPartFor(
   }: { readonly peer: SiteName; readonly site: SiteName; readonly durable: ReadonlyMap<ChainId, number> },
 ): AuditPart {
   const chains = readChains(connection).flatMap((chain) => durableOf(connection, chain, durable));
-  const heads = chains.map(({ chain, site: owner, anchor, head }) => ({ chain, site: owner, anchor, head }));
+  const own = chains.map(({ chain, site: owner, anchor, head }) => ({ chain, site: owner, anchor, head }));
+  const heads = [...partedHeads(connection, peer, own), ...own];
   const shown = readShown(connection, peer);
   if (!shown) return { heads, records: [], more: chains.length > 0 };
   const { records, isCut } = lacking(connection, chains, shown);
   const waits = readTroubles(connection).some((trouble) => trouble.site === site);
   return { heads, records, more: isCut || waits };
+}
+
+/**
+ * To the site whose chain it is, what another copy of it is known to hold otherwise: of three sites, the two that hold it differently
+ * may find out without it, and it alone can put that on record. In front of the heads that are held here, which are what counts.
+ */
+function partedHeads(
+  connection: Connection,
+  peer: SiteName,
+  heads: readonly AuditHead[],
+): readonly AuditHead[] {
+  return readPartings(connection, peer).flatMap(({ chain, mark }) => {
+    const held = heads.find((head) => head.chain === chain);
+    return held ? [{ ...held, head: mark }] : [];
+  });
 }
 
 /** A chain as far as it is on disk for good. */

@@ -197,6 +197,7 @@ const auditTables = `
     forked INTEGER NOT NULL DEFAULT 0,
     settled INTEGER NOT NULL DEFAULT 0,
     trouble_seq INTEGER,
+    trouble_hash BLOB,
     trouble_peer TEXT,
     anchor_seq INTEGER NOT NULL,
     anchor_hash BLOB NOT NULL CHECK (length(anchor_hash) = 32),

@@ -4,6 +4,8 @@ import { command, settleSites, settleStranded } from "./operator.ts";
 import { oslo, World, zurich } from "./world.ts";
 
 const hourMs = 3_600_000;
+/** Longer than any message is late and any wait between two attempts. */
+const restMs = 6 * hourMs;
 
 /** What one seed did, for a person who reads along: what happened how often. */
 export type ScenarioReport = Readonly<Record<string, number>>;
@@ -43,7 +45,7 @@ class Scenario {
     for (const site of world.sites.keys()) await world.start(site);
     for (let i = world.draw(3); i >= 0; i -= 1) this.#course.newVault();
     this.#bringFaults();
-    for (let i = 8 + world.draw(24); i > 0; i -= 1) {
+    for (let i = 6 + world.draw(20); i > 0; i -= 1) {
       await this.#course.act();
       await world.scheduler.run(this.#pauseMs());
       await world.look();
@@ -92,7 +94,7 @@ class Scenario {
     world.note("everything is whole");
     this.#course.nameAllPeers();
     await this.#course.startAll();
-    await world.scheduler.run(24 * hourMs);
+    await world.scheduler.run(restMs);
     if (await this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });
     await settleSites(world, () => this.#course.writeNew());
     await this.#countRows();
@@ -108,7 +110,7 @@ class Scenario {
     world.note("the last write");
     this.#course.writeNew();
     for (const site of world.sites.keys()) await world.retryQuarantine(site);
-    await world.scheduler.run(24 * hourMs);
+    await world.scheduler.run(restMs);
     await checkAtRest(world, { exceptQuarantine: false });
   }
 
@@ -130,7 +132,7 @@ class Scenario {
       await command(world, winner.site, "verify", { repair: true });
     }
     await world.clients.rewriteDamaged(winner.site);
-    await world.scheduler.run(24 * hourMs);
+    await world.scheduler.run(restMs);
     for (const site of world.sites.keys()) await command(world, site, "verify");
   }
 

@@ -95,7 +95,7 @@ export class World {
     const world = new World(options);
     for (const site of [calgary, ...options.backups]) {
       const role = site === calgary ? "primary" : "backup";
-      const disk = new Disk(options.disks?.get(site) ?? world.#emptyDisk(site, role));
+      const disk = new Disk(options.disks?.get(site) ?? emptyDisk(site, role));
       const peers = [calgary, ...options.backups].filter((other) => other !== site);
       world.sites.set(site, { process: null, disk, peers });
     }
@@ -445,13 +445,29 @@ export class World {
     return slot;
   }
 
-  #emptyDisk(site: SiteName, role: "primary" | "backup"): Buffer {
-    return siteImage({ site, role, clock: processClock(this.scheduler, () => true), random: this.random });
-  }
-
   #newId(): string {
     return newUuidV7(Date.UTC(2026, 0, 1) + this.scheduler.nowMs, this.random);
   }
+}
+
+const emptyDisks = new Map<SiteName, Buffer>();
+
+/**
+ * The disk that a site begins with: the same in every world, made once, since making it costs as much as a tenth of a seed. Nothing
+ * of it is drawn from a seed, so that each runs alone as it does among others.
+ */
+function emptyDisk(site: SiteName, role: "primary" | "backup"): Buffer {
+  const made = emptyDisks.get(site);
+  if (made) return made;
+  const scheduler = new Scheduler(new SeededRandom(0));
+  const image = siteImage({
+    site,
+    role,
+    clock: processClock(scheduler, () => true),
+    random: new SeededRandom(site.length),
+  });
+  emptyDisks.set(site, image);
+  return image;
 }
 
 /** What a command came to, in a word. */

@@ -16,7 +16,7 @@ const usage = `Plants one bug after another in a copy of the program, and shows 
 const { values } = parseArgs({
   options: {
     promise: { type: "string" },
-    seeds: { type: "string", default: "600" },
+    seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "1" },
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
     help: { type: "boolean", default: false },

@@ -5,7 +5,7 @@ import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { flagAcknowledged, knowsPoint } from "./history.ts";
 import { clearMarks } from "./marks.ts";
 import { readPeer, readPeers, saveAcked, saveProof } from "./peers.ts";
-import { leaveAbove, quarantineRows, settleQuarantine } from "./quarantine.ts";
+import { leaveAbove, leaveUnnamed, quarantineRows, settleQuarantine } from "./quarantine.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Points of the history looked at with each acknowledgement: more than a batch has, so that pruning keeps up. */
@@ -69,6 +69,7 @@ export function* resumeFrom(
   saveAcked(tx.connection, site, applied);
   flagAcknowledged(tx.connection, applied.position);
   leaveAbove(tx.connection, site, applied.position);
+  leaveUnnamed(tx.connection, site, applied.position, rejected);
   quarantineRows(tx.connection, site, rejected);
   yield* clearMarks(tx, now);
   return "known";

@@ -14,6 +14,7 @@ import {
   replicatedTables,
   rowOf,
 } from "./replicated-tables.ts";
+import { namedRejectionsMax } from "./rejections.ts";
 
 /**
  * Rows that a peer refused, each at the position it was refused at. A row that has changed since stands at another position
@@ -92,6 +93,26 @@ export function quarantineRows(connection: Connection, peer: SiteName, rows: rea
 /** What lies above acked is pushed in any case: a backup that went back has forgotten that it refused it, and may take it now. */
 export function leaveAbove(connection: Connection, peer: SiteName, { epoch, seq }: Position): void {
   connection.run("DELETE FROM quarantine WHERE peer = ? AND (epoch, seq) > (?, ?)", peer, epoch, seq);
+}
+
+/**
+ * A backup names everything that it refused and lacks at or below where it stands: what it does not name it has taken since, by a push
+ * whose answer was lost, or could not be stored here. Rows that are too large it was never shown.
+ * @param named what it named, to be put in again
+ */
+export function leaveUnnamed(
+  connection: Connection,
+  peer: SiteName,
+  { epoch, seq }: Position,
+  named: readonly RefusedRow[],
+): void {
+  if (named.length >= namedRejectionsMax) return;
+  connection.run(
+    "DELETE FROM quarantine WHERE peer = ? AND (epoch, seq) <= (?, ?) AND code <> 'too_large'",
+    peer,
+    epoch,
+    seq,
+  );
 }
 
 function putIn(connection: Connection, peer: SiteName, row: RefusedRow): void {

@@ -11,7 +11,7 @@ import type { Connection } from "./connection.ts";
  * More than these are not named in one answer. The newest are: older ones were named before, and those of a push whose ACK
  * was lost are the newest there are.
  */
-const namedRejectionsMax = 1_000;
+export const namedRejectionsMax = 1_000;
 
 type RejectionColumns = { kind: string; key: string; epoch: number; seq: number; code: RejectionCode };
 

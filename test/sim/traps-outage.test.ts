@@ -138,7 +138,7 @@ test("one stuck backup delays no other", async () => {
 test("a site of another realm is refused, told once, and nothing of it is taken", async () => {
   const scene = await pair();
   const { world } = scene;
-  const stranger = await World.create({ seed: 2, backups: [zurich] });
+  const stranger = await World.create({ seed: 2, backups: [zurich], realm: 1 });
   for (const site of stranger.sites.keys()) await stranger.start(site);
   void stranger.write(stranger.newVaultKey());
   await stranger.scheduler.run(minuteMs);

@@ -29,6 +29,8 @@ export type WorldOptions = {
   readonly lagAfterMs?: number;
   /** What is on the sites' disks to begin with; a new site's where it is left out. */
   readonly disks?: ReadonlyMap<SiteName, Buffer>;
+  /** Sites of worlds with another number are of another realm; 0 where it is left out. */
+  readonly realm?: number;
 };
 
 export const calgary = "calgary" as SiteName;
@@ -95,7 +97,7 @@ export class World {
     const world = new World(options);
     for (const site of [calgary, ...options.backups]) {
       const role = site === calgary ? "primary" : "backup";
-      const disk = new Disk(options.disks?.get(site) ?? emptyDisk(site, role));
+      const disk = new Disk(options.disks?.get(site) ?? emptyDisk(site, role, options.realm ?? 0));
       const peers = [calgary, ...options.backups].filter((other) => other !== site);
       world.sites.set(site, { process: null, disk, peers });
     }
@@ -450,23 +452,24 @@ export class World {
   }
 }
 
-const emptyDisks = new Map<SiteName, Buffer>();
+const emptyDisks = new Map<string, Buffer>();
 
 /**
- * The disk that a site begins with: the same in every world, made once, since making it costs as much as a tenth of a seed. Nothing
+ * The disk that a site begins with: the same in every world of a realm, made once, since making it costs as much as a tenth of a seed. Nothing
  * of it is drawn from a seed, so that each runs alone as it does among others.
  */
-function emptyDisk(site: SiteName, role: "primary" | "backup"): Buffer {
-  const made = emptyDisks.get(site);
+function emptyDisk(site: SiteName, role: "primary" | "backup", realm: number): Buffer {
+  const name = `${site} ${realm}`;
+  const made = emptyDisks.get(name);
   if (made) return made;
   const scheduler = new Scheduler(new SeededRandom(0));
   const image = siteImage({
     site,
     role,
     clock: processClock(scheduler, () => true),
-    random: new SeededRandom(site.length),
+    random: new SeededRandom(site.length + 100 * realm),
   });
-  emptyDisks.set(site, image);
+  emptyDisks.set(name, image);
   return image;
 }
 

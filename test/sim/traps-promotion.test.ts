@@ -226,10 +226,10 @@ test("two sites promoted apart end with one primary, and what the other took is 
     world.network.heal(zurich, oslo);
     await world.start(calgary);
     await world.scheduler.run(hourMs);
-    expect((await world.primaries()).length).toBe(1);
+    expect(world.primaries().length).toBe(1);
     await settleSites(world, writeToPrimary(scene));
     await atRest(world);
-    const [winner] = await world.primaries();
+    const [winner] = world.primaries();
     expect(winner && (await strandedAt(world, winner.site)).length).toBe(2);
   }
 });
@@ -247,11 +247,11 @@ test("promoting again settles it the other way where two were promoted apart", a
   world.network.heal(zurich, oslo);
   await world.start(calgary);
   await world.scheduler.run(hourMs);
-  const loser = (await world.running()).find(({ fenced }) => fenced === "primary_superseded" && fenced);
+  const loser = world.running().find(({ fenced }) => fenced === "primary_superseded" && fenced);
   const other = [zurich, oslo].find((site) => site === loser?.site) ?? zurich;
   await command(world, other, "promote", { force: true });
   await world.scheduler.run(hourMs);
-  expect((await world.primaries()).map(({ site }) => site)).toEqual([other]);
+  expect(world.primaries().map(({ site }) => site)).toEqual([other]);
   await settleSites(world, writeToPrimary(scene));
   await atRest(world);
 });

@@ -53,8 +53,8 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
 
 /** Opens a store in memory on the bytes of a database: siteImage makes those of a new site. */
 export function openMemoryStore(options: StorePorts & { readonly image: Buffer }): SqliteStore {
-  const { image, clock, random, hash, audit = {} } = options;
-  return new SqliteStore({ connections: openImage(image), clock, random, hash, audit, checkRoom: () => {} });
+  const { image, ...ports } = options;
+  return new SqliteStore({ ...ports, connections: openImage(image), checkRoom: () => {} });
 }
 
 function prepare({ writer }: Connections, options: OpenOptions): Upgrade | null {

@@ -92,7 +92,12 @@ import { commitWrite, readEntries, readOrphans, readVaults } from "./vault-rows.
 import { readNewestVersion, readVaultRows, readVersions } from "./version-rows.ts";
 import { WriteQueue } from "./write-queue.ts";
 
+/** The log of a database: what was committed before a call of `flush` is durable when that resolves. Where it rejects, the disk has failed. */
+export type Log = { readonly flush: () => Promise<void> };
+
 export type StorePorts = {
+  /** Left away where every commit is durable at once. */
+  readonly log?: Log;
   readonly clock: Clock;
   readonly random: Random;
   readonly hash: Hash;
@@ -132,6 +137,7 @@ export class SqliteStore implements Store {
       hash: options.hash,
       connection: () => this.#connections.writer,
       largeCommit: options.largeCommit ?? null,
+      log: options.log ?? null,
       onCommit: (isDurable) => this.#audit.committed(isDurable),
     });
     this.#audit = new AuditRows({ ...options, ...options.audit });
@@ -579,6 +585,7 @@ export class SqliteStore implements Store {
 
   /** All statements of a read run in one turn, and commits are turns of their own: a read sees one state of the data. */
   async #read<T>(read: (connection: Connection) => T): Promise<T> {
+    while (this.#queue.unflushed) await this.#queue.unflushed;
     if (this.#closing) throw new Refusal("shutting_down");
     try {
       return read(this.#connections.reader);

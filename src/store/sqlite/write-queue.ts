@@ -32,6 +32,7 @@ export type WriteQueueOptions = {
    * open, because readers have no connection of their own.
    */
   readonly largeCommit: LargeCommit | null;
+  readonly log?: { readonly flush: () => Promise<void> } | null;
   /** Told after each commit whether it, and so everything before it, is on disk for good. */
   readonly onCommit?: (isDurable: boolean) => void;
 };
@@ -47,6 +48,14 @@ export class WriteQueue {
   #holders: Holder[] = [];
   #flushing: Promise<void> | undefined;
   #abandoned = false;
+  /** Settled members of committed transactions, which the next flush makes durable. */
+  #committed: (() => void)[] = [];
+  #commits = 0;
+  #logFlush: Promise<void> | undefined;
+
+  get unflushed(): Promise<void> | undefined {
+    return this.#logFlush;
+  }
 
   constructor(options: WriteQueueOptions) {
     this.#options = options;
@@ -72,7 +81,7 @@ export class WriteQueue {
 
   /** Resolves when everything queued so far has been settled. */
   async idle(): Promise<void> {
-    while (this.#flushing) await this.#flushing;
+    while (this.#flushing || this.#logFlush) await (this.#flushing ?? this.#logFlush);
     await this.#options.largeCommit?.idle();
   }
 
@@ -128,14 +137,32 @@ export class WriteQueue {
       }
       tx.flush();
       yield* this.#finish(connection, slices >= largeSlices);
-      this.#options.onCommit?.(isDurable(members));
+      this.#commits += 1;
+      if (!this.#options.log) this.#options.onCommit?.(isDurable(members));
     } catch (error) {
       for (const member of members) member.reject(refusalOf(error));
       undo(connection);
       return [];
     }
-    for (const [member, outcome] of outcomes) settle(member, outcome);
+    const answer = () => {
+      for (const [member, outcome] of outcomes) settle(member, outcome);
+    };
+    if (this.#options.log && isDurable(members)) {
+      this.#committed.push(answer);
+      this.#logFlush ??= this.#flushLog(this.#options.log);
+    } else answer();
     return [];
+  }
+
+  async #flushLog({ flush }: { readonly flush: () => Promise<void> }): Promise<void> {
+    while (this.#committed.length > 0) {
+      const covered = this.#committed.splice(0);
+      const commits = this.#commits;
+      await flush();
+      if (commits === this.#commits) this.#options.onCommit?.(true);
+      for (const answer of covered) answer();
+    }
+    this.#logFlush = undefined;
   }
 
   *#finish(connection: Connection, isLarge: boolean): Steps<void> {

@@ -282,9 +282,7 @@ export class Course {
     const world = this.#world;
     if (this.#images.length === 0) return;
     const { site, image } = world.pick(this.#images);
-    world.crash(site);
-    await world.putBack(site, image);
-    await world.start(site);
+    await world.restore(site, image);
     // Who reads there before anybody has noticed makes its audit go another way.
     for (let i = world.draw(12); i >= 0 && world.isUp(site); i -= 1) void world.clients.read(site);
   }

@@ -340,9 +340,7 @@ test("recover in which a site dies at any step is repeated, and ends the same", 
       const { world } = scene;
       const image = world.image(calgary);
       await writeAt(scene, calgary, 2);
-      world.crash(calgary);
-      await world.putBack(calgary, image);
-      await world.start(calgary);
+      await world.restore(calgary, image);
       await world.scheduler.run(minuteMs);
       let calls = 0;
       world.crashesHere = (site) => site === victim && ++calls === n;
@@ -362,9 +360,7 @@ test("where no backup can be reached, recover with force goes on from the older 
   const { world } = scene;
   const image = world.image(calgary);
   const later = await writeAt(scene, calgary, 3);
-  world.crash(calgary);
-  await world.putBack(calgary, image);
-  await world.start(calgary);
+  await world.restore(calgary, image);
   await world.scheduler.run(minuteMs);
   expect(await roleOf(world, calgary)).toBe("primary, primary_behind");
   world.crash(zurich);

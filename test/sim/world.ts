@@ -300,6 +300,13 @@ export class World {
     return this.#site(site).disk.image();
   }
 
+  /** Kills a site, puts its disk back to an older copy, and starts it. */
+  async restore(site: SiteName, image: Buffer): Promise<void> {
+    this.crash(site);
+    await this.putBack(site, image);
+    await this.start(site);
+  }
+
   /** Puts the disk of a site that is down back to an older copy. */
   async putBack(site: SiteName, image: Buffer): Promise<void> {
     if (this.isUp(site)) throw new Error(`${site} runs: its disk is its own`);

@@ -56,7 +56,7 @@ import { readAuditPage } from "./audit-records.ts";
 import { AuditRows, type AuditSettings } from "./audit-rows.ts";
 import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
-import { type Connection, type Connections, openImage } from "./connection.ts";
+import type { Connection, Connections } from "./connection.ts";
 import { Erasure } from "./erasure.ts";
 import { refusalOf } from "./failures.ts";
 import { declineGrant, endGrant, grantTo } from "./grants.ts";
@@ -114,10 +114,7 @@ export type SqliteStoreOptions = StorePorts & {
   readonly checkRoom: () => void;
 };
 
-/**
- * The store on SQLite. It remembers nothing of the data from one transaction to the next: a database that is put back to an
- * older copy under a running site must be met as it is, or the site would go on writing into a history it no longer has.
- */
+/** The store on SQLite. Its process owns the database: nobody else changes it while the store is open. */
 export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #queue: WriteQueue;
@@ -126,7 +123,7 @@ export class SqliteStore implements Store {
   readonly #lastUses = new LastUses();
   readonly #audit: AuditRows;
   readonly #abandoned = new AbortController();
-  #connections: Connections;
+  readonly #connections: Connections;
   #closing: Promise<void> | undefined;
 
   constructor(options: SqliteStoreOptions) {
@@ -540,17 +537,6 @@ export class SqliteStore implements Store {
   /** A memory store's database as the bytes of a file, as they stand after the last commit. */
   serialize(): Buffer {
     return this.#connections.writer.database.serialize();
-  }
-
-  /**
-   * Puts another copy of the database under this running store, as an administrator who restores a disk does. Only for
-   * memory stores, whose transactions are never open between two turns of the event loop.
-   */
-  replaceDatabase(image: Buffer): void {
-    if (this.#connections.reader !== this.#connections.writer)
-      throw new Error("only a memory store can be replaced");
-    this.#connections.writer.close();
-    this.#connections = openImage(image);
   }
 
   /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */

@@ -89,7 +89,7 @@ test.each([
   ],
 ])("a record that was %s is found on the disk itself", async (_, sql, at, fault) => {
   const pair = await pairWithAudits(3);
-  pair.behind(pair.primary, sql);
+  pair.behind("primary", sql);
   const { whole, chains } = await verify(pair, pair.primary);
   expect(whole).toBe(false);
   expect(chains.filter((chain) => chain.fault !== null)).toMatchObject([
@@ -98,19 +98,20 @@ test.each([
 });
 
 /** Cuts a site's own chain off so that what is left is whole in itself. */
-async function cutOff(pair: LinkedPair, store: SqliteStore): Promise<void> {
+async function cutOff(pair: LinkedPair, side: "primary" | "backup"): Promise<void> {
+  const store = pair[side];
   const own = (await store.auditChains()).find(({ isOwn }) => isOwn);
   const [, second] = own ? await store.auditRecords(own.chain, 0, 2) : [];
   if (!own || !second) throw new Error("no record to cut behind");
   const chain = "(SELECT id FROM audit_chains WHERE own = 1)";
-  pair.behind(store, `DELETE FROM audit_records WHERE seq > 2 AND chain = ${chain}`);
-  pair.behind(store, "UPDATE audit_chains SET head_seq = 2, head_hash = ? WHERE own = 1", second.hash);
+  pair.behind(side, `DELETE FROM audit_records WHERE seq > 2 AND chain = ${chain}`);
+  pair.behind(side, "UPDATE audit_chains SET head_seq = 2, head_hash = ? WHERE own = 1", second.hash);
 }
 
 test("a chain that was cut off shows by what the peer has shown, and then at the peer, until a new one says so", async () => {
   const pair = await pairWithAudits(3);
   await ship(pair);
-  await cutOff(pair, pair.backup);
+  await cutOff(pair, "backup");
   expect((await verify(pair, pair.backup)).chains).toContainEqual(
     expect.objectContaining({ site: "zurich", fault: "truncated", at: 3, peer: "calgary" }),
   );
@@ -137,7 +138,7 @@ test("an owner who shows less of its chain than is held elsewhere is named there
     Buffer.from(head.hash).toString("hex"),
     held,
   ]);
-  pair.behind(pair.primary, "UPDATE audit_shown SET heads = ?", JSON.stringify(heads));
+  pair.behind("primary", "UPDATE audit_shown SET heads = ?", JSON.stringify(heads));
   expect((await verify(pair, pair.primary)).chains).toContainEqual(
     expect.objectContaining({ site: "zurich", fault: "truncated", at: 3, peer: "zurich" }),
   );
@@ -161,7 +162,7 @@ test("records that are older than is kept go, the rest proves itself, and a new 
     records: 30,
     chains: [{ first: 32, last: 61 }],
   });
-  pair.primary.replaceDatabase(store.serialize());
+  pair.restart("primary", store.serialize());
   await store.close();
   await ship(pair);
   await ship(pair);

@@ -215,11 +215,11 @@ async function openTown() {
     return await site.call(`${method} ${url}${query}`, { token: tokens[asking], ...sent });
   };
 
-  const image = site.store.serialize();
   /** Fenced: another site was promoted, and this one has heard of it. A backup: it has come home to that one. */
   async function become(state: SiteState): Promise<void> {
-    site.store.replaceDatabase(image);
-    const epoch: Epoch = { number: 2, id: unknownId };
+    const { role, fenced, epochSeen } = await site.store.site();
+    if (role === "backup" || fenced !== null) await site.store.promote();
+    const epoch: Epoch = { number: epochSeen.number + 2, id: unknownId };
     if (state !== "primary") await site.store.recordEpoch(epoch);
     if (state === "backup") {
       const { head } = await site.store.site();

@@ -1,18 +1,24 @@
-import Sqlite from "better-sqlite3";
 import { afterEach } from "vitest";
+import { type Connections, openImage } from "../../src/store/sqlite/connection.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
-import { openMemoryStore } from "../../src/store/sqlite/open.ts";
-import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { VirtualClock } from "../support/ports.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
 import { storeContract } from "./store-contract.ts";
 
 const random = new SeededRandom(1);
-const opened = new Map<unknown, { store: SqliteStore; clock: VirtualClock }>();
+type Opened = {
+  readonly store: SqliteStore;
+  readonly connections: Connections;
+  readonly clock: VirtualClock;
+};
 
-function openImage(image: Buffer, clock: VirtualClock): SqliteStore {
-  const store = openMemoryStore({ image, clock, random, hash: sha256Hash });
-  opened.set(store, { store, clock });
+const opened = new Map<unknown, Opened>();
+
+function openStore(image: Buffer, clock: VirtualClock): SqliteStore {
+  const connections = openImage(image);
+  const store = new SqliteStore({ connections, clock, random, hash: sha256Hash, checkRoom: () => {} });
+  opened.set(store, { store, connections, clock });
   return store;
 }
 
@@ -22,21 +28,19 @@ afterEach(async () => {
 });
 
 storeContract("SQLite in memory", {
-  open: async ({ site, role, clock }) => openImage(siteImage({ site, role, clock, random }), clock),
+  open: async ({ site, role, clock }) => openStore(siteImage({ site, role, clock, random }), clock),
   reopen: async (known) => {
     const entry = opened.get(known);
     if (!entry) throw new Error("this store was not opened here");
     const image = entry.store.serialize();
     await entry.store.close();
-    return openImage(image, entry.clock);
+    return openStore(image, entry.clock);
   },
   threadedRuns: 40,
   behind: async (known, sql, ...values) => {
-    const entry = opened.get(known);
-    if (!entry) throw new Error("this store was not opened here");
-    const database = new Sqlite(entry.store.serialize());
-    database.prepare(sql).run(...values);
-    entry.store.replaceDatabase(database.serialize());
-    database.close();
+    opened
+      .get(known)
+      ?.connections.writer.database.prepare(sql)
+      .run(...values);
   },
 });

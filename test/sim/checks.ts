@@ -25,7 +25,7 @@ export async function checkAtRest(world: World, { exceptQuarantine }: RestOption
   expectThat(world.scheduler.pending === 0, `${world.scheduler.pending} timers are left`);
   await world.look();
   await checkAlerts(world);
-  const [winner, second] = await world.primaries();
+  const [winner, second] = world.primaries();
   if (!winner) return checkFenced(world);
   expectThat(!second, `${winner.site} and ${second?.site} both take writes`);
   const refused = await checkPeers(world, winner.site, exceptQuarantine);

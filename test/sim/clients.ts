@@ -83,16 +83,15 @@ export class Clients {
     site: SiteName,
     commit: (seen: () => void) => Promise<readonly StoredRow[]>,
   ): Promise<TrackedWrite | Refusal> {
-    const process = this.#world.process(site);
-    let seen: Promise<Site> | undefined;
+    let seen: Site | undefined;
     try {
-      // Read at once, within the transaction.
+      // As it is within the transaction.
       const rows = await commit(() => {
-        seen = process.store.site();
+        seen = this.#world.record(site);
       });
       const isOwn = (row: StoredRow) => formatKey(row.key) === formatKey(write.key);
       write.position = rows.find(isOwn)?.position ?? null;
-      if (seen) this.#world.watch.wrote(await seen);
+      if (seen) this.#world.watch.wrote(seen);
       this.#world.note(`${site} wrote ${describe(write)}`);
       this.#world.count(write.isPurge ? "purges" : "writes");
       return write;

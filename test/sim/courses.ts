@@ -5,11 +5,14 @@ import { settleStranded } from "./operator.ts";
 import type { World } from "./world.ts";
 
 const hourMs = 3_600_000;
+/** A disk that is armed for a cut of the power copies itself at every flush. */
+const powerCutMsMax = 20_000;
 
 type Action = () => Promise<void> | void;
 
 /**
- * What may happen in one step of a seed. Half of the seeds take the plain course: writes, outages, crashes and disks put back.
+ * What may happen in one step of a seed. Half of the seeds take the plain course: writes, outages, crashes, cuts of the power and disks
+ * put back.
  * The others mix in what operators do about them, and what else machines do.
  */
 export class Course {
@@ -26,7 +29,7 @@ export class Course {
 
   async act(): Promise<void> {
     const isPlain = this.#isPlain || this.#world.random.fraction() < 0.5;
-    const actions = isPlain ? this.#plain() : this.#operated(await this.#world.running());
+    const actions = isPlain ? this.#plain() : this.#operated(this.#world.running());
     await this.#world.pick(actions)();
   }
 
@@ -45,6 +48,8 @@ export class Course {
       () => this.#read(),
       () => this.#read(),
       () => world.crash(site),
+      () => this.#cutPower(site),
+      () => this.#cutPower(site),
       () => world.stop(site),
       () => this.startAll(),
       () => this.startAll(),
@@ -91,6 +96,7 @@ export class Course {
       () => this.#command(behind, "recover"),
       () => this.#command(behind, "recover", { force: world.random.fraction() < 0.3 }),
       () => this.#command(primary, "verify", { repair: world.random.fraction() < 0.5 }),
+      () => this.#cutPower(site),
       () => settleStranded(world),
       async () => void (await world.flip(site, true)),
       async () => void (await world.flip(site, world.random.fraction() < 0.8)),
@@ -144,9 +150,10 @@ export class Course {
     this.#send(key);
   }
 
-  /** No disk is put back any more. */
+  /** No disk is put back any more, and no power cut. */
   end(): void {
     this.#images.length = 0;
+    this.#world.keepPower();
   }
 
   async startAll(): Promise<void> {
@@ -207,10 +214,8 @@ export class Course {
     const up = [...world.sites.keys()].filter((site) => world.isUp(site));
     if (up.length === 0) return;
     const isAstray = world.random.fraction() < 0.1;
-    void world.primaries().then((primaries) => {
-      const site = isAstray || primaries.length === 0 ? world.pick(up) : world.pick(primaries).site;
-      if (world.isUp(site)) act(site);
-    });
+    const primaries = world.primaries();
+    act(isAstray || primaries.length === 0 ? world.pick(up) : world.pick(primaries).site);
   }
 
   #anySite(): SiteName {
@@ -258,19 +263,26 @@ export class Course {
     this.#world.scheduler.wallJumpMs += this.#world.draw(4 * hourMs) - 2 * hourMs;
   }
 
+  /** The power goes at one site, or at all of them, now or at one of the next flushes. */
+  #cutPower(site: SiteName): void {
+    const world = this.#world;
+    const sites = world.random.fraction() < 0.2 ? [...world.sites.keys()] : [site];
+    for (const each of sites) {
+      const moment = world.pick(["flush begins", "flush ends"] as const);
+      world.cutPowerSoon(each, { moment, flushes: 1 + world.draw(4) }, world.draw(powerCutMsMax));
+    }
+    for (let i = world.draw(6); i >= 0; i -= 1) this.write();
+  }
+
   #keepImage(site: SiteName): void {
     this.#images.push({ site, image: this.#world.image(site) });
   }
 
-  /** Half of the time under the running process, as when a machine's snapshot is put back. */
   async #putBack(): Promise<void> {
     const world = this.#world;
     if (this.#images.length === 0) return;
     const { site, image } = world.pick(this.#images);
-    const isLive = world.random.fraction() < 0.5;
-    if (!isLive) world.crash(site);
-    await world.putBack(site, image);
-    if (!isLive) await world.start(site);
+    await world.restore(site, image);
     // Who reads there before anybody has noticed makes its audit go another way.
     for (let i = world.draw(12); i >= 0 && world.isUp(site); i -= 1) void world.clients.read(site);
   }
@@ -297,13 +309,14 @@ export class Course {
     world.setPeers(site, isRotated ? peers : peers.filter((peer) => peer !== one), isRotated ? [one] : []);
   }
 
-  /** Every site's configuration names all others, and every process reads it anew: its disk may have been put back. */
+  /** Every site's configuration names all others. */
   nameAllPeers(): void {
     const sites = [...this.#world.sites.keys()];
-    for (const site of sites) {
-      const others = sites.filter((other) => other !== site);
-      this.#world.setPeers(site, others, others);
-    }
+    for (const site of sites)
+      this.#world.setPeers(
+        site,
+        sites.filter((other) => other !== site),
+      );
   }
 
   #rejoinAll(): void {

@@ -8,7 +8,9 @@ import {
 import { origin, type Position } from "../../src/core/position.ts";
 import type { VaultId } from "../../src/core/ids.ts";
 import type { Row, RowKey, RowKind } from "../../src/core/row.ts";
+import type { Site } from "../../src/core/store.ts";
 import { itemOf, keyOf, replicatedTables, tableOf } from "../../src/store/sqlite/replicated-tables.ts";
+import { readSite } from "../../src/store/sqlite/site-record.ts";
 import { SqliteStore, type StorePorts } from "../../src/store/sqlite/sqlite-store.ts";
 
 /** A connection that outlives the process that uses it, and whose disk can fail in the very moment of a COMMIT. */
@@ -24,30 +26,81 @@ class KeptConnection extends Connection {
   override close(): void {}
 }
 
+/** What a disk asks and tells while it flushes. */
+export type FlushPorts = {
+  /** Resolves when the flush has taken its time; never where the process has ended. */
+  readonly wait: () => Promise<void>;
+  /** Told when a flush begins and when what it covers is durable; true means that the power is gone. */
+  readonly isPowerCut: (moment: "flush begins" | "flush ends") => boolean;
+};
+
 /**
- * A site's disk. Its database stays open from one process to the next, for most of what a start costs is opening it: the store
- * keeps nothing of the data between two transactions, and a process that has ended commits no more. What changes it from
- * without does so between two turns of the event loop, when no transaction is open.
+ * A site's disk. Its database stays open from one process to the next, for most of what a start costs is opening it: a store
+ * loads what it remembers when it is opened, and a process that has ended commits no more. What changes the disk from without does so
+ * between two turns of the event loop, when no transaction is open.
+ *
+ * A process that is killed leaves everything that it has committed. A cut of the power leaves only what was flushed, and only a disk that was
+ * armed for it knows what that is: a copy for each flush would cost more than the flush's transactions.
  */
 export class Disk {
   #connection: KeptConnection;
+  /** What a cut of the power leaves; null where the disk is not armed for one. */
+  #durable: Buffer | null = null;
 
   constructor(image: Buffer) {
     this.#connection = opened(image);
   }
 
-  /** A store of its own over what is on the disk, whatever is put there later. */
-  open(ports: StorePorts): SqliteStore {
-    const current = () => this.#connection;
-    const connections: Connections = {
-      get writer() {
-        return current();
-      },
-      get reader() {
-        return current();
-      },
-    };
+  /** A process's store. What it finds is durable: opening a database flushes and empties its log. */
+  open(ports: StorePorts, flushing: FlushPorts): SqliteStore {
+    if (this.isArmed) this.arm();
+    const log = { flush: () => this.#flush(flushing) };
+    return this.#open({ ...ports, log });
+  }
+
+  /** A store that looks at everything committed, and makes nobody wait for a flush. */
+  look(ports: StorePorts): SqliteStore {
+    return this.#open(ports);
+  }
+
+  #open(ports: StorePorts): SqliteStore {
+    const connections: Connections = { writer: this.#connection, reader: this.#connection };
     return new SqliteStore({ ...ports, connections, checkRoom: () => {} });
+  }
+
+  /** What was committed before the call is durable when this resolves, and not before. */
+  async #flush({ wait, isPowerCut }: FlushPorts): Promise<void> {
+    const covered = this.isArmed ? this.image() : null;
+    // The caller's transaction is over by then.
+    await Promise.resolve();
+    if (isPowerCut("flush begins")) return never();
+    await wait();
+    if (covered && this.isArmed) this.#durable = covered;
+    if (isPowerCut("flush ends")) return never();
+  }
+
+  get isArmed(): boolean {
+    return this.#durable !== null;
+  }
+
+  /** From now on the disk knows what a cut of the power leaves; what is on it already stays. */
+  arm(): void {
+    this.#durable = this.image();
+  }
+
+  disarm(): void {
+    this.#durable = null;
+  }
+
+  /** Loses everything after the last flush. The process that uses the disk must have ended. */
+  cutPower(): void {
+    if (!this.#durable) throw new Error("the disk is not armed for a cut of the power");
+    this.replace(this.#durable);
+  }
+
+  /** The site's record as it is committed. */
+  site(): Site {
+    return readSite(this.#connection);
   }
 
   /** Fails the COMMIT of the group that the work is in, and no other. */
@@ -61,15 +114,16 @@ export class Disk {
     }
   }
 
-  /** What a crash at this moment leaves. */
+  /** What a kill at this moment leaves. */
   image(): Buffer {
     return this.#connection.database.serialize();
   }
 
-  /** Puts another copy in its place, also under a running process. */
+  /** Puts another copy in its place. The process that used the disk must have ended. */
   replace(image: Buffer): void {
     this.close();
     this.#connection = opened(image);
+    this.disarm();
   }
 
   /** Turns one bit of a row's body or of its stored hash, as a machine's fault does; of a tombstone, always of the hash. */
@@ -127,6 +181,10 @@ export class Disk {
 
 function opened(image: Buffer): KeptConnection {
   return new KeptConnection(openImage(image).writer.database);
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
 }
 
 const highestUnmarkedSql = `WITH wanted (number) AS (SELECT ?) SELECT max(seq) AS seq FROM (${replicatedTables

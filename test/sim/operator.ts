@@ -34,10 +34,10 @@ type Step = () => Promise<void>;
 
 /** What the sites' states ask for; undefined where every site but one primary is its backup. */
 async function nextStep(world: World): Promise<Step | undefined> {
-  const sites = await world.running();
+  const sites = world.running();
   const granter = sites.find(({ role, grant }) => role === "primary" && grant !== null);
   if (granter) return () => endGrant(world, granter);
-  const [winner, second] = await world.primaries();
+  const [winner, second] = world.primaries();
   if (!winner) return () => makePrimary(world, sites);
   if (second) throw new Error(`${winner.site} and ${second.site} are in contact, and both take writes`);
   const fenced = sites.find(({ role, fenced }) => role === "primary" && fenced !== null);
@@ -64,7 +64,7 @@ async function makePrimary(world: World, sites: readonly Site[]): Promise<void> 
   const behind = furthest.find(({ fenced }) => fenced === "primary_behind");
   if (behind) {
     await command(world, behind.site, "recover");
-    if ((await world.primaries()).length > 0) return;
+    if (world.primaries().length > 0) return;
     // Its backup has gone back as well by now, or another site's epoch is the higher.
   }
   const [first] = furthest;
@@ -91,7 +91,7 @@ export async function command(world: World, site: SiteName, name: string, body: 
 
 /** Settles one stranded row, this way or that, where there is one. */
 export async function settleStranded(world: World): Promise<void> {
-  const [winner] = await world.primaries();
+  const [winner] = world.primaries();
   // It may crash while one looks for it.
   if (!winner || !world.isUp(winner.site)) return;
   const { store } = world.process(winner.site);

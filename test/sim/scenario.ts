@@ -1,7 +1,7 @@
 import { Course } from "./courses.ts";
 import { checkAtRest } from "./checks.ts";
 import { command, settleSites, settleStranded } from "./operator.ts";
-import { oslo, World, zurich } from "./world.ts";
+import { calgary, oslo, World, zurich } from "./world.ts";
 
 const hourMs = 3_600_000;
 /** Longer than any message is late and any wait between two attempts. */
@@ -11,8 +11,8 @@ const restMs = 6 * hourMs;
 export type ScenarioReport = Readonly<Record<string, number>>;
 
 /**
- * One seed: some vaults and entries, a random course of writes, faults, crashes, disks put back and operators at work, then
- * healing and rest. Throws what does not hold, with the seed and the trace.
+ * One seed: some vaults and entries, a random course of writes, faults, crashes, cuts of the power, disks put back and operators at work,
+ * then healing and rest. Throws what does not hold, with the seed and the trace.
  */
 export async function runSeed(seed: number): Promise<ScenarioReport> {
   const isPlain = seed % 2 === 0;
@@ -64,6 +64,7 @@ class Scenario {
     world.crashLikelihood = world.pick([0, 0.002, 0.01]);
     world.onCrash = (site) => void world.scheduler.schedule(world.draw(20_000), () => void world.start(site));
     world.lingerLikelihood = world.pick([0, 0, 0.2]);
+    world.flushMsMax = world.pick([0, 0, 2, 20]);
     const failLikelihood = world.pick([0, 0, 0.02]);
     world.storeFails = () => failLikelihood > 0 && world.random.fraction() < failLikelihood;
     network.faults = {
@@ -84,21 +85,22 @@ class Scenario {
   }
 
   /**
-   * Everything whole again. Where no operator was ever needed, rest alone must bring equality, but for rows in quarantine; only a
-   * disk put back under a running process is something that nobody can notice without a write. Then an operator does what the
+   * Everything whole again. Where no operator was ever needed, rest alone must bring equality, but for rows in quarantine; only that a
+   * backup took a push from before its primary was put back is something that nobody can notice without a write. Then an operator does what the
    * sites ask for, with a write after each step, as any ordinary one, settles some of what was stranded, and the quarantine once more.
    */
   async #heal(): Promise<void> {
     const world = this.#world;
     world.crashLikelihood = 0;
     world.lingerLikelihood = 0;
+    world.flushMsMax = 0;
     world.storeFails = () => false;
     world.network.healAll();
     world.note("everything is whole");
     this.#course.nameAllPeers();
     await this.#course.startAll();
     await world.scheduler.run(restMs);
-    if (await this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });
+    if (this.#isUntouched()) await checkAtRest(world, { exceptQuarantine: true });
     await settleSites(world, () => this.#course.writeNew());
     await this.#countRows();
     for (let i = world.draw(4); i > 0; i -= 1) {
@@ -118,18 +120,18 @@ class Scenario {
   }
 
   /** Calgary is primary still, and nothing has happened that only a write, an operator or a count of all rows can notice. */
-  async #isUntouched(): Promise<boolean> {
-    const { silentlyPutBack, flips, primary } = this.#world;
-    const { epoch, fenced, role } = await primary.store.site();
+  #isUntouched(): boolean {
+    const { aheadUnnoticed, flips } = this.#world;
+    const { epoch, fenced, role } = this.#world.record(calgary);
     const isFirst = epoch.number === 1 && role === "primary" && fenced === null;
-    return isFirst && silentlyPutBack.size === 0 && flips === 0;
+    return isFirst && aheadUnnoticed.size === 0 && flips === 0;
   }
 
   /** After bits have turned, every row is counted and repaired; what nobody holds intact any more, a client writes anew. */
   async #countRows(): Promise<void> {
     const world = this.#world;
     if (world.flips === 0) return;
-    const [winner] = await world.primaries();
+    const [winner] = world.primaries();
     if (!winner) throw new Error("nobody is primary");
     for (let round = 0; round < 2; round += 1) {
       await command(world, winner.site, "verify", { repair: true });
@@ -152,7 +154,7 @@ class Scenario {
 
   async #report(): Promise<ScenarioReport> {
     const world = this.#world;
-    const [winner] = await world.primaries();
+    const [winner] = world.primaries();
     const stranded = winner ? (await world.process(winner.site).store.stranded(null, 1)).total : 0;
     const sent = Map.groupBy(world.network.sent, ({ path }) => path.split("/").at(-1) ?? "");
     return {

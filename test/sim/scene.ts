@@ -44,7 +44,8 @@ export async function writeAt({ world, vault }: Scene, site: SiteName, count: nu
 export function writeToPrimary({ world, vault }: Scene): () => void {
   return () => {
     const key = world.newEntryKey(vault.vaultId);
-    void world.primaries().then(([first]) => first && world.write(key, false, first.site));
+    const [first] = world.primaries();
+    if (first) void world.write(key, false, first.site);
   };
 }
 

@@ -10,7 +10,7 @@ import { Resealing } from "../../src/http/resealing.ts";
 import { makeTransport, type Reply } from "../../src/replication/transport.ts";
 import type { SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { sha256Hash } from "../support/ports.ts";
-import type { Disk } from "./disk.ts";
+import type { Disk, FlushPorts } from "./disk.ts";
 import type { HeaderSeal } from "./header-seal.ts";
 import type { Network } from "./network.ts";
 import { processClock, type Scheduler } from "./scheduler.ts";
@@ -34,6 +34,9 @@ export type ProcessOptions = {
   readonly fails: (method: string) => boolean;
   /** Asked after a call of the store: true lets others run before its answer arrives, as a database elsewhere does. */
   readonly lingers: () => boolean;
+  /** Asked at each flush of the disk: how long it takes; no time where it is left away. */
+  readonly flushMs?: () => number;
+  readonly isPowerCut?: FlushPorts["isPowerCut"];
   /** Told of each call of the store that has come to its end. */
   readonly onCall?: (method: string) => void;
   readonly onCrash: () => void;
@@ -67,7 +70,13 @@ export class SiteProcess {
     const isAlive = () => this.#isAlive;
     this.clock = processClock(scheduler, isAlive);
     const { onAuditFault: onFault = () => {} } = options;
-    this.#store = options.disk.open({ clock: this.clock, random, hash: sha256Hash, audit: { onFault } });
+    this.#store = options.disk.open(
+      { clock: this.clock, random, hash: sha256Hash, audit: { onFault } },
+      {
+        wait: () => this.#flushes(),
+        isPowerCut: (moment) => this.#isAlive && (options.isPowerCut?.(moment) ?? false),
+      },
+    );
     this.#guarded = this.#guard(this.#store);
     this.#links = options.peers.map((peer) => this.#linkTo(peer));
     this.edition = new CommercialEdition({
@@ -136,6 +145,12 @@ export class SiteProcess {
     const known = this.#links.filter(({ site }) => !changed.includes(site));
     this.#links = peers.map((peer) => known.find(({ site }) => site === peer) ?? this.#linkTo(peer));
     await this.edition.setPeers(this.#links);
+  }
+
+  async #flushes(): Promise<void> {
+    const ms = this.#options.flushMs?.() ?? 0;
+    if (ms > 0) await this.clock.sleep(ms, new AbortController().signal);
+    if (!this.#isAlive) await never();
   }
 
   #linkTo(peer: SiteName): CommercialPeer {

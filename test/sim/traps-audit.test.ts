@@ -74,9 +74,7 @@ test("a backup's disk put back is told once, on record in a new chain, and gets 
   await read(world, zurich, 3);
   await writeEntries(scene, 1);
   await world.scheduler.run(minuteMs);
-  world.crash(zurich);
-  await world.putBack(zurich, image);
-  await world.start(zurich);
+  await world.restore(zurich, image);
   await atRest(world);
   expect(await told(world, zurich)).toEqual(["audit_truncated of zurich", "audit_continued of zurich"]);
   expect(await told(world, calgary)).toEqual([]);
@@ -103,7 +101,7 @@ test("a chain that goes two ways is told once, by the site whose it is, which th
   await writeEntries(scene, 1);
   await world.scheduler.run(minuteMs);
   world.network.cut(calgary, zurich);
-  await world.putBack(zurich, image);
+  await world.restore(zurich, image);
   await read(world, zurich, 2);
   world.network.healAll();
   await writeEntries(scene, 1);

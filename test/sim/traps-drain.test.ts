@@ -196,9 +196,7 @@ test("a vault renamed after its 150 entries is there before the first of them", 
   void world.write(other);
   await world.scheduler.run(0);
   const empty = (await World.create({ seed: 1, backups: [zurich] })).image(zurich);
-  world.crash(zurich);
-  await world.putBack(zurich, empty);
-  await world.start(zurich);
+  await world.restore(zurich, empty);
   world.network.heal(calgary, zurich);
   const orphaned: string[] = [];
   while ((await statusOf(world)).acked !== formatPosition((await world.primary.store.site()).head.position)) {

@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { applyPath } from "../../src/replication/transport.ts";
 import { checkAtRest } from "./checks.ts";
+import { settleSites } from "./operator.ts";
 import {
   alertsOf,
   atRest,
@@ -8,9 +9,11 @@ import {
   minuteMs,
   pair,
   pushes,
+  type Scene,
   secondMs,
   statusOf,
   writeEntries,
+  writeToPrimary,
 } from "./scene.ts";
 import { calgary, World, zurich } from "./world.ts";
 
@@ -117,48 +120,51 @@ test("a primary whose disk fails for a moment goes on where it stood, whatever i
   }
 });
 
-test("a site that stops while a fence of its is undone leaves no worker behind", async () => {
+/** A primary that went back, and has noticed. */
+async function behind(): Promise<Scene> {
   const scene = await pair();
   const { world } = scene;
   const image = world.image(calgary);
   await writeEntries(scene, 2);
   await world.scheduler.run(minuteMs);
-  const newer = world.image(calgary);
-  await world.putBack(calgary, image);
-  await writeEntries(scene, 1);
+  await world.restore(calgary, image);
   await world.scheduler.run(minuteMs);
-  expect((await world.primary.store.site()).fenced).toBe("primary_behind");
-  await world.putBack(calgary, newer);
+  expect(world.record(calgary).fenced).toBe("primary_behind");
+  return scene;
+}
+
+test("a site that stops while a fence of its is undone leaves no worker behind", async () => {
+  const { world } = await behind();
   const { edition } = world.primary;
   const before = pushes(world).length;
-  let looks = 0;
-  // The look at the site is the one after which the workers would start anew.
-  world.storeFails = (_, method) => {
-    if (method === "site" && ++looks === 1) void edition.stop();
-    return false;
+  let isUndone = false;
+  // The workers would start anew with the look that follows.
+  world.onCall = (site, method) => {
+    if (site !== calgary || method !== "promote") return;
+    isUndone = true;
+    void edition.stop();
   };
-  edition.signalReplication();
+  void world.command(calgary, "recover", { force: true });
   await world.scheduler.run(hourMs);
-  expect(looks).toBeGreaterThanOrEqual(1);
+  expect(isUndone).toBe(true);
   expect(pushes(world).length).toBe(before);
   expect(world.scheduler.pending).toBe(0);
 });
 
 test("workers that were to start anew while the disk failed start once it works", async () => {
-  const scene = await pair();
+  const scene = await behind();
   const { world } = scene;
-  const image = world.image(calgary);
-  await writeEntries(scene, 2);
-  await world.scheduler.run(minuteMs);
-  const newer = world.image(calgary);
-  await world.putBack(calgary, image);
-  await writeEntries(scene, 1);
-  await world.scheduler.run(minuteMs);
-  await world.putBack(calgary, newer);
+  let isUndone = false;
   let fails = 2;
-  world.storeFails = (_, method) => method === "site" && fails-- > 0;
-  world.primary.edition.signalReplication();
-  await world.scheduler.run(0);
+  world.onCall = (_, method) => {
+    isUndone ||= method === "promote";
+  };
+  world.storeFails = (site, method) => isUndone && site === calgary && method === "site" && fails-- > 0;
+  void world.command(calgary, "recover", { force: true });
+  await world.scheduler.run(hourMs);
+  expect(fails).toBeLessThan(0);
+  expect((await statusOf(world)).state).not.toBe("fenced");
+  await settleSites(world, writeToPrimary(scene));
   await atRest(world);
 });
 
@@ -246,12 +252,13 @@ test("a fence is told though the disk fails just then", async () => {
   const image = world.image(calgary);
   await writeEntries(scene, 2);
   await world.scheduler.run(minuteMs);
+  world.crash(calgary);
   await world.putBack(calgary, image);
   let looks = 0;
   const before = world.trace.length;
   const isFenced = () => world.trace.slice(before).some((line) => line.includes("409 resume"));
   world.storeFails = (site, method) => site === calgary && method === "site" && isFenced() && ++looks <= 2;
-  await writeEntries(scene, 1);
+  await world.start(calgary);
   await atRest(world);
   expect(looks).toBeGreaterThan(1);
   expect(await alertsOf(world)).toEqual(["primary_behind"]);

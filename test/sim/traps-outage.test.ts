@@ -115,9 +115,7 @@ test("a hello during a push in flight is answered by a push that leaves after it
   world.network.faults = { ...world.network.faults, delayMsMax: 300 };
   await writeEntries(scene, 1);
   await world.scheduler.run(200);
-  world.crash(zurich);
-  await world.putBack(zurich, image);
-  await world.start(zurich);
+  await world.restore(zurich, image);
   await atRest(world);
 });
 
@@ -142,9 +140,7 @@ test("a site of another realm is refused, told once, and nothing of it is taken"
   for (const site of stranger.sites.keys()) await stranger.start(site);
   void stranger.write(stranger.newVaultKey());
   await stranger.scheduler.run(minuteMs);
-  world.crash(zurich);
-  await world.putBack(zurich, stranger.image(zurich));
-  await world.start(zurich);
+  await world.restore(zurich, stranger.image(zurich));
   await writeEntries(scene, 1);
   await world.scheduler.run(hourMs);
   expect(await alertsOf(world)).toContain("replication_refused");

@@ -226,10 +226,10 @@ test("two sites promoted apart end with one primary, and what the other took is 
     world.network.heal(zurich, oslo);
     await world.start(calgary);
     await world.scheduler.run(hourMs);
-    expect((await world.primaries()).length).toBe(1);
+    expect(world.primaries().length).toBe(1);
     await settleSites(world, writeToPrimary(scene));
     await atRest(world);
-    const [winner] = await world.primaries();
+    const [winner] = world.primaries();
     expect(winner && (await strandedAt(world, winner.site)).length).toBe(2);
   }
 });
@@ -247,11 +247,11 @@ test("promoting again settles it the other way where two were promoted apart", a
   world.network.heal(zurich, oslo);
   await world.start(calgary);
   await world.scheduler.run(hourMs);
-  const loser = (await world.running()).find(({ fenced }) => fenced === "primary_superseded" && fenced);
+  const loser = world.running().find(({ fenced }) => fenced === "primary_superseded" && fenced);
   const other = [zurich, oslo].find((site) => site === loser?.site) ?? zurich;
   await command(world, other, "promote", { force: true });
   await world.scheduler.run(hourMs);
-  expect((await world.primaries()).map(({ site }) => site)).toEqual([other]);
+  expect(world.primaries().map(({ site }) => site)).toEqual([other]);
   await settleSites(world, writeToPrimary(scene));
   await atRest(world);
 });
@@ -340,9 +340,7 @@ test("recover in which a site dies at any step is repeated, and ends the same", 
       const { world } = scene;
       const image = world.image(calgary);
       await writeAt(scene, calgary, 2);
-      world.crash(calgary);
-      await world.putBack(calgary, image);
-      await world.start(calgary);
+      await world.restore(calgary, image);
       await world.scheduler.run(minuteMs);
       let calls = 0;
       world.crashesHere = (site) => site === victim && ++calls === n;
@@ -362,9 +360,7 @@ test("where no backup can be reached, recover with force goes on from the older 
   const { world } = scene;
   const image = world.image(calgary);
   const later = await writeAt(scene, calgary, 3);
-  world.crash(calgary);
-  await world.putBack(calgary, image);
-  await world.start(calgary);
+  await world.restore(calgary, image);
   await world.scheduler.run(minuteMs);
   expect(await roleOf(world, calgary)).toBe("primary, primary_behind");
   world.crash(zurich);

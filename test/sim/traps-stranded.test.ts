@@ -120,6 +120,6 @@ test("what the primary of one reign stranded and that of the next has had all al
   world.network.healAll();
   await settleSites(world, writeToPrimary(scene));
   await atRest(world);
-  const [winner] = await world.primaries();
+  const [winner] = world.primaries();
   if (winner?.site === calgary) expect(await strandedAt(world, calgary)).toEqual([]);
 });

@@ -206,8 +206,7 @@ test("a backup and a fenced primary let no client write, and the backup says whe
   const image = world.image(calgary);
   await writeEntries(scene, 1);
   await world.scheduler.run(minuteMs);
-  await world.putBack(calgary, image);
-  await writeEntries(scene, 1);
+  await world.restore(calgary, image);
   await world.scheduler.run(minuteMs);
   expect(await world.primary.edition.writeGuard()).toEqual({ code: "site_fenced", primaryUrl: null });
   expect(pushes(world).length).toBeGreaterThan(0);

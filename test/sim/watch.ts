@@ -1,13 +1,22 @@
 import { compareEpochs, type Epoch } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
 import type { SiteName } from "../../src/core/ids.ts";
-import { comparePositions, formatPosition, origin, type Position } from "../../src/core/position.ts";
+import {
+  comparePositions,
+  formatPosition,
+  origin,
+  parsePosition,
+  type Position,
+} from "../../src/core/position.ts";
 import type { Site } from "../../src/core/store.ts";
 import { applyPath, type Reply } from "../../src/replication/transport.ts";
 import type { SiteProcess } from "./site-process.ts";
 
 /** Four probes, some of which a failing disk may swallow. */
 const silenceMsMax = 70 * 60_000;
+
+/** The watermark of its last acknowledgement, and the epoch of its last push. */
+type Told = { readonly applied?: Position; readonly epoch?: Epoch };
 
 type Seen = { readonly head: Position; readonly epoch: Epoch; readonly epochSeen: Epoch };
 
@@ -18,12 +27,12 @@ type Seen = { readonly head: Position; readonly epoch: Epoch; readonly epochSeen
 export class Watch {
   readonly #primaryOf = new Map<string, SiteName>();
   readonly #seen = new Map<SiteName, Seen>();
-  /** Changes with every call of `forget`. */
-  readonly #eras = new Map<SiteName, number>();
   readonly #comingHome = new Map<SiteName, Set<symbol>>();
   readonly #violations: string[] = [];
   /** The highest watermark that each site ever had on disk. */
   readonly #applied = new Map<SiteName, Position>();
+  /** What each site has told another of itself, and so must never lose but with its disk. */
+  readonly #told = new Map<SiteName, Told>();
   readonly #pushedAt = new Map<SiteName, number>();
   /** Processes that had something dirty at every look so far since. */
   readonly #dirtySince = new Map<SiteName, { readonly process: SiteProcess; readonly sinceMs: number }>();
@@ -33,7 +42,23 @@ export class Watch {
   /** A site's disk was put back: its watermark, and what it has seen, may have moved back. */
   forget(site: SiteName): void {
     this.#seen.delete(site);
-    this.#eras.set(site, this.#era(site) + 1);
+    this.#told.delete(site);
+  }
+
+  /**
+   * I4, I8: what a site has told others, no cut of the power takes from it. What it has told nobody may go.
+   * @param left what the cut has left
+   */
+  lostPower({ site, head, epochSeen }: Site): void {
+    const { applied, epoch } = this.#told.get(site) ?? {};
+    this.#seen.delete(site);
+    if (applied && !this.#comingHome.has(site) && comparePositions(head.position, applied) < 0)
+      this.#violations.push(
+        `${site} has acknowledged ${formatPosition(applied)}, and with the power it lost what is above ${formatPosition(head.position)}`,
+      );
+    if (epoch && compareEpochs(epochSeen, epoch) < 0)
+      this.#violations.push(`${site} has pushed in epoch ${epoch.number}, and lost it with the power`);
+    this.ended(site);
   }
 
   /** An operator has a site come home: until the returned function is called, its watermark may move back. */
@@ -42,8 +67,9 @@ export class Watch {
     this.#comingHome.set(site, underWay);
     const homecoming = Symbol(site);
     underWay.add(homecoming);
+    this.#told.delete(site);
     return () => {
-      if (underWay.delete(homecoming)) this.#seen.delete(site);
+      if (underWay.delete(homecoming)) this.forget(site);
     };
   }
 
@@ -70,6 +96,7 @@ export class Watch {
   /** A site sends a push. */
   pushes(site: SiteName, epoch: Epoch, nowMs: number): void {
     this.claim(site, epoch);
+    this.#told.set(site, { ...this.#told.get(site), epoch });
     this.#pushedAt.set(site, nowMs);
   }
 
@@ -91,7 +118,7 @@ export class Watch {
 
   /** A site's process has ended, and what an operator had it do with it. */
   ended(site: SiteName): void {
-    if (this.#comingHome.delete(site)) this.#seen.delete(site);
+    if (this.#comingHome.delete(site)) this.forget(site);
   }
 
   /** A bug: an error that is no expected refusal. Returns what a caller may go on with. */
@@ -118,20 +145,22 @@ export class Watch {
 
   /** I8: a site that takes a push has seen no higher epoch before. */
   async receiving(
-    { store }: SiteProcess,
+    record: () => Site,
     path: string,
     receive: () => Promise<Reply>,
     body: unknown,
   ): Promise<Reply> {
     if (path !== applyPath) return receive();
-    const { site, epochSeen } = await store.site();
-    const era = this.#era(site);
+    const { site, epochSeen } = record();
     const reply = await receive();
-    this.#hasApplied(await store.site());
+    this.#hasApplied(record());
+    if (reply.status !== 200) return reply;
     const { epoch } = body as { epoch: Epoch };
-    if (reply.status === 200 && era === this.#era(site) && compareEpochs(epoch, epochSeen) < 0) {
+    const { applied } = reply.body as { applied: string };
+    const position = parsePosition(applied);
+    if (position) this.#told.set(site, { ...this.#told.get(site), applied: position });
+    if (compareEpochs(epoch, epochSeen) < 0)
       this.#violations.push(`${site} took a push of epoch ${epoch.number}, having seen ${epochSeen.number}`);
-    }
     return reply;
   }
 
@@ -147,6 +176,7 @@ export class Watch {
     this.#dirtySince.clear();
     this.#seen.clear();
     this.#applied.clear();
+    this.#told.clear();
   }
 
   #look({ site, role, head, epoch, epochSeen }: Site): void {
@@ -167,9 +197,5 @@ export class Watch {
   #hasApplied({ site, head }: Pick<Site, "site" | "head">): void {
     const before = this.#applied.get(site) ?? origin.position;
     if (comparePositions(head.position, before) > 0) this.#applied.set(site, head.position);
-  }
-
-  #era(site: SiteName): number {
-    return this.#eras.get(site) ?? 0;
   }
 }

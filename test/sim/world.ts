@@ -2,6 +2,7 @@ import { compareEpochs } from "../../src/core/epoch.ts";
 import { Refusal } from "../../src/core/errors.ts";
 import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
+import { comparePositions, formatPosition } from "../../src/core/position.ts";
 import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
 import type { Reply } from "../../src/replication/transport.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
@@ -21,6 +22,9 @@ type SimSite = {
   /** What its configuration names. */
   peers: readonly SiteName[];
 };
+
+/** The moment at which the power goes: at the beginning or the end of which flush from now on. */
+export type PowerCut = { readonly moment: "flush begins" | "flush ends"; flushes: number };
 
 export type WorldOptions = {
   readonly seed: number;
@@ -63,13 +67,14 @@ export class World {
   onCall: (site: SiteName, method: string) => void = () => undefined;
   /** Called when a process has crashed by itself. */
   onCrash: (site: SiteName) => void = () => undefined;
-  /** How often a site's disk was put back, running or not. */
+  /** How often a site's disk was put back. */
   readonly putBacks = new Map<SiteName, number>();
-  /**
-   * Sites whose disk was put back under the running process, until they start anew; and those that took a push from before
-   * their primary was put back. Nobody can notice either without a write.
-   */
-  readonly silentlyPutBack = new Set<SiteName>();
+  /** Sites that took a push from before their primary was put back, until they start anew: nobody notices it without a write. */
+  readonly aheadUnnoticed = new Set<SiteName>();
+  /** How long a flush takes, at most; as long as nothing where it is 0. */
+  flushMsMax = 0;
+  /** Cuts of the power that are near, by the site that they meet. */
+  readonly #powerCuts = new Map<SiteName, PowerCut>();
   /** How often what happened: what a course of many seeds must not leave out. */
   readonly tally = new Map<string, number>();
   /** An operator has made a stranded row again: an entry may have come to a version that is not the next one. */
@@ -88,7 +93,7 @@ export class World {
     this.network = new Network(this.random, this.scheduler, (...request) => this.#receive(...request));
     this.network.note = (text) => this.note(text);
     this.network.eraOf = (site) => this.putBacks.get(site) ?? 0;
-    this.network.onStaleApply = (to) => this.silentlyPutBack.add(to);
+    this.network.onStaleApply = (to) => this.aheadUnnoticed.add(to);
     this.network.onPush = (from, epoch) => this.watch.pushes(from, epoch, this.scheduler.nowMs);
   }
 
@@ -130,14 +135,18 @@ export class World {
   }
 
   /** Running sites, each as its own record shows it. */
-  async running(): Promise<readonly Site[]> {
-    const processes = [...this.sites.values()].flatMap(({ process }) => process ?? []);
-    return Promise.all(processes.map(({ store }) => store.site()));
+  running(): readonly Site[] {
+    return [...this.sites.values()].flatMap(({ process, disk }) => (process ? disk.site() : []));
+  }
+
+  /** A site's own record, as it is committed, whether it runs or not. */
+  record(site: SiteName): Site {
+    return this.#site(site).disk.site();
   }
 
   /** Throws what must never hold, and does. */
   async look(): Promise<void> {
-    const sites = await this.running();
+    const sites = this.running();
     this.watch.look(sites);
     for (const site of sites) {
       const { disk, peers, process } = this.#site(site.site);
@@ -158,25 +167,22 @@ export class World {
       const changes = disk.changes();
       if (this.#keysSeenAt.get(site) === changes) continue;
       this.#keysSeenAt.set(site, changes);
-      const record = await this.reading(site, (store) => store.site());
-      if (!this.#refills.isWhole(record)) continue;
+      if (!this.#refills.isWhole(disk.site())) continue;
       const rows = disk.liveRows().filter(({ key }) => !this.network.flippedVaults.has(key.vaultId));
       const [locked] = lockedRows(site, rows, (key) => this.ledger.isPurged(key));
       if (locked !== undefined) throw new Error(locked);
     }
   }
 
-  /** Whose disk is put back under it learns of what is dirty there by the next write or message. */
   async #lookAtTries(process: SiteProcess, { site, role, fenced }: Site): Promise<void> {
-    const ships = role === "primary" && fenced === null && !this.silentlyPutBack.has(site);
-    const dirty = ships ? (await process.store.backlogOfAll()).dirty : 0;
+    const ships = role === "primary" && fenced === null;
+    const dirty = ships ? await this.reading(site, async (store) => (await store.backlogOfAll()).dirty) : 0;
     this.watch.tries(process, site, dirty, this.scheduler.nowMs);
   }
 
   /** Running primaries that take writes, the highest epoch first: one, or none or two for a while. */
-  async primaries(): Promise<readonly Site[]> {
-    const sites = await this.running();
-    return sites
+  primaries(): readonly Site[] {
+    return this.running()
       .filter(({ role, fenced }) => role === "primary" && fenced === null)
       .toSorted((a, b) => compareEpochs(b.epoch, a.epoch));
   }
@@ -185,7 +191,7 @@ export class World {
     const slot = this.#site(site);
     if (slot.process) return;
     this.note(`${site} starts`);
-    this.silentlyPutBack.delete(site);
+    this.aheadUnnoticed.delete(site);
     let isStarted = false;
     const process = new SiteProcess({
       site,
@@ -200,6 +206,8 @@ export class World {
         this.crashesHere(site) || (this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood),
       fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
+      flushMs: () => (this.flushMsMax > 0 ? this.draw(this.flushMsMax + 1) : 0),
+      isPowerCut: (moment) => this.#isPowerCut(site, moment),
       onAuditFault: (error) => this.watch.report(error),
       onCall: (method) => this.onCall(site, method),
       onCrash: () => {
@@ -227,6 +235,49 @@ export class World {
     this.watch.ended(site);
   }
 
+  /**
+   * Cuts the power of a running site at a moment of one of its next flushes, or after `withinMs` where none comes: the process ends, and the
+   * disk loses everything after its last flush.
+   */
+  cutPowerSoon(site: SiteName, cut: PowerCut, withinMs: number): void {
+    if (!this.isUp(site) || this.#powerCuts.has(site)) return;
+    this.note(`the power of ${site} will go when flush ${cut.flushes} ${cut.moment}, or in ${withinMs} ms`);
+    this.#powerCuts.set(site, cut);
+    this.#site(site).disk.arm();
+    this.scheduler.schedule(withinMs, () => this.#powerCuts.get(site) === cut && this.cutPower(site));
+  }
+
+  /** No power is cut any more. */
+  keepPower(): void {
+    this.#powerCuts.clear();
+    for (const { disk } of this.sites.values()) disk.disarm();
+  }
+
+  /** Cuts the power of a site whose disk is armed. */
+  cutPower(site: SiteName): void {
+    const { disk, process } = this.#site(site);
+    this.#powerCuts.delete(site);
+    const before = disk.site().head.position;
+    process?.kill();
+    this.#site(site).process = null;
+    disk.cutPower();
+    this.#keysSeenAt.delete(site);
+    const { head } = disk.site();
+    this.count(comparePositions(head.position, before) < 0 ? "power cuts that took something" : "power cuts");
+    this.note(
+      `the power of ${site} goes: it stood at ${formatPosition(before)}, and is left at ${formatPosition(head.position)}`,
+    );
+    this.watch.lostPower(disk.site());
+    this.onCrash(site);
+  }
+
+  #isPowerCut(site: SiteName, moment: PowerCut["moment"]): boolean {
+    const cut = this.#powerCuts.get(site);
+    if (cut?.moment !== moment || cut.flushes-- > 1) return false;
+    this.cutPower(site);
+    return true;
+  }
+
   /** An orderly end. */
   async stop(site: SiteName): Promise<void> {
     const slot = this.#site(site);
@@ -249,19 +300,28 @@ export class World {
     return this.#site(site).disk.image();
   }
 
-  /** Puts a site's disk back to an older copy: under the running process, or for its next start. */
-  async putBack(site: SiteName, image: Buffer): Promise<void> {
-    this.note(`${site} is put back${this.isUp(site) ? " while it runs" : ""}`);
-    this.count(`disks put back${this.isUp(site) ? " under a process" : ""}`);
-    if (this.isUp(site)) this.silentlyPutBack.add(site);
-    this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
-    this.watch.forget(site);
-    await this.#beginRefill(site);
-    await this.#losing(() => this.#site(site).disk.replace(image));
+  /** Kills a site, puts its disk back to an older copy, and starts it. */
+  async restore(site: SiteName, image: Buffer): Promise<void> {
+    this.crash(site);
+    await this.putBack(site, image);
+    await this.start(site);
   }
 
-  async #beginRefill(site: SiteName): Promise<void> {
-    const { epochSeen } = await this.reading(site, (store) => store.site());
+  /** Puts the disk of a site that is down back to an older copy. */
+  async putBack(site: SiteName, image: Buffer): Promise<void> {
+    if (this.isUp(site)) throw new Error(`${site} runs: its disk is its own`);
+    this.note(`${site} is put back`);
+    this.count("disks put back");
+    this.putBacks.set(site, (this.putBacks.get(site) ?? 0) + 1);
+    this.watch.forget(site);
+    this.#beginRefill(site);
+    await this.#losing(() => this.#site(site).disk.replace(image));
+    this.#keysSeenAt.delete(site);
+    this.#powerCuts.delete(site);
+  }
+
+  #beginRefill(site: SiteName): void {
+    const { epochSeen } = this.record(site);
     const sinceWallMs = processClock(this.scheduler, () => true).now();
     this.#refills.begin(site, { sinceWallMs, epoch: epochSeen });
   }
@@ -327,7 +387,7 @@ export class World {
   setPeers(site: SiteName, peers: readonly SiteName[], changed: readonly SiteName[] = []): void {
     const slot = this.#site(site);
     if (peers.length < slot.peers.length) this.watch.partsWith(site);
-    for (const peer of slot.peers) if (!peers.includes(peer)) void this.#beginRefill(peer);
+    for (const peer of slot.peers) if (!peers.includes(peer)) this.#beginRefill(peer);
     this.note(`the peers of ${site}: ${peers.join(", ")}${changed.length > 0 ? `, ${changed} anew` : ""}`);
     slot.peers = peers;
     const { process } = slot;
@@ -397,7 +457,7 @@ export class World {
   /** Every row of a site by its key, tombstones too. */
   async rows(site: SiteName): Promise<Map<string, StoredRow>> {
     return this.reading(site, async (store) => {
-      if ((await store.site()).realm === null) return new Map();
+      if (this.record(site).realm === null) return new Map();
       const { rows } = await store.listAbove({ epoch: 0, seq: 0 }, allRows);
       return new Map(rows.map((row) => [formatKey(row.key), row]));
     });
@@ -407,7 +467,7 @@ export class World {
   async reading<T>(site: SiteName, look: (store: Store) => Promise<T>): Promise<T> {
     const { disk } = this.#site(site);
     const clock = processClock(this.scheduler, () => true);
-    const store = disk.open({ clock, random: this.random, hash: sha256Hash });
+    const store = disk.look({ clock, random: this.random, hash: sha256Hash });
     try {
       return await look(store);
     } finally {
@@ -435,10 +495,15 @@ export class World {
   }
 
   async #receive(to: SiteName, path: string, from: SiteName, body: unknown): Promise<Reply> {
-    const { process, peers } = this.#site(to);
+    const { process, peers, disk } = this.#site(to);
     if (!process) throw new Error("ECONNREFUSED");
     if (!peers.includes(from)) return { status: 401, body: undefined };
-    return this.watch.receiving(process, path, () => process.receive(path, from, body), body);
+    return this.watch.receiving(
+      () => disk.site(),
+      path,
+      () => process.receive(path, from, body),
+      body,
+    );
   }
 
   #site(site: SiteName): SimSite {

@@ -27,6 +27,8 @@ import { SeededRandom, sha256Hash, VirtualClock } from "./ports.ts";
 export const calgary = "calgary" as SiteName;
 export const zurich = "zurich" as SiteName;
 
+type Side = "primary" | "backup";
+
 /** A request that has reached the backup. */
 export type Arrived = { readonly path: string; readonly body: Readonly<Record<string, unknown>> };
 
@@ -43,8 +45,8 @@ afterEach(async () => {
 export class LinkedPair {
   readonly clock = new VirtualClock();
   readonly random = new SeededRandom(5);
-  readonly primary = this.#open(calgary, "primary");
-  readonly backup = this.#open(zurich, "backup");
+  #primary = this.#open(this.#newImage(calgary, "primary"));
+  #backup = this.#open(this.#newImage(zurich, "backup"));
   readonly arrived: Arrived[] = [];
   readonly transport: Transport = makeTransport(this.#exchange());
   /** A test's own answer in place of the backup's, or something done before it; undefined lets the request go on. */
@@ -56,6 +58,14 @@ export class LinkedPair {
     const pair = new LinkedPair();
     await pair.primary.configurePeers([zurich]);
     return pair;
+  }
+
+  get primary(): SqliteStore {
+    return this.#primary;
+  }
+
+  get backup(): SqliteStore {
+    return this.#backup;
   }
 
   newId(): string {
@@ -77,31 +87,43 @@ export class LinkedPair {
     await this.primary.write({ keys, decide: () => keys.map((key) => ({ key, body })) });
   }
 
-  /** Changes a database behind its store's back, as a failing disk does. */
-  behind(store: SqliteStore, sql: string, ...values: (string | number | Uint8Array)[]): void {
-    const database = new Sqlite(store.serialize());
+  /** Ends a store, and opens another on a copy of its database: an older one, or one that was changed. */
+  restart(side: Side, image: Buffer): void {
+    this[side].abandon();
+    const store = this.#open(image);
+    if (side === "primary") this.#primary = store;
+    else this.#backup = store;
+  }
+
+  /** Changes a side's database while its store is down, as a failing disk does. */
+  behind(side: Side, sql: string, ...values: (string | number | Uint8Array)[]): void {
+    const database = new Sqlite(this[side].serialize());
     database.prepare(sql).run(...values);
-    store.replaceDatabase(database.serialize());
+    this.restart(side, database.serialize());
     database.close();
   }
 
   /** Flips a bit of an entry's body, in the database of one side. */
-  damage(store: SqliteStore, key: RowKey & { kind: "entry" }): void {
+  damage(side: Side, key: RowKey & { kind: "entry" }): void {
     const sql = "UPDATE entries SET body = CAST('damaged' AS BLOB) WHERE entry_id = ?";
-    this.behind(store, sql, key.entryId);
+    this.behind(side, sql, key.entryId);
   }
 
-  lose(store: SqliteStore, key: RowKey & { kind: "entry" }): void {
-    this.behind(store, "DELETE FROM entries WHERE entry_id = ?", key.entryId);
+  lose(side: Side, key: RowKey & { kind: "entry" }): void {
+    this.behind(side, "DELETE FROM entries WHERE entry_id = ?", key.entryId);
   }
 
   bodiesOf(path: string): readonly Arrived["body"][] {
     return this.arrived.filter((request) => request.path === path).map(({ body }) => body);
   }
 
-  #open(site: SiteName, role: "primary" | "backup"): SqliteStore {
+  #newImage(site: SiteName, role: Side): Buffer {
     const { clock, random } = this;
-    const image = siteImage({ site, role, clock, random });
+    return siteImage({ site, role, clock, random });
+  }
+
+  #open(image: Buffer): SqliteStore {
+    const { clock, random } = this;
     const store = openMemoryStore({ image, clock, random, hash: sha256Hash });
     opened.push(store);
     return store;

@@ -17,8 +17,8 @@ async function strand(count: number): Promise<void> {
   await pushAll();
   const { site, realm, role, epoch, head } = await pair.primary.site();
   const from = { site, realm, role, epoch, applied: head };
-  pair.behind(pair.primary, "DELETE FROM entries");
-  pair.behind(pair.primary, "DELETE FROM history WHERE seq > 1");
+  pair.behind("primary", "DELETE FROM entries");
+  pair.behind("primary", "DELETE FROM history WHERE seq > 1");
   expect(await pair.backup.applyRepair({ from, at: head }, [], keys)).toMatchObject({ removed: count });
 }
 
@@ -66,7 +66,7 @@ test("a purge that is made again here is kept there until it comes back by a pus
   const before = pair.primary.serialize();
   await pair.set([key], null);
   await pushAll();
-  pair.primary.replaceDatabase(before);
+  pair.restart("primary", before);
   const from = identityOf(await pair.primary.site());
   const live = await pair.primary.rowsOf([key]);
   const { head: at } = await pair.backup.site();
@@ -93,7 +93,7 @@ test.each(["primary_behind", "primary_superseded", "promotion_granted"])(
   "a site that is fenced as %s decides nothing",
   async (fence) => {
     await strand(1);
-    pair.behind(pair.primary, "UPDATE site SET fenced = ?", fence);
+    pair.behind("primary", "UPDATE site SET fenced = ?", fence);
     expect(await collect()).toEqual({ kind: "collected", written: false });
     expect(pair.bodiesOf(asidePath)).toEqual([]);
     expect(await waiting()).toBe(1);

@@ -150,7 +150,7 @@ test("what was listed while a push was on its way is not shipped where the backu
   await pair.set(pair.newEntries(1_000), "an entry");
   pair.intercept = () => {
     // Its disk is put back with the third push on its way, for which the fourth was listed ahead.
-    if (pushes(pair).length === 3) pair.backup.replaceDatabase(before);
+    if (pushes(pair).length === 3) pair.restart("backup", before);
     return undefined;
   };
   expect(await drain(pair, { limit: { rows: 5, bytes: mib } })).toEqual(drained);
@@ -183,7 +183,7 @@ test("a backup that went back and came forward again is asked for a new proof, e
   await pair.set(pair.newEntries(3), "an entry");
   const proof = newProof();
   await drain(pair, { proof });
-  pair.backup.replaceDatabase(before);
+  pair.restart("backup", before);
   let pushed = 0;
   pair.intercept = async ({ body }) => {
     pushed += 1;
@@ -211,8 +211,8 @@ test("a backup that differs is diverged until two repairs are used up; then the 
   if (!key) throw new Error("no entry");
   await pair.set([key], "an entry");
   await drain(pair);
-  pair.lose(pair.backup, key);
-  pair.behind(pair.backup, "UPDATE digest SET buckets = zeroblob(8192)");
+  pair.lose("backup", key);
+  pair.behind("backup", "UPDATE digest SET buckets = zeroblob(8192)");
   const proof = newProof();
   await pair.set(pair.newEntries(1), "another");
   expect(await drain(pair, { proof })).toEqual({ kind: "diverged" });
@@ -254,7 +254,7 @@ test("a row that is refused only now is left out of the next proof, which comes 
   const [good, bad] = pair.newEntries(2);
   if (!good || !bad) throw new Error("no entries");
   await pair.set([good, bad], "an entry");
-  pair.damage(pair.primary, bad);
+  pair.damage("primary", bad);
   expect(await drain(pair)).toEqual(drained);
   expect(pushes(pair)).toMatchObject([
     { except: [] },
@@ -301,7 +301,7 @@ test("every point of the history travels with the rows that passed it", async ()
 
 test("a backup that went another way than the site that was promoted is refused as forked, and nobody is fenced", async () => {
   const pair = await equalPair();
-  pair.behind(pair.primary, "UPDATE site SET fenced = 'primary_superseded'");
+  pair.behind("primary", "UPDATE site SET fenced = 'primary_superseded'");
   await pair.primary.promote();
   const { site, realm, role, epoch, head } = await pair.backup.site();
   const applied = { position: { epoch: 1, seq: 9 }, chain: new Uint8Array(32).fill(9) };

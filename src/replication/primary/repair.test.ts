@@ -91,10 +91,10 @@ test("equal sites exchange one count of their rows and nothing else", async () =
 });
 
 test("what is lost, damaged or too much on the backup, and what is damaged here, is put right and counted", async () => {
-  for (const index of [0, 1, 2]) pair.lose(pair.backup, key(index));
-  for (const index of [3, 4]) pair.damage(pair.backup, key(index));
-  pair.lose(pair.primary, key(5));
-  for (const index of [6, 7]) pair.damage(pair.primary, key(index));
+  for (const index of [0, 1, 2]) pair.lose("backup", key(index));
+  for (const index of [3, 4]) pair.damage("backup", key(index));
+  pair.lose("primary", key(5));
+  for (const index of [6, 7]) pair.damage("primary", key(index));
   expect(await repair()).toEqual({
     kind: "repaired",
     counts: { repaired: 5, removed: 1, healed: 2, hopeless: 0 },
@@ -106,20 +106,20 @@ test("what is lost, damaged or too much on the backup, and what is damaged here,
 });
 
 test("a row that nobody has intact is shipped by nobody and counted", async () => {
-  for (const side of [pair.primary, pair.backup]) pair.damage(side, key(0));
-  pair.damage(pair.primary, key(1));
-  pair.lose(pair.backup, key(1));
+  for (const side of ["primary", "backup"] as const) pair.damage(side, key(0));
+  pair.damage("primary", key(1));
+  pair.lose("backup", key(1));
   expect(await repair()).toEqual({ kind: "repaired", counts: { ...counts, hopeless: 2 } });
   expect(applied()).toEqual([]);
 });
 
 test("rows are shipped in batches of the byte limit, and a large one alone", async () => {
-  for (const index of [0, 1, 2, 3, 4]) pair.lose(pair.backup, key(index));
+  for (const index of [0, 1, 2, 3, 4]) pair.lose("backup", key(index));
   await repair({ rows: 100, bytes: 16 });
   expect(applied().map(({ rows }) => rows.length)).toEqual(expect.arrayContaining([1, 2]));
   expect(applied().every(({ rows }) => rows.length <= 2)).toBe(true);
   await expectEqual();
-  pair.lose(pair.backup, key(0));
+  pair.lose("backup", key(0));
   pair.arrived.length = 0;
   await repair({ rows: 100, bytes: 1 });
   expect(applied().map(({ rows }) => rows.length)).toEqual([1]);
@@ -127,7 +127,7 @@ test("rows are shipped in batches of the byte limit, and a large one alone", asy
 });
 
 test("a 413 halves a batch until it passes, and one row that never does is passed over", async () => {
-  for (const index of [0, 1, 2, 3, 4, 5, 6, 7]) pair.lose(pair.backup, key(index));
+  for (const index of [0, 1, 2, 3, 4, 5, 6, 7]) pair.lose("backup", key(index));
   pair.intercept = ({ body }) => {
     const { step, rows } = body as unknown as RepairBody;
     const isLarge = JSON.stringify(rows ?? []).includes(key(0).entryId) || (rows?.length ?? 0) > 2;
@@ -140,7 +140,7 @@ test("a 413 halves a batch until it passes, and one row that never does is passe
 });
 
 test("a row written since the last ACK is left to the drain, whatever the backup has of it", async () => {
-  pair.damage(pair.backup, key(0));
+  pair.damage("backup", key(0));
   await pair.set([key(0), ...pair.newEntries(3)], "written since");
   expect(await repair()).toEqual({ kind: "repaired", counts });
   expect(applied()).toEqual([]);
@@ -149,7 +149,7 @@ test("a row written since the last ACK is left to the drain, whatever the backup
 });
 
 test("a row that is written while the two sides are compared is left to the drain", async () => {
-  pair.lose(pair.backup, key(0));
+  pair.lose("backup", key(0));
   pair.intercept = async ({ body }) => {
     if (body["step"] === "list") await pair.set([key(0)], "written meanwhile");
     return undefined;
@@ -165,14 +165,14 @@ test("a bucket with more rows than one listing is compared as a whole", async ()
   }
   await pair.set(many, "an entry");
   await drain();
-  pair.behind(pair.backup, "DELETE FROM entries");
+  pair.behind("backup", "DELETE FROM entries");
   await repair();
   await expectEqual();
 });
 
 test("a row that the backup refuses is not offered to it again", async () => {
   await pair.set([key(0)], "x");
-  pair.damage(pair.primary, key(0));
+  pair.damage("primary", key(0));
   await drain();
   expect((await pair.primary.backlog(zurich)).quarantined).toBe(1);
   pair.arrived.length = 0;
@@ -181,7 +181,7 @@ test("a row that the backup refuses is not offered to it again", async () => {
 });
 
 test("a backup that does not stand at acked any more refuses every step, and nothing changes", async () => {
-  pair.lose(pair.backup, key(0));
+  pair.lose("backup", key(0));
   await pair.set([key(1)], "moved on");
   pair.intercept = async ({ body }) => {
     // The step arrives after a push that the primary has not heard the answer of.
@@ -220,8 +220,8 @@ async function pushAll(): Promise<void> {
 
 test("a cut at any step is a failed attempt that tells what was moved before, and the next repair ends equal", async () => {
   for (let cutAt = 1; cutAt <= 5; cutAt += 1) {
-    pair.lose(pair.backup, key(cutAt));
-    pair.damage(pair.primary, key(10 + cutAt));
+    pair.lose("backup", key(cutAt));
+    pair.damage("primary", key(10 + cutAt));
     let request = 0;
     pair.intercept = () => {
       request += 1;
@@ -261,7 +261,7 @@ test("another site's answer, and one of another realm, is no answer of this back
 });
 
 test("a list that has more rows than were counted, or does not end, is nonsense", async () => {
-  pair.lose(pair.backup, key(0));
+  pair.lose("backup", key(0));
   pair.intercept = async ({ body }) => {
     if (body["step"] !== "list") return undefined;
     const summary = { key: key(1), position: { epoch: 1, seq: 1 }, hash: new Uint8Array(32), isIntact: true };
@@ -272,7 +272,7 @@ test("a list that has more rows than were counted, or does not end, is nonsense"
 });
 
 test("a list that does not go upwards, or goes on behind nothing, is nonsense and asked no further", async () => {
-  pair.lose(pair.backup, key(0));
+  pair.lose("backup", key(0));
   const identity = identityOf(await pair.backup.site());
   const bucket = bucketOf(sha256Hash, key(0));
   const summary = { key: key(1), position: { epoch: 1, seq: 1 }, hash: new Uint8Array(32), isIntact: true };
@@ -297,7 +297,7 @@ test("a list that does not go upwards, or goes on behind nothing, is nonsense an
 });
 
 test("a repair that is stopped begins no further step", async () => {
-  pair.lose(pair.backup, key(0));
+  pair.lose("backup", key(0));
   const stop = new AbortController();
   pair.intercept = ({ body }) => {
     if (body["step"] === "list") stop.abort();
@@ -324,12 +324,12 @@ test("more differing rows than fit into one list are found on every page", async
   const many = pair.newEntries(3_000);
   await pair.set(many, "an entry");
   await drain();
-  pair.behind(pair.backup, "DELETE FROM entries");
+  pair.behind("backup", "DELETE FROM entries");
   pair.arrived.length = 0;
   expect(await repair({ rows: 100, bytes: 20_000 })).toMatchObject({ counts: { repaired: 3_040 } });
   await expectEqual();
   expect(applied().length).toBeGreaterThanOrEqual(2);
-  pair.behind(pair.primary, "DELETE FROM entries");
+  pair.behind("primary", "DELETE FROM entries");
   expect(await repair()).toMatchObject({ counts: { removed: 3_040 } });
   await expectEqual();
   expect((await pair.backup.aside(1)).waiting).toBe(3_040);

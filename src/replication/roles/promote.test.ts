@@ -190,9 +190,7 @@ test("a primary that went back refuses to be promoted, with or without force", a
   const { world } = scene;
   const image = world.image(calgary);
   await writeAt(scene, calgary, 2);
-  world.crash(calgary);
-  await world.putBack(calgary, image);
-  await world.start(calgary);
+  await world.restore(calgary, image);
   await world.scheduler.run(minuteMs);
   for (const force of [false, true]) {
     expect(await answerOf(world, calgary, "promote", { force })).toBe("primary_behind");

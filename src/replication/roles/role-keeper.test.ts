@@ -153,14 +153,14 @@ test("a planned promotion that is made late ends what was told of it", async () 
   await atRest(world);
 });
 
-test("an incident that comes back with a disk put back under a backup is ended by the push that makes it a backup again", async () => {
+test("an incident that comes back with the disk of a former primary is ended by the push that makes it a backup again", async () => {
   const scene = await granted();
   const { world } = scene;
   await world.scheduler.run(hourMs);
   const image = world.image(calgary);
   await world.start(zurich);
   await run(world, zurich, "promote");
-  await world.putBack(calgary, image);
+  await world.restore(calgary, image);
   expect(await world.primary.store.openIncidents()).not.toEqual([]);
   await writeAt(scene, zurich, 1);
   await world.scheduler.run(minuteMs);
@@ -208,21 +208,6 @@ test("a site that is promoted decides on what it has put aside itself, where its
   await world.scheduler.run(hourMs);
   await run(world, zurich, "rejoin");
   await atRest(world);
-});
-
-test("a disk of the time before its promotion ends a primary's workers, and not one push leaves in its name", async () => {
-  const scene = await pair();
-  const { world } = scene;
-  const image = world.image(zurich);
-  await run(world, zurich, "promote");
-  await writeAt(scene, zurich, 1);
-  await world.putBack(zurich, image);
-  const before = pushesOf(world, zurich);
-  world.process(zurich).edition.signalReplication();
-  await world.scheduler.run(minuteMs);
-  expect(pushesOf(world, zurich)).toBe(before);
-  const { body } = await world.process(zurich).receive("/api/replication", zurich, undefined);
-  expect(body).toMatchObject({ role: "backup" });
 });
 
 test("a backup says hello to each peer once, also to one that is added while it runs", async () => {

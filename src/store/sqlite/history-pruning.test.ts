@@ -11,31 +11,35 @@ import {
   shared,
   zurich,
 } from "../../../test/contract/store-harness.ts";
-import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
+import { ports } from "../../../test/support/sqlite-site.ts";
 import { utf8 } from "../../core/bytes.ts";
 import type { RowKey } from "../../core/row.ts";
 import type { Store } from "../../core/store.ts";
 import { type Connection, openImage } from "./connection.ts";
 import { pruneHistory, pruneLeft } from "./history-pruning.ts";
 import { siteImage } from "./new-site.ts";
-import { openMemoryStore } from "./open.ts";
-import type { SqliteStore } from "./sqlite-store.ts";
+import { SqliteStore } from "./sqlite-store.ts";
 import { Transaction } from "./transaction.ts";
-
-const { init, open } = sqliteSite();
 
 function memory(role: "primary" | "backup"): SqliteStore {
   const site = role === "primary" ? "calgary" : zurich;
-  return openMemoryStore({ image: siteImage({ site: site as typeof zurich, role, ...ports }), ...ports });
+  return memoryOf(siteImage({ site: site as typeof zurich, role, ...ports }));
 }
 
-/** Works on a memory store's database behind its back, as one transaction. */
+const connections = new WeakMap<SqliteStore, Connection>();
+
+function memoryOf(image: Buffer): SqliteStore {
+  const opened = openImage(image);
+  const store = new SqliteStore({ connections: opened, ...ports, checkRoom: () => {} });
+  connections.set(store, opened.writer);
+  return store;
+}
+
+/** Works on a memory store's database behind its back. */
 function behind<T>(store: SqliteStore, work: (connection: Connection) => T): T {
-  const { writer } = openImage(store.serialize());
-  const result = work(writer);
-  store.replaceDatabase(writer.database.serialize());
-  writer.close();
-  return result;
+  const connection = connections.get(store);
+  if (!connection) throw new Error("this store was not opened here");
+  return work(connection);
 }
 
 function prune(store: SqliteStore, changesKept: number, pointsMax = 1_000): void {
@@ -246,16 +250,15 @@ describe("a listing from a pruned history", () => {
   });
 });
 
-describe("a database that is put back under a running store", () => {
+describe("a database that is put back to an older copy", () => {
   it("is met as it is: head, peers and rows are those of the older copy", async () => {
-    const store = memory("primary");
-    await store.configurePeers([zurich]);
-    const { keys } = await fill(store, 3);
-    const [image, site] = [store.serialize(), await store.site()];
-    const lost = await set(store, keys[0] ?? newVault(), "lost");
-    const { head } = await store.site();
-    await store.acknowledge(zurich, { through: head, rows: [lost], rejected: [], verified: null });
-    store.replaceDatabase(image);
+    const newer = memory("primary");
+    await newer.configurePeers([zurich]);
+    const { keys } = await fill(newer, 3);
+    const [image, site] = [newer.serialize(), await newer.site()];
+    const lost = await set(newer, keys[0] ?? newVault(), "lost");
+    const { head } = await newer.site();
+    const store = memoryOf(image);
     expect(await store.site()).toEqual(site);
     expect((await store.peers())[0]?.acked).toBeNull();
     const again = await set(store, keys[1] ?? newVault(), "another");
@@ -269,22 +272,17 @@ describe("a database that is put back under a running store", () => {
   });
 
   it("is never pushed from as if it were the newer one: the listing names its own chain", async () => {
-    const [store, backup] = [memory("primary"), memory("backup")];
-    await store.configurePeers([zurich]);
-    const { keys } = await fill(store, 3);
-    const image = store.serialize();
-    await set(store, keys[0] ?? newVault(), "lost");
-    await drain(store, backup);
+    const [newer, backup] = [memory("primary"), memory("backup")];
+    await newer.configurePeers([zurich]);
+    const { keys } = await fill(newer, 3);
+    const image = newer.serialize();
+    await set(newer, keys[0] ?? newVault(), "lost");
+    await drain(newer, backup);
     const { head } = await backup.site();
-    store.replaceDatabase(image);
+    const store = memoryOf(image);
     for (const key of keys) await set(store, key, "another history");
     const listing = await store.listAbove(head.position, batch);
     expect(listing.after.position).toEqual(head.position);
     expect(listing.after.chain).not.toEqual(head.chain);
-  });
-
-  it("is refused by a store on a file, where a transaction may be open", () => {
-    const { store } = open(init());
-    expect(() => store.replaceDatabase(Buffer.alloc(0))).toThrow("only a memory store");
   });
 });

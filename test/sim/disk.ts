@@ -26,12 +26,16 @@ class KeptConnection extends Connection {
   override close(): void {}
 }
 
+/** When the power may go: what a flush covers is durable at its end, and not a moment earlier. */
+export const flushMoments = ["begins", "is at work", "ends"] as const;
+export type FlushMoment = (typeof flushMoments)[number];
+
 /** What a disk asks and tells while it flushes. */
 export type FlushPorts = {
   /** Resolves when the flush has taken its time; never where the process has ended. */
   readonly wait: () => Promise<void>;
-  /** Told when a flush begins and when what it covers is durable; true means that the power is gone. */
-  readonly isPowerCut: (moment: "flush begins" | "flush ends") => boolean;
+  /** Asked at each moment of a flush; true means that the power is gone. */
+  readonly isPowerCut: (moment: FlushMoment) => boolean;
 };
 
 /**
@@ -73,10 +77,11 @@ export class Disk {
     const covered = this.isArmed ? this.image() : null;
     // The caller's transaction is over by then.
     await Promise.resolve();
-    if (isPowerCut("flush begins")) return never();
+    if (isPowerCut("begins")) return never();
     await wait();
+    if (isPowerCut("is at work")) return never();
     if (covered && this.isArmed) this.#durable = covered;
-    if (isPowerCut("flush ends")) return never();
+    if (isPowerCut("ends")) return never();
   }
 
   get isArmed(): boolean {

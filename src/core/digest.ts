@@ -4,7 +4,7 @@ import { changeBytes, formatKey, type Row, type RowKey } from "./row.ts";
 
 /** Rows are spread over so many buckets by their key, so that what differs between two sites is found by comparing these. */
 export const bucketCount = 256;
-const bucketBytes = 32;
+export const bucketBytes = 32;
 
 /** The bucket of a row, for good: the first byte of SHA-256(kind, key). */
 export function bucketOf(hash: Hash, key: RowKey): number {

@@ -258,10 +258,11 @@ export interface PrimaryStore {
   backlogOfAll(): Promise<Backlog>;
   backlog(peer: SiteName): Promise<Backlog>;
   /**
-   * Marks rows above the lowest acked that bear no mark (a new peer's, or those a backup lost), at most `limit`; returns how
-   * many it marked. Costs what lies above acked. May be repeated. (The customer's EntryMarkDirty for many.)
+   * Marks rows above the lowest acked that bear no mark (a new peer's, or those a backup lost), among the next `limit` rows
+   * above `after` (all where null). Returns where to go on; null at the end. May be repeated. (The customer's EntryMarkDirty
+   * for many.)
    */
-  markDirtyAbove(limit: number): Promise<number>;
+  markDirtyAbove(after: Position | null, limit: number): Promise<Position | null>;
   /**
    * Rows above `after` in position order, whatever their mark, up to the limit but at least one where there is any, with
    * each entry's and access's vault row. (The customer's EntryListDirty.) Costs what it lists.
@@ -272,11 +273,13 @@ export interface PrimaryStore {
   listQuarantined(peer: SiteName, after: Position, limit: number): Promise<readonly StoredRow[]>;
   /**
    * Moves a peer's acked to `through`, clears marks at or below every peer's acked, puts `rejected` rows that still stand at
-   * the pushed position into quarantine and takes the `accepted` ones out. (The customer's EntryMarkReplicated.) Durable at
-   * the next durable commit: losing it costs a repeated push. A point that this history does not have changes nothing and is
-   * `unknown`: the disk was put back since the push left.
+   * the pushed position into quarantine and takes the `accepted` ones out. (The customer's EntryMarkReplicated.) Everybody is
+   * shown it at once; it is stored with the next transaction, or by `settleAcknowledgements`, and losing it costs a repeated
+   * push. A point that this history does not have changes nothing and is `unknown`.
    */
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
+  /** Stores what ACKs have changed, without waiting for the disk: at the end of a drain, before its worker sleeps. */
+  settleAcknowledgements(): Promise<void>;
   /**
    * A backup named the point it stands at, and what it lacks below. Known to this history: acked becomes that point, up or
    * down, what it lacks is in quarantine, and what lies above is not, for it is pushed again (`known`). A point of this very

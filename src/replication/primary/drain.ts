@@ -359,7 +359,9 @@ const noProof = { digest: null, except: [] } as const;
 
 /** Marks what no mark covers above the lowest acked: a new backup's rows, and those that one has lost. */
 export async function markAllAbove(store: PrimaryStore): Promise<void> {
-  while ((await store.markDirtyAbove(markedRowsMax)) === markedRowsMax);
+  let after: Position | null = null;
+  do after = await store.markDirtyAbove(after, markedRowsMax);
+  while (after !== null);
 }
 
 /** An ACK counts only from the expected epoch and with everything covered; at the same position, only of the same history. */

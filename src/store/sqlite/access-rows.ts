@@ -2,19 +2,23 @@ import type { AccessId, VaultId } from "../../core/ids.ts";
 import type { StoredRow } from "../../core/row.ts";
 import type { BlockedAccess } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
-import { type RowColumns, rowOf, tableOf } from "./replicated-tables.ts";
+import { type RowColumns, rowColumns, rowOf } from "./row-table.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** SQL: accesses by their id alone. */
+const accessesBy = `SELECT ${rowColumns} FROM rows INDEXED BY rows_access`;
 
 /** See VaultStore.access. */
 export function readAccess(connection: Connection, accessId: AccessId): StoredRow | undefined {
-  const sql = `${tableOf("access").select} INDEXED BY accesses_id WHERE access_id IN (?) ORDER BY vault_id LIMIT 1`;
+  const sql = `${accessesBy} WHERE kind = 'access' AND item_id IN (?) ORDER BY vault_id LIMIT 1`;
   const columns = connection.get<RowColumns>(sql, accessId);
-  return columns && rowOf("access", columns);
+  return columns && rowOf(columns);
 }
 
 /** See AccessStore.accessesById. */
 export function readAccessesById(connection: Connection, accessId: AccessId): StoredRow[] {
-  const sql = `${tableOf("access").select} INDEXED BY accesses_id WHERE access_id IN (?) AND deleted = 0 ORDER BY vault_id`;
-  return connection.all<RowColumns>(sql, accessId).map((columns) => rowOf("access", columns));
+  const sql = `${accessesBy} WHERE kind = 'access' AND item_id IN (?) AND deleted = 0 ORDER BY vault_id`;
+  return connection.all<RowColumns>(sql, accessId).map(rowOf);
 }
 
 /** See AccessStore.accesses. */
@@ -24,29 +28,24 @@ export function readAccesses(
   after: AccessId | undefined,
   limit: number,
 ): StoredRow[] {
-  const sql = `${tableOf("access").select} INDEXED BY accesses_live WHERE deleted = 0 AND vault_id IN (?) AND access_id > ?
-    ORDER BY access_id LIMIT ? + 0`;
+  const sql = `SELECT ${rowColumns} FROM rows WHERE kind = 'access' AND deleted = 0 AND vault_id IN (?) AND item_id > ?
+    ORDER BY item_id LIMIT ? + 0`;
   return connection
     .all<RowColumns>(sql, vaultId, after ?? "", limit)
-    .map((columns) => rowOf("access", columns));
+    .map(rowOf);
 }
 
 /** See AccessStore.blockAccess. The first time counts. */
-export function blockAccess(connection: Connection, accessId: AccessId, at: number): void {
-  connection.run(
-    "INSERT INTO blocked_accesses (access_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING",
-    accessId,
-    at,
-  );
+export function blockAccess(tx: Transaction, accessId: AccessId, at: number): void {
+  const sql = "INSERT INTO blocked_accesses (access_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING";
+  if (tx.connection.run(sql, accessId, at) === 0) return;
+  tx.know({ blocked: new Map([...tx.state.blocked, [accessId, at]]) });
 }
 
 /** See AccessStore.unblockAccess. */
-export function unblockAccess(connection: Connection, accessId: AccessId): void {
-  connection.run("DELETE FROM blocked_accesses WHERE access_id = ?", accessId);
-}
-
-export function isBlocked(connection: Connection, accessId: AccessId): boolean {
-  return connection.get("SELECT 1 FROM blocked_accesses WHERE access_id = ?", accessId) !== undefined;
+export function unblockAccess(tx: Transaction, accessId: AccessId): void {
+  tx.connection.run("DELETE FROM blocked_accesses WHERE access_id = ?", accessId);
+  tx.know({ blocked: new Map([...tx.state.blocked].filter(([blocked]) => blocked !== accessId)) });
 }
 
 export function readBlocked(connection: Connection): BlockedAccess[] {

@@ -8,6 +8,7 @@ import {
 import { newUuidV4 } from "../../core/ids.ts";
 import type { Random } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
+import type { Transaction } from "./transaction.ts";
 
 type AlertColumns = {
   id: number;
@@ -43,12 +44,17 @@ function opensIncident(event: AlertEvent): boolean {
 }
 
 /** See AlertStore.addAlert. */
-export function addAlert(connection: Connection, alert: NewAlert, random: Random): Alert | undefined {
+export function addAlert(tx: Transaction, alert: NewAlert, random: Random): Alert | undefined {
+  const { connection } = tx;
   const { ends } = alertEvents[alert.event];
-  if (ends !== null) return endIncident(connection, alert, ends);
   const opens = opensIncident(alert.event);
-  if (opens && openIncident(connection, alert.event, alert.subject)) return undefined;
-  return insertAlert(connection, alert, newUuidV4(random), opens);
+  if (ends === null && opens && openIncident(connection, alert.event, alert.subject)) return undefined;
+  const added =
+    ends === null
+      ? insertAlert(connection, alert, newUuidV4(random), opens)
+      : endIncident(connection, alert, ends);
+  tx.know({ openIncidents: readOpenIncidents(connection) });
+  return added;
 }
 
 function openIncident(connection: Connection, event: string, subject: string): OpenIncident | undefined {

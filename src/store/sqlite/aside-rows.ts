@@ -4,7 +4,7 @@ import type { Hash } from "../../core/ports.ts";
 import type { Position } from "../../core/position.ts";
 import { isIntact, type Row, type RowKind } from "../../core/row.ts";
 import { bytesOf, type Connection } from "./connection.ts";
-import { itemOf, keyOf, readRow } from "./replicated-tables.ts";
+import { itemOf, keyOf, readRow } from "./row-table.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Rows that repair or rejoin replaced here. Local to the site: what becomes of them is the primary's to decide. */
@@ -55,7 +55,12 @@ export function putAside(tx: Transaction, row: Row, { hash, now, fork }: AsideCo
     tx.site().site,
     now,
   );
+  tx.know({ hasAside: true });
   return true;
+}
+
+export function hasAside(connection: Connection): boolean {
+  return connection.get("SELECT 1 FROM aside LIMIT 1") !== undefined;
 }
 
 /** See AsideStore.aside. */
@@ -75,7 +80,7 @@ export function readAside(
 function asideOf(columns: AsideColumns): AsideRow {
   return {
     id: columns.id,
-    key: keyOf(columns.kind, columns),
+    key: keyOf(columns),
     position: { epoch: columns.epoch, seq: columns.seq },
     hash: bytesOf(columns.hash),
     body: columns.body && bytesOf(columns.body),
@@ -103,6 +108,7 @@ export function settleAside(
     if (hasArrived(connection, id)) connection.run("DELETE FROM aside WHERE id = ?", id);
     else connection.run("UPDATE aside SET taken = 1 WHERE id = ?", id);
   }
+  tx.know({ hasAside: hasAside(connection) });
 }
 
 function hasArrived(connection: Connection, id: StrandedId): boolean {
@@ -113,14 +119,13 @@ function hasArrived(connection: Connection, id: StrandedId): boolean {
 
 /** Whether there is a row of kind `stranded` of this id, or its tombstone. */
 export function isStranded(connection: Connection, id: StrandedId): boolean {
-  return (
-    connection.get("SELECT 1 FROM stranded INDEXED BY stranded_id WHERE stranded_id = ? LIMIT 1", id) !==
-    undefined
-  );
+  const sql = "SELECT 1 FROM rows INDEXED BY rows_stranded WHERE kind = 'stranded' AND item_id = ? LIMIT 1";
+  return connection.get(sql, id) !== undefined;
 }
 
 /** To be called when a row has arrived: what was taken is where everybody will find it, stranded or purged anew. */
-export function forgetTaken(connection: Connection, { key, body }: Row): void {
+export function forgetTaken({ connection, state }: Transaction, { key, body }: Row): void {
+  if (!state.hasAside) return;
   if (key.kind === "stranded") {
     connection.run("DELETE FROM aside WHERE id = ? AND taken = 1", key.strandedId);
   }
@@ -136,6 +141,6 @@ export function forgetTaken(connection: Connection, { key, body }: Row): void {
 }
 
 /** At a change of epoch: the primary that took them may have been lost before anybody had its stranded rows. */
-export function waitAgain(connection: Connection): void {
+export function waitAgain({ connection }: Transaction): void {
   connection.run("UPDATE aside INDEXED BY aside_taken SET taken = 0 WHERE taken = 1");
 }

@@ -3,9 +3,19 @@ import type { AuditChain, AuditTrouble, ShownHead } from "../../core/audit-store
 import { fromHex, toHex } from "../../core/bytes.ts";
 import type { ChainId, SiteName } from "../../core/ids.ts";
 import { bytesOf, type Connection } from "./connection.ts";
+import type { State, View } from "./state.ts";
+import type { Transaction } from "./transaction.ts";
 
-/** A chain and the number by which its records name it. */
-export type StoredChain = AuditChain & { readonly id: number };
+/** A chain, the number by which its records name it, and where another copy of it is known to differ. */
+export type StoredChain = AuditChain & { readonly id: number; readonly trouble: ChainTrouble | null };
+
+/** The first parting of two copies that was found. */
+export type ChainTrouble = {
+  readonly seq: number;
+  /** Of the record that is another there; null where it is one that lacks here. */
+  readonly hash: Uint8Array | null;
+  readonly peer: SiteName;
+};
 
 type ChainColumns = {
   id: number;
@@ -14,13 +24,28 @@ type ChainColumns = {
   own: number;
   forked: number;
   settled: number;
+  trouble_seq: number | null;
+  trouble_hash: Uint8Array | null;
+  trouble_peer: SiteName | null;
   anchor_seq: number;
   anchor_hash: Uint8Array;
-  head_seq: number;
-  head_hash: Uint8Array;
 };
 
-function chainOf(columns: ChainColumns): StoredChain {
+/** Reads every chain, in the order in which this site has met them. A chain ends where its last record stands. */
+export function readChains(connection: Connection): StoredChain[] {
+  return connection
+    .all<ChainColumns>("SELECT * FROM audit_chains ORDER BY id")
+    .map((columns) => chainOf(columns, lastRecord(connection, columns.id)));
+}
+
+function lastRecord(connection: Connection, id: number): AuditMark | undefined {
+  const sql = "SELECT seq, hash FROM audit_records WHERE chain IN (?) ORDER BY seq DESC LIMIT 1";
+  const last = connection.get<{ seq: number; hash: Uint8Array }>(sql, id);
+  return last && { seq: last.seq, hash: bytesOf(last.hash) };
+}
+
+function chainOf(columns: ChainColumns, last: AuditMark | undefined): StoredChain {
+  const anchor = { seq: columns.anchor_seq, hash: bytesOf(columns.anchor_hash) };
   return {
     id: columns.id,
     chain: columns.chain,
@@ -28,119 +53,96 @@ function chainOf(columns: ChainColumns): StoredChain {
     isOwn: columns.own === 1,
     isForked: columns.forked === 1,
     isSettled: columns.settled === 1,
-    anchor: { seq: columns.anchor_seq, hash: bytesOf(columns.anchor_hash) },
-    head: { seq: columns.head_seq, hash: bytesOf(columns.head_hash) },
+    trouble: troubleOf(columns),
+    anchor,
+    head: last ?? anchor,
   };
 }
 
-/** In the order in which this site has met them. */
-export function readChains(connection: Connection): StoredChain[] {
-  return connection.all<ChainColumns>("SELECT * FROM audit_chains ORDER BY id").map(chainOf);
+function troubleOf({ trouble_seq: seq, trouble_hash: hash, trouble_peer: peer }: ChainColumns): ChainTrouble | null {
+  return seq === null || peer === null ? null : { seq, hash: hash && bytesOf(hash), peer };
 }
 
-export function readChain(connection: Connection, chain: ChainId): StoredChain | undefined {
-  const columns = connection.get<ChainColumns>("SELECT * FROM audit_chains WHERE chain = ?", chain);
-  return columns && chainOf(columns);
+export function chainNamed({ chains }: Pick<State, "chains">, chain: ChainId): StoredChain | undefined {
+  return chains.find((known) => known.chain === chain);
 }
 
 /** The chain that this site appends to. */
-export function readOwnChain(connection: Connection): StoredChain | undefined {
-  const columns = connection.get<ChainColumns>("SELECT * FROM audit_chains WHERE own = 1");
-  return columns && chainOf(columns);
+export function ownChain({ chains }: Pick<State, "chains">): StoredChain | undefined {
+  return chains.find(({ isOwn }) => isOwn);
+}
+
+/** Notes what was made of one chain. */
+function changeChain(tx: Transaction, id: number, change: Partial<StoredChain>): void {
+  tx.know({ chains: tx.state.chains.map((chain) => (chain.id === id ? { ...chain, ...change } : chain)) });
 }
 
 export function insertChain(
-  connection: Connection,
+  tx: Transaction,
   { chain, site, isOwn, anchor }: Pick<AuditChain, "chain" | "site" | "isOwn" | "anchor">,
 ): StoredChain {
-  if (isOwn) connection.run("UPDATE audit_chains SET own = 0 WHERE own = 1");
-  connection.run(
-    `INSERT INTO audit_chains (chain, site, own, anchor_seq, anchor_hash, head_seq, head_hash)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  if (isOwn) tx.connection.run("UPDATE audit_chains SET own = 0 WHERE own = 1");
+  tx.connection.run(
+    "INSERT INTO audit_chains (chain, site, own, anchor_seq, anchor_hash) VALUES (?, ?, ?, ?, ?)",
     chain,
     site,
     isOwn ? 1 : 0,
     anchor.seq,
     anchor.hash,
-    anchor.seq,
-    anchor.hash,
   );
-  const inserted = readChain(connection, chain);
+  tx.know({ chains: readChains(tx.connection) });
+  const inserted = chainNamed(tx.state, chain);
   if (!inserted) throw new Error("a chain that was stored is not there");
   return inserted;
 }
 
-/** Begins a copy of which nothing is left anew, further up. */
-export function moveAnchor(connection: Connection, id: number, anchor: AuditMark): void {
-  connection.run(
-    "UPDATE audit_chains SET anchor_seq = ?, anchor_hash = ?, head_seq = ?, head_hash = ? WHERE id = ?",
-    anchor.seq,
-    anchor.hash,
-    anchor.seq,
-    anchor.hash,
-    id,
-  );
+/** Moves the anchor of a chain up; where nothing is left above it, the chain ends there. */
+export function moveAnchor(tx: Transaction, { id, head }: StoredChain, anchor: AuditMark): void {
+  const sql = "UPDATE audit_chains SET anchor_seq = ?, anchor_hash = ? WHERE id = ?";
+  tx.connection.run(sql, anchor.seq, anchor.hash, id);
+  changeChain(tx, id, { anchor, ...(head.seq < anchor.seq && { head: anchor }) });
 }
 
-export type Parting = {
-  readonly seq: number;
-  /** Of the record that is another there; null where it is one that lacks here. */
-  readonly hash: Uint8Array | null;
-  readonly peer: SiteName;
-  readonly isForked: boolean;
-};
+export type Parting = ChainTrouble & { readonly isForked: boolean };
 
 /** Notes what an operator is to be told of a chain. The first parting that was found stays. */
-export function markTrouble(connection: Connection, id: number, parting: Parting): void {
-  const { seq, hash, peer, isForked } = parting;
-  connection.run(
-    `UPDATE audit_chains SET forked = max(forked, ?), trouble_seq = coalesce(trouble_seq, ?),
-       trouble_hash = CASE WHEN trouble_peer IS NULL THEN ? ELSE trouble_hash END,
-       trouble_peer = coalesce(trouble_peer, ?) WHERE id = ?`,
-    isForked ? 1 : 0,
-    seq,
-    hash,
-    peer,
-    id,
+export function markTrouble(tx: Transaction, chain: StoredChain, { isForked, ...found }: Parting): void {
+  const trouble = chain.trouble ?? found;
+  tx.connection.run(
+    "UPDATE audit_chains SET forked = ?, trouble_seq = ?, trouble_hash = ?, trouble_peer = ? WHERE id = ?",
+    isForked || chain.isForked ? 1 : 0,
+    trouble.seq,
+    trouble.hash,
+    trouble.peer,
+    chain.id,
   );
+  changeChain(tx, chain.id, { isForked: isForked || chain.isForked, trouble });
 }
 
 /** The marks at which copies of a site's chains are known to be others than those here, and which it has not put on record. */
-export function readPartings(
-  connection: Connection,
+export function partingsOf(
+  { chains }: Pick<State, "chains">,
   site: SiteName,
 ): readonly { readonly chain: ChainId; readonly mark: AuditMark }[] {
-  return connection
-    .all<{ chain: ChainId; seq: number; hash: Uint8Array }>(
-      `SELECT chain, trouble_seq AS seq, trouble_hash AS hash FROM audit_chains
-       WHERE site = ? AND own = 0 AND settled = 0 AND trouble_hash IS NOT NULL ORDER BY id`,
-      site,
-    )
-    .map(({ chain, seq, hash }) => ({ chain, mark: { seq, hash: bytesOf(hash) } }));
+  return chains.flatMap(({ chain, site: owner, isOwn, isSettled, trouble }) => {
+    if (owner !== site || isOwn || isSettled || !trouble?.hash) return [];
+    return [{ chain, mark: { seq: trouble.seq, hash: trouble.hash } }];
+  });
 }
 
-export function settleChain(connection: Connection, id: number): void {
-  connection.run("UPDATE audit_chains SET settled = 1 WHERE id = ?", id);
-}
-
-/** What became of a site's chains is on record, and others hold the record. */
-export function settleChainsOf(connection: Connection, site: SiteName): void {
-  connection.run(
-    "UPDATE audit_chains SET settled = 1 WHERE site = ? AND trouble_peer IS NOT NULL AND settled = 0",
-    site,
-  );
-}
-
-/** See AuditStore.settleAudit. */
-export function settleAllChains(connection: Connection): void {
-  connection.run("UPDATE audit_chains SET settled = 1 WHERE trouble_peer IS NOT NULL AND settled = 0");
+/** What became of these chains is on record, or an operator has looked at it. */
+export function settleChains(tx: Transaction, settled: (chain: StoredChain) => boolean): void {
+  for (const chain of tx.state.chains) {
+    if (chain.isSettled || chain.trouble === null || !settled(chain)) continue;
+    tx.connection.run("UPDATE audit_chains SET settled = 1 WHERE id = ?", chain.id);
+    changeChain(tx, chain.id, { isSettled: true });
+  }
 }
 
 /** See AuditStore.auditTroubles. */
-export function readTroubles(connection: Connection): AuditTrouble[] {
-  return connection.all<AuditTrouble>(
-    `SELECT site, chain, trouble_seq AS seq, trouble_peer AS peer FROM audit_chains
-     WHERE trouble_peer IS NOT NULL AND settled = 0 ORDER BY id`,
+export function troublesOf({ chains }: Pick<State, "chains">): AuditTrouble[] {
+  return chains.flatMap(({ chain, site, isSettled, trouble }) =>
+    isSettled || !trouble ? [] : [{ site, chain, seq: trouble.seq, peer: trouble.peer }],
   );
 }
 
@@ -176,12 +178,10 @@ export function recordOf(chain: ChainId, columns: RecordColumns): AuditRecord {
 }
 
 /** Puts records, which the caller knows to follow each other, at the end of a chain. */
-export function insertRecords(connection: Connection, id: number, records: readonly AuditRecord[]): void {
-  for (const record of records) insertRecord(connection, id, record);
+export function insertRecords(tx: Transaction, id: number, records: readonly AuditRecord[]): void {
+  for (const record of records) insertRecord(tx.connection, id, record);
   const last = records.at(-1);
-  if (!last) return;
-  const sql = "UPDATE audit_chains SET head_seq = ?, head_hash = ? WHERE id = ?";
-  connection.run(sql, last.seq, last.hash, id);
+  if (last) changeChain(tx, id, { head: { seq: last.seq, hash: last.hash } });
 }
 
 function insertRecord(connection: Connection, id: number, record: AuditRecord): void {
@@ -216,12 +216,12 @@ export function readRecords(
 
 /** See AuditStore.auditRecords. */
 export function readRecordsOf(
-  connection: Connection,
+  { connection, state }: View,
   chain: ChainId,
   after: number,
   limit: number,
 ): AuditRecord[] {
-  const stored = readChain(connection, chain);
+  const stored = chainNamed(state, chain);
   return stored ? readRecords(connection, stored, after, limit) : [];
 }
 
@@ -235,12 +235,6 @@ export function hashAt(connection: Connection, chain: StoredChain, seq: number):
   return found && bytesOf(found.hash);
 }
 
-/** What a peer has last shown of all chains; undefined of one that has shown nothing yet. */
-export function readShown(connection: Connection, peer: SiteName): readonly ShownHead[] | undefined {
-  const found = connection.get<{ heads: string }>("SELECT heads FROM audit_shown WHERE peer = ?", peer);
-  return found && decodeShown(found.heads);
-}
-
 /** See AuditStore.auditShown. */
 export function readAllShown(connection: Connection): { peer: SiteName; heads: readonly ShownHead[] }[] {
   return connection
@@ -248,16 +242,16 @@ export function readAllShown(connection: Connection): { peer: SiteName; heads: r
     .map(({ peer, heads }) => ({ peer, heads: decodeShown(heads) }));
 }
 
-export function saveShown(connection: Connection, peer: SiteName, heads: readonly ShownHead[]): void {
-  const text = JSON.stringify(
-    heads.map(({ chain, head, held }) => [chain, head.seq, toHex(head.hash), held]),
-  );
-  connection.run(
-    `INSERT INTO audit_shown (peer, heads) VALUES (?, ?)
-     ON CONFLICT (peer) DO UPDATE SET heads = excluded.heads WHERE heads <> excluded.heads`,
-    peer,
-    text,
-  );
+export function saveShown(tx: Transaction, peer: SiteName, heads: readonly ShownHead[]): void {
+  const text = encodeShown(heads);
+  const before = tx.state.shown.get(peer);
+  if (before && encodeShown(before) === text) return;
+  tx.connection.run("INSERT OR REPLACE INTO audit_shown (peer, heads) VALUES (?, ?)", peer, text);
+  tx.know({ shown: new Map([...tx.state.shown, [peer, heads]]) });
+}
+
+function encodeShown(heads: readonly ShownHead[]): string {
+  return JSON.stringify(heads.map(({ chain, head, held }) => [chain, head.seq, toHex(head.hash), held]));
 }
 
 function decodeShown(text: string): readonly ShownHead[] {

@@ -12,25 +12,23 @@ import type { ShownHead } from "../../core/audit-store.ts";
 import { bytesEqual } from "../../core/bytes.ts";
 import type { ChainId, SiteName } from "../../core/ids.ts";
 import {
+  chainNamed,
   hashAt,
   insertChain,
   insertRecords,
   markTrouble,
   moveAnchor,
   type Parting,
-  readChain,
-  readChains,
-  readPartings,
+  partingsOf,
   readRecords,
-  readShown,
-  readTroubles,
   saveShown,
-  settleChain,
-  settleChainsOf,
+  settleChains,
   type StoredChain,
+  troublesOf,
 } from "./audit-chains.ts";
 import { type AuditPorts, beginChain } from "./audit-records.ts";
 import type { Connection } from "./connection.ts";
+import type { State, View } from "./state.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What the other site has shown, in a push or in an ACK. */
@@ -41,84 +39,77 @@ export type Shown = { readonly from: SiteName; readonly part: AuditPart };
  * and sealed off here: nothing of replication depends on the audit. Returns the failure.
  */
 export function takeAudit(tx: Transaction, shown: Shown, ports: AuditPorts): unknown {
-  const { connection } = tx;
-  connection.run("SAVEPOINT audit");
+  const before = tx.savepoint();
   try {
     takeShown(tx, shown, ports);
-    connection.run("RELEASE audit");
+    tx.release();
     return undefined;
   } catch (error) {
     // Where SQLite itself has undone the whole transaction there is nothing left to be sealed off from.
-    if (!connection.database.inTransaction) throw error;
-    connection.run("ROLLBACK TO audit");
-    connection.run("RELEASE audit");
+    if (!tx.connection.database.inTransaction) throw error;
+    tx.rollback(before);
     return error;
   }
 }
 
 function takeShown(tx: Transaction, shown: Shown, ports: AuditPorts): void {
-  const { connection } = tx;
   const { site } = tx.site();
-  const lost = shown.part.heads.filter((head) => isLost(connection, head, shown.from, site));
-  // Whoever makes up chains of this site has it begin so many and no more.
-  if (lost.length > 0 && hasRoom(connection)) beginChain(tx, lost, ports);
-  else if (shown.part.heads.some(({ chain, head }) => head.seq > 0 && isOwn(connection, chain))) {
-    settleChainsOf(connection, site);
+  const lost = shown.part.heads.filter((head) => isLost(tx, head, shown.from, site));
+  // Limits how many chains this site begins, so that a peer that invents chains cannot make it begin more for ever.
+  if (lost.length > 0 && hasRoom(tx.state)) beginChain(tx, lost, ports);
+  else if (shown.part.heads.some(({ chain, head }) => head.seq > 0 && chainNamed(tx.state, chain)?.isOwn)) {
+    settleChains(tx, (chain) => chain.site === site);
   }
   takeRecords(tx, shown, ports);
-  const held = new Map(readChains(connection).map(({ chain, head }) => [chain, head.seq]));
+  const held = new Map(tx.state.chains.map(({ chain, head }) => [chain, head.seq]));
   const heads = shown.part.heads.map(({ chain, head }) => ({ chain, head, held: held.get(chain) ?? 0 }));
-  saveShown(connection, shown.from, heads);
+  saveShown(tx, shown.from, heads);
 }
 
 /** One more is left for the first chain of this site itself. */
-function hasRoom(connection: Connection): boolean {
-  return readChains(connection).length < auditChainsMax - 1;
-}
-
-function isOwn(connection: Connection, chain: ChainId): boolean {
-  return readChain(connection, chain)?.isOwn === true;
+function hasRoom({ chains }: Pick<State, "chains">): boolean {
+  return chains.length < auditChainsMax - 1;
 }
 
 /**
  * Compares one head with the copy here, and begins a copy of a chain that is new. Whether it shows that this site's own audit was
  * more, or another, than its disk holds: the disk was put back, or was changed.
  */
-function isLost(connection: Connection, shown: AuditHead, peer: SiteName, site: SiteName): boolean {
-  const known = readChain(connection, shown.chain);
-  if (!known) return meetChain(connection, shown, peer, site);
+function isLost(tx: Transaction, shown: AuditHead, peer: SiteName, site: SiteName): boolean {
+  const known = chainNamed(tx.state, shown.chain);
+  if (!known) return meetChain(tx, shown, peer, site);
   if (known.site !== shown.site) return false;
   const { seq, hash } = shown.head;
-  const here = hashAt(connection, known, seq);
+  const here = hashAt(tx.connection, known, seq);
   const isForked = here !== undefined && !bytesEqual(here, hash);
-  if (isForked) part(connection, known, { seq, hash, peer, isForked });
+  if (isForked) part(tx, known, { seq, hash, peer, isForked });
   else if (known.isOwn && seq > known.head.seq) {
-    markTrouble(connection, known.id, { seq: known.head.seq + 1, hash: null, peer, isForked });
+    markTrouble(tx, known, { seq: known.head.seq + 1, hash: null, peer, isForked });
   } else if (!known.isOwn && known.head.seq === known.anchor.seq && shown.anchor.seq > known.anchor.seq) {
     // Nothing is left of it here, and nobody has any more what would follow.
-    moveAnchor(connection, known.id, shown.anchor);
+    moveAnchor(tx, known, shown.anchor);
   }
   return known.isOwn && (isForked || seq > known.head.seq);
 }
 
-function meetChain(connection: Connection, shown: AuditHead, peer: SiteName, site: SiteName): boolean {
+function meetChain(tx: Transaction, shown: AuditHead, peer: SiteName, site: SiteName): boolean {
   const isOwnSite = shown.site === site;
-  if (!hasRoom(connection)) return false;
+  if (!hasRoom(tx.state)) return false;
   const { chain, anchor } = shown;
-  const met = insertChain(connection, { chain, site: shown.site, isOwn: false, anchor });
-  if (isOwnSite) markTrouble(connection, met.id, { seq: anchor.seq + 1, hash: null, peer, isForked: false });
+  const met = insertChain(tx, { chain, site: shown.site, isOwn: false, anchor });
+  if (isOwnSite) markTrouble(tx, met, { seq: anchor.seq + 1, hash: null, peer, isForked: false });
   return isOwnSite;
 }
 
 /** Two copies of a chain go different ways. Where a later chain of its site names it, that has been told already. */
-function part(connection: Connection, chain: StoredChain, parting: Parting): void {
+function part(tx: Transaction, chain: StoredChain, parting: Parting): void {
   if (chain.isForked) return;
-  markTrouble(connection, chain.id, parting);
-  if (!chain.isOwn && isNamed(connection, chain)) settleChain(connection, chain.id);
+  markTrouble(tx, chain, parting);
+  if (!chain.isOwn && isNamed(tx, chain)) settleChains(tx, ({ id }) => id === chain.id);
 }
 
-function isNamed(connection: Connection, { chain, site }: StoredChain): boolean {
-  return readChains(connection).some((other) => {
+function isNamed({ connection, state }: View, { chain, site }: StoredChain): boolean {
+  return state.chains.some((other) => {
     if (other.site !== site || other.chain === chain) return false;
     const [first] = readRecords(connection, other, 0, 1);
     const names = first?.details ? decodeBeginning(first.details) : undefined;
@@ -127,45 +118,41 @@ function isNamed(connection: Connection, { chain, site }: StoredChain): boolean 
 }
 
 function takeRecords(tx: Transaction, { from, part: { records } }: Shown, ports: AuditPorts): void {
-  const { connection } = tx;
   const copies = new Map<ChainId, StoredChain | null>();
   for (const record of records) {
     const copy = copies.has(record.chain)
       ? copies.get(record.chain)
-      : (readChain(connection, record.chain) ?? null);
+      : (chainNamed(tx.state, record.chain) ?? null);
     copies.set(record.chain, copy ? takeRecord(tx, copy, record, { from, ports }) : null);
   }
 }
 
 /** The copy as it is then; null where nothing more of its chain can be taken. */
 function takeRecord(
-  { connection }: Transaction,
+  tx: Transaction,
   copy: StoredChain,
   record: AuditRecord,
   { from, ports }: { readonly from: SiteName; readonly ports: AuditPorts },
 ): StoredChain | null {
   if (copy.isOwn || record.seq > copy.head.seq + 1) return null;
   if (record.seq <= copy.head.seq) {
-    const here = hashAt(connection, copy, record.seq);
+    const here = hashAt(tx.connection, copy, record.seq);
     if (here === undefined || bytesEqual(here, record.hash)) return copy;
   } else if (follows(ports.hash, copy.head, record)) {
-    insertRecords(connection, copy.id, [record]);
-    if (record.seq === 1) settleNamed(connection, copy.site, record);
+    insertRecords(tx, copy.id, [record]);
+    if (record.seq === 1) settleNamed(tx, copy.site, record);
     return { ...copy, head: { seq: record.seq, hash: record.hash } };
   }
-  part(connection, copy, { seq: record.seq, hash: record.hash, peer: from, isForked: true });
+  part(tx, copy, { seq: record.seq, hash: record.hash, peer: from, isForked: true });
   return null;
 }
 
 /** A site has begun a chain that names those which copies of part: what happened to them is on record now. */
-function settleNamed(connection: Connection, site: SiteName, { details }: AuditRecord): void {
+function settleNamed(tx: Transaction, site: SiteName, { details }: AuditRecord): void {
   const beginning = details ? decodeBeginning(details) : undefined;
   if (beginning?.site !== site) return;
   const named = new Set(beginning.known.map(({ chain }) => chain));
-  for (const { chain, site: owner } of readTroubles(connection)) {
-    const stored = owner === site && named.has(chain) ? readChain(connection, chain) : undefined;
-    if (stored) settleChain(connection, stored.id);
-  }
+  settleChains(tx, (chain) => chain.site === site && named.has(chain.chain));
 }
 
 /**
@@ -173,20 +160,16 @@ function settleNamed(connection: Connection, site: SiteName, { details }: AuditR
  * @param durable of chains whose end may still be lost with the power, up to where it may not
  */
 export function auditPartFor(
-  connection: Connection,
-  {
-    peer,
-    site,
-    durable,
-  }: { readonly peer: SiteName; readonly site: SiteName; readonly durable: ReadonlyMap<ChainId, number> },
+  { connection, state }: View,
+  { peer, durable }: { readonly peer: SiteName; readonly durable: ReadonlyMap<ChainId, number> },
 ): AuditPart {
-  const chains = readChains(connection).flatMap((chain) => durableOf(connection, chain, durable));
+  const chains = state.chains.flatMap((chain) => durableOf(connection, chain, durable));
   const own = chains.map(({ chain, site: owner, anchor, head }) => ({ chain, site: owner, anchor, head }));
-  const heads = [...partedHeads(connection, peer, own), ...own];
-  const shown = readShown(connection, peer);
+  const heads = [...partedHeads(state, peer, own), ...own];
+  const shown = state.shown.get(peer);
   if (!shown) return { heads, records: [], more: chains.length > 0 };
   const { records, isCut } = lacking(connection, chains, shown);
-  const waits = readTroubles(connection).some((trouble) => trouble.site === site);
+  const waits = troublesOf(state).some((trouble) => trouble.site === state.site.site);
   return { heads, records, more: isCut || waits };
 }
 
@@ -195,11 +178,11 @@ export function auditPartFor(
  * may find out without it, and it alone can put that on record. In front of the heads that are held here, which are what counts.
  */
 function partedHeads(
-  connection: Connection,
+  state: State,
   peer: SiteName,
   heads: readonly AuditHead[],
 ): readonly AuditHead[] {
-  return readPartings(connection, peer).flatMap(({ chain, mark }) => {
+  return partingsOf(state, peer).flatMap(({ chain, mark }) => {
     const held = heads.find((head) => head.chain === chain);
     return held ? [{ ...held, head: mark }] : [];
   });

@@ -14,15 +14,16 @@ import { type ChainId, newUuidV4, type SiteName } from "../../core/ids.ts";
 import type { Hash, Random } from "../../core/ports.ts";
 import type { StoredRow } from "../../core/row.ts";
 import {
+  chainNamed,
   insertChain,
   insertRecords,
-  readChain,
-  readChains,
-  readOwnChain,
+  moveAnchor,
+  ownChain,
   recordOf,
   type StoredChain,
 } from "./audit-chains.ts";
-import type { Connection } from "./connection.ts";
+import { bytesOf } from "./connection.ts";
+import type { View } from "./state.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What the audit needs of its store. */
@@ -33,8 +34,6 @@ export type AuditPorts = {
   readonly now: number;
   /** How long records are kept. */
   readonly keepMs: number;
-  /** Told of each record's chain, and where that stood before it. */
-  readonly onAppend: (chain: ChainId, before: number) => void;
 };
 
 /** With every so many records of its own, a site looks for those that are older than is kept. */
@@ -44,17 +43,15 @@ const prunedPerLook = 64;
 
 /** Appends to this site's own chain; begins one where there is none. */
 export function appendAudit(tx: Transaction, events: readonly AuditEvent[], ports: AuditPorts): void {
-  const { connection } = tx;
-  const { id, chain, head } = readOwnChain(connection) ?? beginChain(tx, [], ports);
+  const { id, chain, head } = ownChain(tx.state) ?? beginChain(tx, [], ports);
   const records: AuditRecord[] = [];
   for (const event of events) {
     const record = { ...boundedEvent(event), at: ports.now, details: null };
     records.push(nextRecord(ports.hash, records.at(-1) ?? { chain, ...head }, record));
   }
-  ports.onAppend(chain, head.seq);
-  insertRecords(connection, id, records);
+  insertRecords(tx, id, records);
   const looks = Math.floor((head.seq + records.length) / pruneEvery) - Math.floor(head.seq / pruneEvery);
-  if (looks > 0) pruneAudit(connection, ports.now - ports.keepMs);
+  if (looks > 0) pruneAudit(tx, ports.now - ports.keepMs);
 }
 
 /** Of a write that tells no more than what it is, the rows tell the rest: which vault, and which entry or access where it is one. */
@@ -80,18 +77,16 @@ export function aboutRows(event: AuditEvent, changed: readonly StoredRow[]): Aud
  * elsewhere.
  */
 export function beginChain(tx: Transaction, shown: readonly KnownHead[], ports: AuditPorts): StoredChain {
-  const { connection } = tx;
   const { site } = tx.site();
-  const held = readChains(connection).map(({ chain, site: owner, head }) => ({ chain, site: owner, head }));
+  const held = tx.state.chains.map(({ chain, site: owner, head }) => ({ chain, site: owner, head }));
   // The newest chains, where there are more than a record has room for.
   const known = [...held, ...shown].slice(-auditChainsMax);
   const chain = newUuidV4(ports.random) as ChainId;
-  const begun = insertChain(connection, { chain, site, isOwn: true, anchor: chainStart });
+  const begun = insertChain(tx, { chain, site, isOwn: true, anchor: chainStart });
   const details = encodeBeginning({ site, known });
-  ports.onAppend(chain, 0);
   const first = nextRecord(ports.hash, { chain, ...chainStart }, begin(site, details, ports));
-  insertRecords(connection, begun.id, [first]);
-  const stored = readChain(connection, chain);
+  insertRecords(tx, begun.id, [first]);
+  const stored = chainNamed(tx.state, chain);
   if (!stored) throw new Error("a chain that was begun is not there");
   return stored;
 }
@@ -103,8 +98,10 @@ function begin(site: SiteName, details: Uint8Array, { now }: AuditPorts) {
 }
 
 /** Forgets records from before a time, from the beginning of each chain and without gaps; what is left still proves itself. */
-function pruneAudit(connection: Connection, before: number): void {
-  for (const { id, anchor } of readChains(connection)) {
+function pruneAudit(tx: Transaction, before: number): void {
+  const { connection } = tx;
+  for (const chain of tx.state.chains) {
+    const { id, anchor } = chain;
     const oldest = connection.all<{ seq: number; at: number; hash: Uint8Array }>(
       "SELECT seq, at, hash FROM audit_records WHERE chain IN (?) AND seq > ? ORDER BY seq LIMIT ? + 0",
       id,
@@ -115,12 +112,7 @@ function pruneAudit(connection: Connection, before: number): void {
     const last = (kept === -1 ? oldest : oldest.slice(0, kept)).at(-1);
     if (!last) continue;
     connection.run("DELETE FROM audit_records WHERE chain = ? AND seq <= ?", id, last.seq);
-    connection.run(
-      "UPDATE audit_chains SET anchor_seq = ?, anchor_hash = ? WHERE id = ?",
-      last.seq,
-      last.hash,
-      id,
-    );
+    moveAnchor(tx, chain, { seq: last.seq, hash: bytesOf(last.hash) });
   }
 }
 
@@ -130,9 +122,9 @@ const lookedAtMax = 1_000;
 type ListedColumns = Parameters<typeof recordOf>[1] & { chain_name: ChainId; site: SiteName };
 
 /** See AuditStore.auditPage. */
-export function readAuditPage(connection: Connection, { limit, before, vaultId }: AuditQuery): AuditPage {
+export function readAuditPage(view: View, { limit, before, vaultId }: AuditQuery): AuditPage {
   const lookedAt = vaultId === null ? limit : Math.max(limit, lookedAtMax);
-  const found = listBelow(connection, before, lookedAt);
+  const found = listBelow(view, before, lookedAt);
   const wanted = vaultId === null ? found : found.filter((columns) => columns.vault_id === vaultId);
   const page = wanted.slice(0, limit);
   const isCut = wanted.length > limit;
@@ -144,12 +136,12 @@ export function readAuditPage(connection: Connection, { limit, before, vaultId }
   };
 }
 
-function listBelow(connection: Connection, before: AuditPlace | undefined, limit: number): ListedColumns[] {
+function listBelow({ connection, state }: View, before: AuditPlace | undefined, limit: number): ListedColumns[] {
   const select = `SELECT r.*, c.chain AS chain_name, c.site FROM audit_records r INDEXED BY audit_records_at
      CROSS JOIN audit_chains c ON c.id = r.chain`;
   const order = "ORDER BY r.at DESC, r.chain DESC, r.seq DESC LIMIT ? + 0";
   if (!before) return connection.all<ListedColumns>(`${select} ${order}`, limit);
-  const chain = readChain(connection, before.chain)?.id ?? 0;
+  const chain = chainNamed(state, before.chain)?.id ?? 0;
   const below = "WHERE (r.at, r.chain, r.seq) < (?, ?, ?)";
   return connection.all<ListedColumns>(`${select} ${below} ${order}`, before.at, chain, before.seq, limit);
 }

@@ -6,8 +6,8 @@ import type { StoredRow } from "../../core/row.ts";
 import type { Acknowledgement, ApplyOutcome } from "../../core/store.ts";
 import { auditPartFor, takeAudit } from "./audit-exchange.ts";
 import { aboutRows, appendAudit, type AuditPorts } from "./audit-records.ts";
-import type { Connection } from "./connection.ts";
-import { readSite } from "./site-record.ts";
+import type { StoredChain } from "./audit-chains.ts";
+import type { View } from "./state.ts";
 import type { Transaction } from "./transaction.ts";
 
 export type AuditSettings = {
@@ -29,13 +29,13 @@ type Batch = { readonly events: AuditEvent[]; readonly recorded: Promise<void> }
 const batchMax = 200;
 
 /**
- * The audit's part in the transactions of a store. What it remembers is which of its own records the disk may still lose with the
- * power: no peer is shown those.
+ * The audit's part in the transactions of a store. It remembers how far this site's own chain is on the disk: no peer is shown
+ * records that a loss of power may still undo.
  */
 export class AuditRows {
   readonly #options: AuditOptions;
-  /** Chains with records that are committed and not flushed, and where each stood before them. */
-  readonly #unflushed = new Map<ChainId, number>();
+  /** The own chain that has records which are not flushed, and up to where it is; null where all of it is. */
+  #flushed: { readonly chain: ChainId; readonly seq: number } | null = null;
   /** Events that wait for their turn. */
   #batch: Batch | undefined;
 
@@ -72,8 +72,9 @@ export class AuditRows {
     if (event) appendAudit(tx, [aboutRows(event, changed)], this.#ports());
   }
 
-  partFor(connection: Connection, peer: SiteName): AuditPart {
-    return auditPartFor(connection, { peer, site: readSite(connection).site, durable: this.#unflushed });
+  partFor(view: View, peer: SiteName): AuditPart {
+    const flushed = this.#flushed;
+    return auditPartFor(view, { peer, durable: new Map(flushed ? [[flushed.chain, flushed.seq]] : []) });
   }
 
   /** Takes over what an applied push told, and adds to the outcome what is answered; that is on disk when the push is. */
@@ -84,8 +85,7 @@ export class AuditRows {
   ): ApplyOutcome {
     if (outcome.kind !== "applied" || !audit) return outcome;
     if (!this.#take(tx, site, audit)) return outcome;
-    const own = { peer: site, site: tx.site().site, durable: new Map() };
-    return { ...outcome, audit: auditPartFor(tx.connection, own) };
+    return { ...outcome, audit: auditPartFor(tx, { peer: site, durable: new Map() }) };
   }
 
   /** Takes over what an ACK told. */
@@ -93,9 +93,18 @@ export class AuditRows {
     if (audit) this.#take(tx, peer, audit);
   }
 
-  /** To be told of every commit. */
-  committed(isDurable: boolean): void {
-    if (isDurable) this.#unflushed.clear();
+  /** To be called when a commit has made records of the own chain that are not on the disk. */
+  appended(before: StoredChain | undefined, after: StoredChain | undefined): void {
+    if (!after || after.head === before?.head) return;
+    if (this.#flushed?.chain === after.chain) return;
+    this.#flushed = { chain: after.chain, seq: before?.chain === after.chain ? before.head.seq : 0 };
+  }
+
+  /** To be called when a flush begins, with the own chain as it stands; what it returns, when that has ended. */
+  flushing(own: StoredChain | undefined): () => void {
+    return () => {
+      if (this.#flushed && own?.chain === this.#flushed.chain) this.#flushed = { chain: own.chain, seq: own.head.seq };
+    };
   }
 
   #take(tx: Transaction, from: SiteName, part: AuditPart): boolean {
@@ -106,14 +115,6 @@ export class AuditRows {
 
   #ports(): AuditPorts {
     const { clock, hash, random, keepMs = Number.POSITIVE_INFINITY } = this.#options;
-    return {
-      hash,
-      random,
-      now: Math.max(0, Math.floor(clock.now())),
-      keepMs,
-      onAppend: (chain, before) => {
-        if (!this.#unflushed.has(chain)) this.#unflushed.set(chain, before);
-      },
-    };
+    return { hash, random, now: Math.max(0, Math.floor(clock.now())), keepMs };
   }
 }

@@ -1,78 +1,53 @@
 import type { SiteName } from "../../core/ids.ts";
-import { origin, type Position } from "../../core/position.ts";
-import type { Backlog } from "../../core/store.ts";
+import { comparePositions, origin, type Position } from "../../core/position.ts";
+import type { Backlog, Peer } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
-import { lowestAcked, readPeer } from "./peers.ts";
+import { lowestAcked } from "./peers.ts";
 import { standsIn } from "./quarantine.ts";
-import { type ReplicatedTable, replicatedTables } from "./replicated-tables.ts";
+import type { View } from "./state.ts";
 
 const nothing: Backlog = { dirty: 0, oldestDirtySince: null, quarantined: 0 };
 
-/** What waits for one peer, or for any where `peer` is null: a row that waits for two of them counts once. */
-export function readBacklog(connection: Connection, peer: SiteName | null): Backlog {
-  const above = peer === null ? lowestAcked(connection) : ackedOf(connection, peer);
+/** What waits for one peer, or for any where `site` is null: a row that waits for two of them counts once. */
+export function readBacklog({ connection, state }: View, site: SiteName | null): Backlog {
+  const peers = site === null ? state.peers : state.peers.filter((peer) => peer.site === site);
+  const above = lowestAcked(peers);
   if (above === undefined) return nothing;
-  return replicatedTables
-    .map((table) => backlogIn(connection, table, peer, above))
-    .reduce((sum, part) => ({
-      dirty: sum.dirty + part.dirty,
-      oldestDirtySince: older(sum.oldestDirtySince, part.oldestDirtySince),
-      quarantined: sum.quarantined + part.quarantined,
-    }));
-}
-
-function ackedOf(connection: Connection, site: SiteName): Position | undefined {
-  const peer = readPeer(connection, site);
-  return peer && (peer.acked ?? origin).position;
-}
-
-function older(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.min(a, b);
-}
-
-/** Everything above, less what is there only for quarantine: the few of those are looked up, the many are only counted. */
-function backlogIn(
-  connection: Connection,
-  table: ReplicatedTable,
-  peer: SiteName | null,
-  { epoch, seq }: Position,
-): Backlog {
-  const count = (sql: string, ...values: (string | number | null)[]): number =>
-    connection.get<{ count: number }>(sql, ...values)?.count ?? 0;
-  const above = count(`SELECT count(*) AS count FROM ${table.name} WHERE (epoch, seq) > (?, ?)`, epoch, seq);
-  const unwanted = count(unwantedSql(table), epoch, seq, peer);
+  const quarantined = state.hasQuarantined ? quarantinedOf(connection, site) : [];
+  const refused = quarantined.filter((row) => isOnlyRefused(row, peers));
+  const count = "SELECT count(*) AS count FROM rows WHERE (epoch, seq) > (?, ?)";
+  const all = connection.get<{ count: number }>(count, above.epoch, above.seq)?.count ?? 0;
   return {
-    dirty: above - unwanted,
-    oldestDirtySince: oldestOf(connection, table, peer, { epoch, seq }),
-    quarantined: count(quarantinedSql(table), peer),
+    dirty: all - refused.filter((row) => comparePositions(row, above) > 0).length,
+    oldestDirtySince: oldestOf(connection, above, refused),
+    quarantined: quarantined.length,
   };
 }
 
-/** SQL: whether a row waits for the peer who is the next parameter, or for any where that is null. */
-function isWanted(table: ReplicatedTable): string {
-  return `EXISTS (SELECT 1 FROM peers AS p WHERE p.site = coalesce(?, p.site)
-    AND (${table.name}.epoch, ${table.name}.seq) > (coalesce(p.acked_epoch, 0), coalesce(p.acked_seq, 0))
-    AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE ${standsIn(table)} AND q.peer = p.site))`;
+/** A row in quarantine, where it stands, and the peers that refuse it. */
+type Quarantined = Position & { readonly id: number; readonly peers: string };
+
+function quarantinedOf(connection: Connection, site: SiteName | null): readonly Quarantined[] {
+  return connection.all<Quarantined>(
+    `SELECT rows.id AS id, rows.epoch AS epoch, rows.seq AS seq, group_concat(q.peer, ' ') AS peers
+     FROM quarantine AS q CROSS JOIN rows ON ${standsIn} WHERE q.peer = coalesce(?, q.peer) GROUP BY rows.id`,
+    site,
+  );
 }
 
-function unwantedSql(table: ReplicatedTable): string {
-  return `SELECT count(*) AS count FROM (SELECT DISTINCT q.vault_id, q.item_id
-    FROM quarantine AS q CROSS JOIN ${table.name} ON ${standsIn(table)}
-    WHERE (${table.name}.epoch, ${table.name}.seq) > (?, ?) AND NOT ${isWanted(table)})`;
+/** Whether every peer that has not acknowledged a row refuses it: it waits for nobody. */
+function isOnlyRefused(row: Quarantined, peers: readonly Peer[]): boolean {
+  const refusing = new Set(row.peers.split(" "));
+  return peers.every(
+    ({ site, acked }) => refusing.has(site) || comparePositions(row, (acked ?? origin).position) <= 0,
+  );
 }
 
-function quarantinedSql(table: ReplicatedTable): string {
-  return `SELECT count(*) AS count FROM (SELECT DISTINCT q.vault_id, q.item_id
-    FROM quarantine AS q CROSS JOIN ${table.name} ON ${standsIn(table)} WHERE q.peer = coalesce(?, q.peer))`;
-}
-
-function oldestOf(
-  connection: Connection,
-  table: ReplicatedTable,
-  peer: SiteName | null,
-  above: Position,
-): number | null {
-  const sql = `SELECT dirty_since FROM ${table.name} INDEXED BY ${table.name}_dirty_since
-    WHERE replication_dirty = 1 AND (epoch, seq) > (?, ?) AND ${isWanted(table)} ORDER BY dirty_since LIMIT 1`;
-  return connection.get<{ dirty_since: number }>(sql, above.epoch, above.seq, peer)?.dirty_since ?? null;
+/** The age of the oldest mark above a position. Costs what is dirty. */
+function oldestOf(connection: Connection, above: Position, refused: readonly Quarantined[]): number | null {
+  const left = refused.filter((row) => comparePositions(row, above) > 0).map(({ id }) => id);
+  const sql = `SELECT min(dirty_since) AS oldest FROM rows
+    WHERE (epoch, seq) > (?, ?) AND replication_dirty = 1 AND id NOT IN (SELECT value FROM json_each(?))`;
+  const found = connection.get<{ oldest: number | null }>(sql, above.epoch, above.seq, JSON.stringify(left));
+  return found?.oldest ?? null;
 }

@@ -16,12 +16,11 @@ import {
 import { isIntact, type Row, rowBodyBytesMaxOf } from "../../core/row.ts";
 import type { ApplyOutcome, Verified } from "../../core/store.ts";
 import { type AsideContext, countWaiting, forgetTaken, putAside, waitAgain } from "./aside-rows.ts";
-import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { pruneInSlices, pruneLeft } from "./history-pruning.ts";
-import { addRejection, dropRejection, hasRejections, readRejections, wireKeyName } from "./rejections.ts";
-import { readOutline, readRow, type RowOutline } from "./replicated-tables.ts";
-import { readTimeline, sameTimeline, writeTimeline } from "./site-record.ts";
+import { addRejection, dropRejection, readRejections, wireKeyName } from "./rejections.ts";
+import { readOutline, readRow, type RowOutline } from "./row-table.ts";
+import { sameTimeline } from "./site-record.ts";
 import { digestWithout } from "./stored-buckets.ts";
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
 import { yieldToPromoted } from "./used-grant.ts";
@@ -35,7 +34,7 @@ const slicePoints = 1_000;
 /** Points of the history looked at with each push, besides as many as it brings. */
 const prunedPerPush = 200;
 
-type Tally = { accepted: number; ignored: number; hasRejections: boolean; readonly refused: Rejection[] };
+type Tally = { accepted: number; ignored: number; readonly refused: Rejection[] };
 
 /** See BackupStore.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
@@ -46,10 +45,10 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
   const isMeasure = tx.site().realm !== null && !refusalsOfStrangers.has(code);
   if (code === undefined || isMeasure) recordEpoch(tx, push.epoch);
   if (code !== undefined) {
-    const rejected = readRejections(connection);
+    const rejected = tx.state.hasRejections ? readRejections(connection) : [];
     return { kind: "refused", code, receiver: receiverOf(tx), rejected, hasYielded };
   }
-  const tally: Tally = { accepted: 0, ignored: 0, hasRejections: hasRejections(connection), refused: [] };
+  const tally: Tally = { accepted: 0, ignored: 0, refused: [] };
   const context = { hash, now, fork: tx.site().head.position };
   for (const [index, pushed] of push.rows.entries()) {
     if (index > 0 && index % sliceRows === 0) yield;
@@ -60,8 +59,8 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
   moveWatermark(tx, push, verified === true ? { position: push.through.position, at: now } : null, now);
   yield* pruneInSlices(tx, prunedPerPush + push.points.length);
   const { accepted, ignored, refused } = tally;
-  const rejected = tally.hasRejections ? readRejections(connection, refused) : [];
-  const aside = countWaiting(connection);
+  const rejected = tx.state.hasRejections ? readRejections(connection, refused) : [];
+  const aside = tx.state.hasAside ? countWaiting(connection) : 0;
   return {
     kind: "applied",
     receiver: receiverOf(tx),
@@ -77,7 +76,7 @@ export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number)
 /** What this site answers: its epoch is the highest it has seen, so that a primary that is none any more learns of it. */
 export function receiverOf(tx: Transaction): Receiver {
   const { site, realm, role, epochSeen, head } = tx.site();
-  return { site, realm, role, epoch: epochSeen, applied: head, timeline: readTimeline(tx.connection) };
+  return { site, realm, role, epoch: epochSeen, applied: head, timeline: tx.state.timeline };
 }
 
 /** The core's checks, and that the push goes upwards: the watermark moves back only with its disk (I6). */
@@ -89,17 +88,16 @@ function judge(tx: Transaction, push: Push): PushRefusal | undefined {
 
 /** What is here already needs no look at what was sent of it: only a row that would be stored can be refused. */
 function applyRow(tx: Transaction, pushed: PushedRow, context: AsideContext, tally: Tally): void {
-  const { connection } = tx;
-  if (pushed.kind === "unreadable") return refuseRow(connection, pushed, tally);
+  if (pushed.kind === "unreadable") return refuseRow(tx, pushed, tally);
   const { row } = pushed;
-  const stored = readOutline(connection, row.key);
+  const stored = readOutline(tx.connection, row.key);
   const isNew = replaces(row, stored);
   const code = isNew ? faultOf(row, context.hash) : undefined;
-  if (code) return refuseRow(connection, { key: wireKeyOf(row.key), position: row.position, code }, tally);
+  if (code) return refuseRow(tx, { key: wireKeyOf(row.key), position: row.position, code }, tally);
   if (isNew) takeRow(tx, stored, row, context);
   if (isNew) tally.accepted += 1;
   else tally.ignored += 1;
-  if (tally.hasRejections) dropRejection(connection, wireKeyOf(row.key), row.position);
+  dropRejection(tx, wireKeyOf(row.key), row.position);
 }
 
 /**
@@ -112,13 +110,12 @@ function takeRow(tx: Transaction, stored: RowOutline | undefined, row: Row, cont
     if (carried) putAside(tx, carried, context);
   }
   tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
-  if (stored) pruneLeft(tx.connection, stored.position);
-  forgetTaken(tx.connection, row);
+  if (stored) pruneLeft(tx, stored.position);
+  forgetTaken(tx, row);
 }
 
-function refuseRow(connection: Connection, rejection: Rejection, tally: Tally): void {
-  addRejection(connection, rejection);
-  tally.hasRejections = true;
+function refuseRow(tx: Transaction, rejection: Rejection, tally: Tally): void {
+  addRejection(tx, rejection);
   tally.refused.push(rejection);
 }
 
@@ -158,7 +155,7 @@ function proveEqual(
 /** Every applied point is one that the primary may hear named again, so none is ever pruned. */
 function moveWatermark(tx: Transaction, push: Push, verified: Verified | null, now: number): void {
   const site = tx.site();
-  if (compareEpochs(push.epoch, site.epoch) > 0) waitAgain(tx.connection);
+  if (compareEpochs(push.epoch, site.epoch) > 0) waitAgain(tx);
   tx.saveSite({
     ...site,
     realm: push.realm,
@@ -169,5 +166,5 @@ function moveWatermark(tx: Transaction, push: Push, verified: Verified | null, n
     isComplete: site.isComplete || verified !== null,
   });
   recordPoint(tx.connection, push.through, true);
-  if (!sameTimeline(readTimeline(tx.connection), push.timeline)) writeTimeline(tx.connection, push.timeline);
+  if (!sameTimeline(tx.state.timeline, push.timeline)) tx.saveTimeline(push.timeline);
 }

@@ -3,14 +3,10 @@ import Sqlite from "better-sqlite3";
 /** What SQLite takes as a parameter. */
 export type SqlValue = string | number | Uint8Array | null;
 
-/** FULL flushes at every commit; NORMAL leaves a commit to the flush of a later one. */
-export type Synchronous = "FULL" | "NORMAL";
-
 type Statement = Sqlite.Statement<SqlValue[], unknown>;
 
 /**
- * One connection and its prepared statements. Nothing of the data is kept between calls, so that the database may be put
- * back to an older copy under a running site and every transaction still sees what is stored.
+ * One connection and its prepared statements.
  *
  * SQLite's planner looks at values bound to `LIMIT ?`, and to `column = ?` beside an ORDER BY, and then prepares the statement
  * anew for every call, which takes up to ten times as long as running it. The store writes `LIMIT ? + 0` and `column IN (?)`.
@@ -18,7 +14,6 @@ type Statement = Sqlite.Statement<SqlValue[], unknown>;
 export class Connection {
   readonly database: Sqlite.Database;
   readonly #statements = new Map<string, Statement>();
-  #synchronous: Synchronous | undefined;
 
   constructor(database: Sqlite.Database) {
     this.database = database;
@@ -41,17 +36,6 @@ export class Connection {
   /** Returns how many records changed. */
   run(sql: string, ...values: SqlValue[]): number {
     return this.#prepared(sql).run(...values).changes;
-  }
-
-  /**
-   * Whether commits wait for the disk from now on. Never a prepared statement: SQLite sets this while it compiles the pragma,
-   * and a cached one that is run again may do nothing, so that a durable commit would be left without its flush.
-   * Must be called outside a transaction.
-   */
-  setSynchronous(synchronous: Synchronous): void {
-    if (synchronous === this.#synchronous) return;
-    this.database.exec(`PRAGMA synchronous = ${synchronous}`);
-    this.#synchronous = synchronous;
   }
 
   /** Every statement prepared so far, for the test that reads their plans. */
@@ -82,18 +66,22 @@ export type Connections = {
 /** A log that a large write has made longer than this is cut back when it is used up. */
 const logBytesKept = 64 * 1024 * 1024;
 
-/** Opens a database file for the store's own use: durable at every commit, and deleted content overwritten. */
+/**
+ * Opens a database file for the store's own use, deleted content overwritten. A commit does not wait for the disk: LogFile flushes
+ * the log, and has it copied back into the database.
+ */
 export function openFile(path: string): Connections {
   const database = new Sqlite(path, { fileMustExist: true });
   try {
     database.pragma("journal_mode = WAL");
-    database.pragma("synchronous = FULL");
+    database.pragma("synchronous = NORMAL");
+    database.pragma("wal_autocheckpoint = 0");
     database.pragma(`journal_size_limit = ${logBytesKept}`);
     // What a large write changes goes to the log while it is at work, not all at once in its COMMIT.
     database.pragma("cache_size = -2000");
     settle(database);
     const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
-    reader.pragma("cache_size = -16000");
+    reader.pragma("cache_size = -8000");
     return { writer: new Connection(database), reader: new Connection(reader) };
   } catch (error) {
     database.close();

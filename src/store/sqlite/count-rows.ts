@@ -3,7 +3,7 @@ import type { Hash } from "../../core/ports.ts";
 import type { Point } from "../../core/position.ts";
 import { isIntact } from "../../core/row.ts";
 import type { Connection } from "./connection.ts";
-import { type RowColumns, replicatedTables, rowOf } from "./replicated-tables.ts";
+import { type RowColumns, rowColumns, rowOf } from "./row-table.ts";
 import { readSite } from "./site-record.ts";
 import { readBuckets } from "./stored-buckets.ts";
 
@@ -34,22 +34,18 @@ export function* countRows(connection: Connection, hash: Hash): Generator<CountP
   const damaged = new Set<number>();
   let done = 0;
   yield { done, total };
-  for (const table of replicatedTables) {
-    for (const columns of connection.each<RowColumns>(table.select)) {
-      const row = rowOf(table.kind, columns);
-      const bucket = bucketOf(hash, row.key);
-      buckets.toggle(hash, row, bucket);
-      if (!isIntact(hash, row)) damaged.add(bucket);
-      done += 1;
-      if (done % progressRows === 0) yield { done, total };
-    }
+  for (const columns of connection.each<RowColumns>(`SELECT ${rowColumns} FROM rows`)) {
+    const row = rowOf(columns);
+    const bucket = bucketOf(hash, row.key);
+    buckets.toggle(hash, row, bucket);
+    if (!isIntact(hash, row)) damaged.add(bucket);
+    done += 1;
+    if (done % progressRows === 0) yield { done, total };
   }
   yield { done, total };
   return { head, stored, buckets, damaged: [...damaged].toSorted((a, b) => a - b), rows: done };
 }
 
 function countAll(connection: Connection): number {
-  return replicatedTables
-    .map(({ name }) => connection.get<{ count: number }>(`SELECT count(*) AS count FROM ${name}`)?.count ?? 0)
-    .reduce((sum, count) => sum + count, 0);
+  return connection.get<{ count: number }>("SELECT count(*) AS count FROM rows")?.count ?? 0;
 }

@@ -2,8 +2,8 @@ import { statSync } from "node:fs";
 import { Refusal } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
-import type { LargeCommit } from "./large-commit.ts";
-import { readRemains } from "./remains.ts";
+import type { Knowledge } from "./knowledge.ts";
+import type { LogFile } from "./log-file.ts";
 import { inOneStep } from "./transaction.ts";
 import type { WriteQueue } from "./write-queue.ts";
 
@@ -12,8 +12,10 @@ export type ErasureOptions = {
   readonly path: string | null;
   readonly clock: Pick<Clock, "sleep">;
   readonly queue: WriteQueue;
-  readonly connection: () => Connection;
-  readonly largeCommit: LargeCommit | null;
+  readonly connection: Connection;
+  readonly knowledge: Knowledge;
+  /** Null in memory. */
+  readonly log: LogFile | null;
 };
 
 /** From so many bytes on the log is copied back in a thread first: what is left then takes a moment. */
@@ -50,17 +52,16 @@ export class Erasure {
   }
 
   async #eraseOnce(): Promise<void> {
-    const { path, queue, connection } = this.#options;
+    const { path, queue, knowledge } = this.#options;
     if (this.#stopped.signal.aborted) throw new Refusal("shutting_down");
-    const remains = readRemains(connection());
+    const { remains } = knowledge.state;
     if (remains === 0) return;
     if (path !== null) await this.#emptyLog(path);
     // Another transaction may have left more meanwhile. Should this be lost in a crash, an empty log is emptied again.
-    const sql = "UPDATE site SET remains = 0 WHERE id = 1 AND remains = ?";
-    await queue.enqueue(
-      inOneStep((tx) => tx.connection.run(sql, remains)),
-      "at_next_commit",
-    );
+    const forget = inOneStep((tx) => {
+      if (tx.state.remains === remains) tx.saveRemains(0);
+    });
+    await queue.enqueue(forget, "committed");
   }
 
   async #emptyLog(path: string): Promise<void> {
@@ -68,17 +69,17 @@ export class Erasure {
     for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
       if (this.#stopped.signal.aborted) throw new Refusal("shutting_down");
       await this.#copyBack(path);
-      if (await queue.hold(async () => truncateLog(connection()))) return;
+      if (await queue.hold(async () => truncateLog(connection))) return;
       await clock.sleep(attemptMs, this.#stopped.signal);
     }
     throw new Refusal("busy", "a reader of the database's older state keeps its log from being emptied");
   }
 
   async #copyBack(path: string): Promise<void> {
-    const { largeCommit } = this.#options;
-    await largeCommit?.idle();
+    const { log } = this.#options;
+    await log?.idle();
     const bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-    if (bytes > longLogBytes) await largeCommit?.copyBack();
+    if (bytes > longLogBytes) await log?.copyBack();
   }
 }
 

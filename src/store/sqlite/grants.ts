@@ -5,9 +5,7 @@ import { formatPosition, origin, type Point } from "../../core/position.ts";
 import { formatKey } from "../../core/row.ts";
 import type { Grant, GrantAnswer, GrantOrigin, Site } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
-import { readPeer } from "./peers.ts";
 import { readQuarantined } from "./quarantine.ts";
-import { readTimeline } from "./site-record.ts";
 import type { Transaction } from "./transaction.ts";
 
 /**
@@ -24,7 +22,7 @@ export function grantTo(tx: Transaction, to: SiteName, at: Point | undefined, id
   if (site.role === "backup") throw new Refusal("read_only_backup");
   if (site.grant?.to === to) return site.grant;
   if (site.grant) throw new Refusal("grant_open", `this site has promised to hand over to ${site.grant.to}`);
-  if (!readPeer(tx.connection, to)) throw new Refusal("peer_unknown", `no peer is named ${to}`);
+  if (!tx.peer(to)) throw new Refusal("peer_unknown", `no peer is named ${to}`);
   refuseByFence(site, at);
   if (!at) refuseQuarantined(tx.connection, to);
   const grant: Grant = { id, to, epoch: site.epoch, head: at ?? site.head };
@@ -70,7 +68,7 @@ export function declineGrant(tx: Transaction, grantId: string, of: GrantOrigin):
   const { epochSeen } = tx.site();
   // A promotion takes only a grant of the highest epoch seen, which never falls: any other is declined by that alone.
   const isOver = compareEpochs(of.epoch, epochSeen) < 0;
-  if (isOver || isReignOfAnother(readTimeline(connection), of.epoch, of.site)) return "declined";
+  if (isOver || isReignOfAnother(tx.state.timeline, of.epoch, of.site)) return "declined";
   const sql = "DELETE FROM grant_answers WHERE answer = 'declined' AND epoch_number < ?";
   connection.run(sql, epochSeen.number);
   recordAnswer(connection, grantId, "declined", of.epoch);

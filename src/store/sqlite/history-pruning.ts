@@ -2,7 +2,7 @@ import { comparePositions, type Position } from "../../core/position.ts";
 import type { Connection } from "./connection.ts";
 import { pointAtOrAbove, pointAtOrBelow } from "./history.ts";
 import { lowestAcked } from "./peers.ts";
-import { replicatedTables } from "./replicated-tables.ts";
+import type { View } from "./state.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Points of the last so many changes are kept, whatever else is true of them. */
@@ -37,7 +37,7 @@ export function* pruneInSlices(tx: Transaction, pointsMax: number): Steps<void> 
 export function pruneHistory(tx: Transaction, { pointsMax, changesKept: kept }: Pruning): number {
   const { connection } = tx;
   const newest = tx.site().head.position.seq - kept;
-  const cursor = readCursor(connection);
+  const cursor = tx.state.pruned;
   if (cursor.seq >= newest) return 0;
   const candidates = candidatesAbove(tx, cursor, pointsMax);
   const first = candidates.findIndex(({ seq }) => seq > newest);
@@ -48,13 +48,13 @@ export function pruneHistory(tx: Transaction, { pointsMax, changesKept: kept }: 
     else forget(connection, candidate);
   }
   const last = old.at(-1);
-  if (last) saveCursor(connection, last);
+  if (last) tx.savePruned({ epoch: last.epoch, seq: last.seq });
   return old.length;
 }
 
 /** To be called when a row has left a position: the point that was kept for it may have been kept for nothing else. */
-export function pruneLeft(connection: Connection, left: Position): void {
-  if (comparePositions(left, readCursor(connection)) > 0) return;
+export function pruneLeft({ connection, state }: View, left: Position): void {
+  if (comparePositions(left, state.pruned) > 0) return;
   const point = pointAtOrAbove(connection, left);
   if (!point || isAcknowledged(connection, point.position)) return;
   const { epoch, seq } = point.position;
@@ -70,7 +70,7 @@ export function pruneLeft(connection: Connection, left: Position): void {
 /** A backup's peers are none of its own: what they have acknowledged is for the primary to know. */
 function candidatesAbove(tx: Transaction, cursor: Position, pointsMax: number): Candidate[] {
   const { connection } = tx;
-  const acked = tx.site().role === "primary" ? lowestAcked(connection) : undefined;
+  const acked = tx.site().role === "primary" ? lowestAcked(tx.state.peers) : undefined;
   const lowest = acked ?? { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
   return connection.all<Candidate>(
     `SELECT epoch, seq, acknowledged FROM history WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)
@@ -84,16 +84,8 @@ function candidatesAbove(tx: Transaction, cursor: Position, pointsMax: number): 
 }
 
 function coversRow(connection: Connection, below: Position, through: Position): boolean {
-  return replicatedTables.some(
-    ({ name }) =>
-      connection.get(
-        `SELECT 1 FROM ${name} WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) LIMIT 1`,
-        below.epoch,
-        below.seq,
-        through.epoch,
-        through.seq,
-      ) !== undefined,
-  );
+  const sql = "SELECT 1 FROM rows WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) LIMIT 1";
+  return connection.get(sql, below.epoch, below.seq, through.epoch, through.seq) !== undefined;
 }
 
 function isAcknowledged(connection: Connection, { epoch, seq }: Position): boolean {
@@ -105,15 +97,4 @@ function isAcknowledged(connection: Connection, { epoch, seq }: Position): boole
 
 function forget(connection: Connection, { epoch, seq }: Position): void {
   connection.run("DELETE FROM history WHERE epoch = ? AND seq = ?", epoch, seq);
-}
-
-function readCursor(connection: Connection): Position {
-  const cursor = connection.get<Position>(
-    "SELECT pruned_epoch AS epoch, pruned_seq AS seq FROM site WHERE id = 1",
-  );
-  return cursor ?? { epoch: 0, seq: 0 };
-}
-
-function saveCursor(connection: Connection, { epoch, seq }: Position): void {
-  connection.run("UPDATE site SET pruned_epoch = ?, pruned_seq = ? WHERE id = 1", epoch, seq);
 }

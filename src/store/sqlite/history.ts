@@ -18,12 +18,14 @@ export function recordPoint(connection: Connection, point: Point, acknowledged: 
   );
 }
 
-export function flagAcknowledged(connection: Connection, position: Position): void {
-  connection.run(
-    "UPDATE history SET acknowledged = 1 WHERE epoch = ? AND seq = ?",
-    position.epoch,
-    position.seq,
-  );
+/**
+ * Notes that a site is known to have stood at a point, which is never pruned from then on. Returns whether this history went
+ * through it; the origin is in every history.
+ */
+export function flagAcknowledged(connection: Connection, { position, chain }: Point): boolean {
+  if (comparePositions(position, origin.position) === 0) return bytesEqual(chain, origin.chain);
+  const sql = "UPDATE history SET acknowledged = 1 WHERE epoch = ? AND seq = ? AND chain = ?";
+  return connection.run(sql, position.epoch, position.seq, chain) > 0;
 }
 
 /** The chain at exactly this position; the origin's is known to every history. */

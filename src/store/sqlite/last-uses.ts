@@ -64,19 +64,22 @@ function nameOf({ vaultId, accessId }: Use): string {
 export function storeUses(connection: Connection, uses: readonly Use[]): void {
   for (const { vaultId, accessId, at } of uses) {
     connection.run(
-      "UPDATE accesses SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE vault_id = ? AND access_id = ?",
-      at,
+      `INSERT INTO last_uses (vault_id, access_id, at) VALUES (?, ?, ?)
+       ON CONFLICT (vault_id, access_id) DO UPDATE SET at = max(at, excluded.at)`,
       vaultId,
       accessId,
+      at,
     );
   }
 }
 
+/** To be called when an access has ended. */
+export function forgetUse(connection: Connection, { vaultId, accessId }: Omit<Use, "at">): void {
+  connection.run("DELETE FROM last_uses WHERE vault_id = ? AND access_id = ?", vaultId, accessId);
+}
+
 export function readUses(connection: Connection, vaultId: VaultId): ReadonlyMap<AccessId, number> {
-  const columns = connection.all<{ access_id: AccessId; last_used_at: number }>(
-    `SELECT access_id, last_used_at FROM accesses INDEXED BY accesses_live
-     WHERE deleted = 0 AND vault_id IN (?) AND last_used_at IS NOT NULL`,
-    vaultId,
-  );
-  return new Map(columns.map((record) => [record.access_id, record.last_used_at]));
+  const sql = "SELECT access_id, at FROM last_uses WHERE vault_id = ?";
+  const records = connection.all<{ access_id: AccessId; at: number }>(sql, vaultId);
+  return new Map(records.map(({ access_id: accessId, at }) => [accessId, at]));
 }

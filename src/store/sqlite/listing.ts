@@ -6,11 +6,9 @@ import type { BatchLimit, Listing } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { pointAtOrAbove, pointAtOrBelow, pointsBetween } from "./history.ts";
 import { readQuarantinedOutlines } from "./quarantine.ts";
-import { type RowColumns, readRow, replicatedTables, rowOf } from "./replicated-tables.ts";
-import { readSite, readTimeline } from "./site-record.ts";
-import { digestWithout, readBuckets } from "./stored-buckets.ts";
-
-type Candidate = { epoch: number; seq: number; bytes: number };
+import { type RowColumns, readRow, rowColumns, rowOf } from "./row-table.ts";
+import type { View } from "./state.ts";
+import { digestWithout } from "./stored-buckets.ts";
 
 /** What is listed, and for whom. */
 export type ListingRequest = {
@@ -26,24 +24,25 @@ const namedPointsMax = 4_000;
 const exceptMax = 1_000;
 
 /** See PrimaryStore.listAbove. Must run with no write between its statements. */
-export function readListing(connection: Connection, hash: Hash, request: ListingRequest): Listing {
-  const site = readSite(connection);
+export function readListing(view: View, hash: Hash, request: ListingRequest): Listing {
+  const { connection, state } = view;
+  const { site } = state;
   if (site.realm === null) throw new Error("a site without a realm has nothing to push");
+  const { rows: fitting, isAll } = rowsFitting(connection, request.after, request.limit);
+  const through = isAll ? site.head : coverage(connection, request.after, fitting, site.head);
   const after = pointAtOrBelow(connection, request.after);
-  const through = coverage(connection, request.after, request.limit, site.head);
-  const rows = rowsBetween(connection, request.after, through.position);
   const isLast = comparePositions(through.position, site.head.position) === 0;
   return {
-    rows: withVaultsInFront(connection, rows),
+    rows: withVaultsInFront(connection, rowsThrough(connection, fitting, through.position)),
     after,
     through,
     points: pointsBetween(connection, after.position, through.position, namedPointsMax),
     isLast,
-    ...(isLast ? proofFor(connection, hash, request.peer) : noProof),
+    ...(isLast ? proofFor(view, hash, request.peer) : noProof),
     site: site.site,
     realm: site.realm,
     epoch: site.epoch,
-    timeline: readTimeline(connection),
+    timeline: state.timeline,
   };
 }
 
@@ -51,66 +50,64 @@ type Proof = Pick<Listing, "digest" | "except">;
 
 const noProof: Proof = { digest: null, except: [] };
 
-function proofFor(connection: Connection, hash: Hash, peer: SiteName | undefined): Proof {
-  const refused = peer === undefined ? [] : readQuarantinedOutlines(connection, peer, exceptMax + 1);
+function proofFor({ connection, state }: View, hash: Hash, peer: SiteName | undefined): Proof {
+  const asks = peer !== undefined && state.hasQuarantined;
+  const refused = asks ? readQuarantinedOutlines(connection, peer, exceptMax + 1) : [];
   if (refused.length > exceptMax) return noProof;
-  const digest = digestWithout(readBuckets(connection), refused, hash);
+  const digest = digestWithout(state.buckets, refused, hash);
   return { digest, except: refused.map(({ key }) => key) };
 }
 
+/** Rows above a position in their order: what one batch takes, and whether that is all there is. */
+type Fitting = { readonly rows: readonly StoredRow[]; readonly isAll: boolean };
+
 /**
- * Up to where one batch goes: the head where everything fits, and otherwise the last point within the limit whose chain is
- * known. A former backup knows only the points it was pushed to; where none lies within the limit, the batch goes on to the
- * next one, which no push it once took was longer than.
+ * At least one, so that a row over the limit is not in the way for good. Reads one row more than it takes, since the limit in bytes
+ * may come long before the other.
  */
-function coverage(connection: Connection, after: Position, limit: BatchLimit, head: Point): Point {
-  const last = lastFitting(connection, after, limit);
-  if (last === "all") return head;
+function rowsFitting(connection: Connection, { epoch, seq }: Position, limit: BatchLimit): Fitting {
+  const sql = `SELECT ${rowColumns} FROM rows WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0`;
+  const rows: StoredRow[] = [];
+  let bytes = 0;
+  for (const columns of connection.each<RowColumns>(sql, epoch, seq, limit.rows + 1)) {
+    bytes += columns.body?.length ?? 0;
+    if (rows.length > 0 && (rows.length === limit.rows || bytes > limit.bytes)) return { rows, isAll: false };
+    rows.push(rowOf(columns));
+  }
+  return { rows, isAll: true };
+}
+
+/**
+ * Up to where a batch goes that does not take everything: the last point within it whose chain is known. A former backup knows
+ * only the points it was pushed to; where none lies within the limit, the batch goes on to the next one, which no push it once
+ * took was longer than.
+ */
+function coverage(
+  connection: Connection,
+  after: Position,
+  fitting: readonly StoredRow[],
+  head: Point,
+): Point {
+  const last = fitting.at(-1)?.position ?? after;
   const within = pointAtOrBelow(connection, last);
   if (comparePositions(within.position, after) > 0) return within;
   return pointAtOrAbove(connection, last) ?? head;
 }
 
-/**
- * The last row that one batch takes, "all" where it takes every row there is: at least one, so that a row over the limit is not
- * in the way for good. Looks at no more rows than that and the one behind it, since the limit in bytes may come long before the other.
- */
-function lastFitting(connection: Connection, after: Position, limit: BatchLimit): Position | "all" {
-  const above = replicatedTables.flatMap(() => [after.epoch, after.seq]);
-  let last: Position | undefined;
-  let bytes = 0;
-  let count = 0;
-  for (const candidate of connection.each<Candidate>(candidatesSql, ...above, limit.rows + 1)) {
-    bytes += candidate.bytes;
-    count += 1;
-    if (last && (count > limit.rows || bytes > limit.bytes)) return last;
-    last = candidate;
+/** Those that a batch covers in the end: fewer than fit, or more. */
+function rowsThrough(
+  connection: Connection,
+  fitting: readonly StoredRow[],
+  through: Position,
+): readonly StoredRow[] {
+  const last = fitting.at(-1);
+  if (!last || comparePositions(last.position, through) >= 0) {
+    return fitting.filter(({ position }) => comparePositions(position, through) <= 0);
   }
-  return "all";
-}
-
-/** Positions and sizes only: three times a batch of bodies would be read to throw two of them away. */
-const candidatesSql = `${replicatedTables
-  .map(
-    ({ name }) =>
-      `SELECT epoch, seq, coalesce(length(body), 0) AS bytes FROM ${name} WHERE (epoch, seq) > (?, ?)`,
-  )
-  .join(" UNION ALL ")} ORDER BY epoch, seq LIMIT ? + 0`;
-
-function rowsBetween(connection: Connection, after: Position, through: Position): StoredRow[] {
-  return replicatedTables
-    .flatMap((table) =>
-      connection
-        .all<RowColumns>(
-          `${table.select} WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)`,
-          after.epoch,
-          after.seq,
-          through.epoch,
-          through.seq,
-        )
-        .map((columns) => rowOf(table.kind, columns)),
-    )
-    .toSorted((a, b) => comparePositions(a.position, b.position));
+  const sql = `SELECT ${rowColumns} FROM rows WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) ORDER BY epoch, seq`;
+  const { epoch, seq } = last.position;
+  const more = connection.all<RowColumns>(sql, epoch, seq, through.epoch, through.seq);
+  return [...fitting, ...more.map(rowOf)];
 }
 
 /** A backup must never hold an entry whose vault it has not heard of, however late that vault was last changed. */

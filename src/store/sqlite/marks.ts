@@ -1,64 +1,97 @@
-import type { Position } from "../../core/position.ts";
+import type { RowKey } from "../../core/row.ts";
+import { comparePositions, type Position } from "../../core/position.ts";
+import type { Connection } from "./connection.ts";
 import { lowestAcked, lowestLacking } from "./peers.ts";
-import { standsIn } from "./quarantine.ts";
-import { type ReplicatedTable, replicatedTables } from "./replicated-tables.ts";
+import { isQuarantined, standsIn } from "./quarantine.ts";
+import { itemOf } from "./row-table.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Rows whose marks are cleared in one step. */
 const sliceRows = 500;
 
-/** Above every position: without peers no mark has a meaning. */
+/** Below and above every position. */
+const bottom: Position = { epoch: 0, seq: 0 };
 const everything: Position = { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
 
 /**
- * Clears the marks of rows that every peer holds. Only the position acknowledged counts (I3): a row changed since stands
- * higher and keeps its mark. A row in quarantine keeps its own, for one peer lacks it.
+ * Clears the marks of rows that every peer holds since `before`, which is what every peer held until now. Only the position
+ * acknowledged counts (I3): a row changed since stands higher and keeps its mark. A row in quarantine keeps its own, for one
+ * peer lacks it. Costs what lies between the two.
  */
-export function* clearMarks(tx: Transaction, now: number): Steps<void> {
-  const lowest = lowestAcked(tx.connection);
+export function* clearMarks(tx: Transaction, before: Position | undefined, now: number): Steps<void> {
+  const lowest = lowestAcked(tx.state.peers);
   if (lowest === undefined) return yield* clearAllMarks(tx);
-  for (const table of replicatedTables) {
-    const sql = clearSql(table);
-    while (tx.connection.run(sql, now, lowest.epoch, lowest.seq, sliceRows) === sliceRows) yield;
-  }
+  const also = tx.state.hasQuarantined
+    ? `AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE ${standsIn})`
+    : "";
+  yield* clearBetween(tx, { above: before ?? bottom, through: lowest, now, also });
 }
 
 /** Clears every mark, of quarantined rows too: on a site that has nobody to push to. */
 export function* clearAllMarks(tx: Transaction): Steps<void> {
-  const { epoch, seq } = everything;
-  for (const table of replicatedTables) {
-    const sql = clearAllSql(table);
-    while (tx.connection.run(sql, null, epoch, seq, sliceRows) === sliceRows) yield;
+  yield* clearBetween(tx, { above: bottom, through: everything, now: null, also: "" });
+}
+
+type Clearing = {
+  readonly above: Position;
+  readonly through: Position;
+  /** When the rows were replicated; null where they were not. */
+  readonly now: number | null;
+  /** SQL that must hold besides. */
+  readonly also: string;
+};
+
+/** In slices of positions, so that rows without a mark between the others cost no more than a look. */
+function* clearBetween(tx: Transaction, { above, through, now, also }: Clearing): Steps<void> {
+  const { connection } = tx;
+  const sql = `UPDATE rows SET replication_dirty = 0, dirty_since = NULL, replicated_at = coalesce(?, replicated_at)
+    WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) AND replication_dirty = 1 ${also}`;
+  for (let from = above; comparePositions(from, through) < 0; ) {
+    const end = sliceEnd(connection, from, through);
+    const cleared = connection.run(sql, now, from.epoch, from.seq, end.epoch, end.seq);
+    if (cleared > 0) tx.noteMarks();
+    if (end === through) return;
+    from = end;
+    yield;
   }
 }
 
-function clearSql(table: ReplicatedTable): string {
-  return clearWhere(table, `AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE ${standsIn(table)})`);
+/** The position that a slice ends at: `through` itself where no more rows than a slice lie below it. */
+function sliceEnd(connection: Connection, above: Position, through: Position): Position {
+  const isShort = above.epoch === through.epoch && through.seq - above.seq <= sliceRows;
+  if (isShort) return through;
+  const sql = `SELECT epoch, seq FROM rows WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?)
+    ORDER BY epoch, seq LIMIT 1 OFFSET ? + 0`;
+  const values = [above.epoch, above.seq, through.epoch, through.seq];
+  return connection.get<Position>(sql, ...values, sliceRows) ?? through;
 }
 
-function clearAllSql(table: ReplicatedTable): string {
-  return clearWhere(table, "");
-}
-
-function clearWhere({ name }: ReplicatedTable, also: string): string {
-  return `UPDATE ${name} SET replication_dirty = 0, dirty_since = NULL, replicated_at = coalesce(?, replicated_at)
-    WHERE rowid IN (SELECT rowid FROM ${name} INDEXED BY ${name}_dirty
-      WHERE replication_dirty = 1 AND (epoch, seq) <= (?, ?) ${also} ORDER BY epoch, seq LIMIT ? + 0)`;
+/** Clears the mark of a row that has left the last quarantine it was in, where every peer is past it. */
+export function clearMarkOf(tx: Transaction, key: RowKey, now: number): void {
+  const lowest = lowestAcked(tx.state.peers);
+  if (lowest === undefined || isQuarantined(tx.connection, key)) return;
+  const sql = `UPDATE rows SET replication_dirty = 0, dirty_since = NULL, replicated_at = ?
+    WHERE kind = ? AND deleted IN (0, 1) AND vault_id = ? AND item_id = ? AND replication_dirty = 1
+      AND (epoch, seq) <= (?, ?)`;
+  tx.connection.run(sql, now, key.kind, key.vaultId, itemOf(key), lowest.epoch, lowest.seq);
+  tx.noteMarks();
 }
 
 /** See PrimaryStore.markDirtyAbove. */
-export function markAbove(tx: Transaction, limit: number, now: number): number {
-  const lowest = lowestLacking(tx.connection);
-  if (lowest === undefined || tx.site().role !== "primary") return 0;
-  let marked = 0;
-  for (const table of replicatedTables) {
-    marked += tx.connection.run(markSql(table), now, lowest.epoch, lowest.seq, limit - marked);
-  }
-  return marked;
+export function markAbove(tx: Transaction, after: Position | null, limit: number, now: number): Position | null {
+  const lowest = lowestLacking(tx.state.peers);
+  if (lowest === undefined || tx.site().role !== "primary") return null;
+  const from = after && comparePositions(after, lowest) > 0 ? after : lowest;
+  const next = sliceEndOf(tx.connection, from, limit);
+  const through = next ?? everything;
+  const sql = `UPDATE rows SET replication_dirty = 1, dirty_since = ?
+    WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) AND replication_dirty = 0`;
+  if (tx.connection.run(sql, now, from.epoch, from.seq, through.epoch, through.seq) > 0) tx.noteMarks();
+  return next;
 }
 
-function markSql({ name }: ReplicatedTable): string {
-  return `UPDATE ${name} SET replication_dirty = 1, dirty_since = ?
-    WHERE rowid IN (SELECT rowid FROM ${name} INDEXED BY ${name}_unmarked
-      WHERE replication_dirty = 0 AND (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0)`;
+/** The position of the last of so many rows above one; null where there are no more than these. */
+function sliceEndOf(connection: Connection, above: Position, rows: number): Position | null {
+  const sql = "SELECT epoch, seq FROM rows WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT 1 OFFSET ? + 0";
+  return connection.get<Position>(sql, above.epoch, above.seq, rows - 1) ?? null;
 }

@@ -8,43 +8,46 @@ export type Migration = { readonly version: number; readonly up: (database: Sqli
 export const applicationId = 0x446f726d;
 
 /**
- * A table of replicated rows. A row holds the hash of its body, so a table of its own for each kind needs no knowledge of
- * bodies. Indexes: by position for listing what lies above one; the live rows by key; the marked by position for clearing
- * marks, and by age for the lag; the unmarked by position for marking what a new backup lacks; by the digest's bucket for
- * finding what differs between two sites.
- * @param ownColumns what a site keeps of a row for itself, beside its marks
+ * The table of replicated rows, whatever their kind: a row holds the hash of its body, so replication needs no knowledge of
+ * bodies. Every index costs each write, so there are as few as the queries need. By key, with the live rows in front of the
+ * tombstones, so that listing live ones never passes those; the digest's bucket stands in that index, so that the rows of one
+ * bucket are found in it. By position for listing, marking and clearing what lies above one. Accesses and stranded rows are
+ * also looked up by their id alone.
  */
-function replicatedTable(name: string, keys: string, ownColumns = ""): string {
-  const columns = keys.split(", ").map((key) => `${key} TEXT NOT NULL,`);
-  return `
-    CREATE TABLE ${name} (
-      ${columns.join(" ")}
-      epoch INTEGER NOT NULL,
-      seq INTEGER NOT NULL,
-      deleted INTEGER NOT NULL,
-      hash BLOB NOT NULL,
-      body BLOB,
-      bucket INTEGER NOT NULL,
-      replication_dirty INTEGER NOT NULL,
-      dirty_since INTEGER,
-      replicated_at INTEGER,
-      ${ownColumns}
-      PRIMARY KEY (${keys}),
-      CHECK ((deleted = 1) = (body IS NULL)),
-      CHECK ((replication_dirty = 1) = (dirty_since IS NOT NULL))
-    ) STRICT;
-    CREATE INDEX ${name}_position ON ${name} (epoch, seq);
-    CREATE INDEX ${name}_live ON ${name} (${keys}) WHERE deleted = 0;
-    CREATE INDEX ${name}_dirty ON ${name} (epoch, seq) WHERE replication_dirty = 1;
-    CREATE INDEX ${name}_dirty_since ON ${name} (dirty_since, epoch, seq) WHERE replication_dirty = 1;
-    CREATE INDEX ${name}_bucket ON ${name} (bucket, ${keys});
-    CREATE INDEX ${name}_unmarked ON ${name} (epoch, seq) WHERE replication_dirty = 0;
-  `;
-}
+const rowsTable = `
+  CREATE TABLE rows (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    deleted INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    vault_id TEXT NOT NULL,
+    item_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    replication_dirty INTEGER NOT NULL,
+    dirty_since INTEGER,
+    replicated_at INTEGER,
+    hash BLOB NOT NULL,
+    body BLOB,
+    CHECK ((deleted = 1) = (body IS NULL)),
+    CHECK ((replication_dirty = 1) = (dirty_since IS NOT NULL))
+  ) STRICT;
+  CREATE UNIQUE INDEX rows_key ON rows (kind, deleted, vault_id, item_id, bucket);
+  CREATE INDEX rows_position ON rows (epoch, seq);
+  CREATE INDEX rows_access ON rows (item_id, vault_id) WHERE kind = 'access';
+  CREATE INDEX rows_stranded ON rows (item_id, vault_id) WHERE kind = 'stranded';
+
+  CREATE TABLE last_uses (
+    vault_id TEXT NOT NULL,
+    access_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (vault_id, access_id)
+  ) STRICT, WITHOUT ROWID;
+`;
 
 /**
- * The site's own record, its digest, its history, its operators, the accesses that it alone refuses, and what it promised (`grants`) or answered (`grant_answers`)
- * when the role of primary was handed over.
+ * The site's own record, its digest in parts of 64 buckets, its history, its operators, the accesses that it alone refuses, and
+ * what it promised (`grants`) or answered (`grant_answers`) when the role of primary was handed over.
  */
 const siteTables = `
   CREATE TABLE site (
@@ -91,8 +94,8 @@ const siteTables = `
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE digest (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    buckets BLOB NOT NULL CHECK (length(buckets) = 8192)
+    part INTEGER PRIMARY KEY,
+    buckets BLOB NOT NULL CHECK (length(buckets) = 2048)
   ) STRICT;
 
   CREATE TABLE grants (
@@ -186,7 +189,7 @@ const peerTables = `
 
 /**
  * The chains of the audit that this site holds copies of (`own`: that it appends to), their records, and what each peer has last
- * shown of all chains. A record's `at` is its site's clock; by it, records of all chains are listed.
+ * shown of all chains. Where a chain ends, its last record says. A record's `at` is its site's clock; by it, records of all chains are listed.
  */
 const auditTables = `
   CREATE TABLE audit_chains (
@@ -200,9 +203,7 @@ const auditTables = `
     trouble_hash BLOB,
     trouble_peer TEXT,
     anchor_seq INTEGER NOT NULL,
-    anchor_hash BLOB NOT NULL CHECK (length(anchor_hash) = 32),
-    head_seq INTEGER NOT NULL,
-    head_hash BLOB NOT NULL CHECK (length(head_hash) = 32)
+    anchor_hash BLOB NOT NULL CHECK (length(anchor_hash) = 32)
   ) STRICT;
 
   CREATE TABLE audit_records (
@@ -258,14 +259,7 @@ const first: Migration = {
     database.exec(peerTables);
     database.exec(alertTables);
     database.exec(auditTables);
-    database.exec(replicatedTable("vaults", "vault_id"));
-    database.exec(replicatedTable("accesses", "vault_id, access_id", "last_used_at INTEGER,"));
-    database.exec(replicatedTable("entries", "vault_id, entry_id"));
-    database.exec(replicatedTable("versions", "vault_id, version_id"));
-    database.exec(replicatedTable("stranded", "vault_id, stranded_id"));
-    database.exec("CREATE INDEX stranded_id ON stranded (stranded_id, vault_id)");
-    database.exec("CREATE INDEX vaults_deleted ON vaults (vault_id) WHERE deleted = 1");
-    database.exec("CREATE INDEX accesses_id ON accesses (access_id, vault_id)");
+    database.exec(rowsTable);
   },
 };
 

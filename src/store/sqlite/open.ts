@@ -6,7 +6,8 @@ import type { Clock } from "../../core/ports.ts";
 import { type Connections, openFile, openImage } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import { checkFile, checkOpened } from "./integrity.ts";
-import { LargeCommit } from "./large-commit.ts";
+import { LogFile } from "./log-file.ts";
+import type { Log } from "./flushes.ts";
 import { type Migration, migrations, refuseNewer } from "./migrations.ts";
 import { readSite } from "./site-record.ts";
 import { SqliteStore, type StorePorts } from "./sqlite-store.ts";
@@ -41,8 +42,8 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
   try {
     const upgraded = attempt(() => prepare(connections, options));
     const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0, options.clock);
-    const largeCommit = new LargeCommit(path);
-    const store = new SqliteStore({ connections, path, clock, random, hash, audit, largeCommit, checkRoom });
+    const file = { path, log: new LogFile(path) };
+    const store = new SqliteStore({ connections, file, clock, random, hash, audit, checkRoom });
     return { store, upgrade: upgraded };
   } catch (error) {
     connections.reader.close();
@@ -51,10 +52,18 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
   }
 }
 
-/** Opens a store in memory on the bytes of a database: siteImage makes those of a new site. */
-export function openMemoryStore(options: StorePorts & { readonly image: Buffer }): SqliteStore {
-  const { image, ...ports } = options;
-  return new SqliteStore({ ...ports, connections: openImage(image), checkRoom: () => {} });
+export type MemoryOptions = StorePorts & {
+  /** The bytes of a database: siteImage makes those of a new site. */
+  readonly image: Buffer;
+  /** What makes commits durable; every commit is at once where left away. */
+  readonly log?: Log;
+};
+
+/** Opens a store in memory. */
+export function openMemoryStore(options: MemoryOptions): SqliteStore {
+  const { image, log, clock, random, hash, audit = {} } = options;
+  const ports = { clock, random, hash, audit, checkRoom: () => {} };
+  return new SqliteStore({ ...ports, connections: openImage(image), ...(log && { log }) });
 }
 
 function prepare({ writer }: Connections, options: OpenOptions): Upgrade | null {

@@ -1,8 +1,11 @@
 import type { SiteName } from "../../core/ids.ts";
-import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
-import type { Peer, Verified } from "../../core/store.ts";
+import { comparePositions, origin, type Position } from "../../core/position.ts";
+import type { Peer } from "../../core/store.ts";
 import { bytesOf, type Connection } from "./connection.ts";
 import { type VerifiedColumns, verifiedOf } from "./site-record.ts";
+
+/** `isNew`: since it was configured it has acknowledged nothing, so that it lacks every row. */
+export type StoredPeer = Peer & { readonly isNew: boolean };
 
 type PeerColumns = {
   site: SiteName;
@@ -15,7 +18,7 @@ type PeerColumns = {
   repairs: number;
 } & VerifiedColumns;
 
-function peerOf(columns: PeerColumns): Peer {
+function peerOf(columns: PeerColumns): StoredPeer {
   const { acked_epoch: epoch, acked_seq: seq, acked_chain: chain } = columns;
   const acked =
     epoch === null || seq === null || chain === null
@@ -28,70 +31,52 @@ function peerOf(columns: PeerColumns): Peer {
     verified: verifiedOf(columns),
     diverged: columns.diverged === 1,
     repairs: columns.repairs,
+    isNew: columns.is_new === 1,
   };
 }
 
-export function readPeers(connection: Connection): Peer[] {
+export function newPeer(site: SiteName): StoredPeer {
+  return { site, acked: null, lastAckAt: null, verified: null, diverged: false, repairs: 0, isNew: true };
+}
+
+export function readPeers(connection: Connection): StoredPeer[] {
   return connection.all<PeerColumns>("SELECT * FROM peers ORDER BY site").map(peerOf);
 }
 
-export function readPeer(connection: Connection, site: SiteName): Peer | undefined {
-  const columns = connection.get<PeerColumns>("SELECT * FROM peers WHERE site = ?", site);
-  return columns && peerOf(columns);
-}
-
-export function saveAcked(connection: Connection, site: SiteName, acked: Point): void {
+/** Only for Transaction.savePeer, which keeps what is known of the peers in step. */
+export function storePeer(connection: Connection, peer: StoredPeer): void {
+  const { acked, verified } = peer;
   connection.run(
-    "UPDATE peers SET acked_epoch = ?, acked_seq = ?, acked_chain = ?, is_new = 0 WHERE site = ?",
-    acked.position.epoch,
-    acked.position.seq,
-    acked.chain,
-    site,
+    `INSERT OR REPLACE INTO peers (site, acked_epoch, acked_seq, acked_chain, last_ack_at, is_new, verified_epoch, verified_seq,
+       verified_at, diverged, repairs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    peer.site,
+    acked?.position.epoch ?? null,
+    acked?.position.seq ?? null,
+    acked?.chain ?? null,
+    peer.lastAckAt,
+    peer.isNew ? 1 : 0,
+    verified?.position.epoch ?? null,
+    verified?.position.seq ?? null,
+    verified?.at ?? null,
+    peer.diverged ? 1 : 0,
+    peer.repairs,
   );
 }
 
-/** Keeps what a comparison of digests has shown. */
-export function saveProof(
-  connection: Connection,
-  site: SiteName,
-  isEqual: boolean,
-  { position, at }: Verified,
-): void {
-  if (isEqual) {
-    connection.run(
-      "UPDATE peers SET verified_epoch = ?, verified_seq = ?, verified_at = ?, diverged = 0, repairs = 0 WHERE site = ?",
-      position.epoch,
-      position.seq,
-      at,
-      site,
-    );
-  } else connection.run("UPDATE peers SET diverged = 1 WHERE site = ?", site);
-}
-
-/** See PrimaryStore.beginRepair. */
-export function countRepair(connection: Connection, site: SiteName): void {
-  connection.run("UPDATE peers SET repairs = repairs + 1 WHERE site = ?", site);
-}
-
-/** See PrimaryStore.demandRepair. */
-export function demandRepair(connection: Connection, site: SiteName): void {
-  connection.run("UPDATE peers SET diverged = 1, repairs = 0 WHERE site = ?", site);
+/** Only for Transaction.removePeer. */
+export function deletePeer(connection: Connection, site: SiteName): void {
+  connection.run("DELETE FROM peers WHERE site = ?", site);
 }
 
 /** Up to where every peer is known to hold everything: the origin while one of them is unknown; undefined without peers. */
-export function lowestAcked(connection: Connection): Position | undefined {
-  return lowest(readPeers(connection));
+export function lowestAcked(peers: readonly Peer[]): Position | undefined {
+  return peers.map((peer) => (peer.acked ?? origin).position).toSorted(comparePositions)[0];
 }
 
 /**
  * Above which rows some peer is known to lack: a new one lacks all of them, but one that is only unknown since a promotion may
  * hold everything, and will say so. Undefined where nobody is known to lack any.
  */
-export function lowestLacking(connection: Connection): Position | undefined {
-  const sql = "SELECT * FROM peers WHERE acked_epoch IS NOT NULL OR is_new = 1";
-  return lowest(connection.all<PeerColumns>(sql).map(peerOf));
-}
-
-function lowest(peers: readonly Peer[]): Position | undefined {
-  return peers.map((peer) => (peer.acked ?? origin).position).toSorted(comparePositions)[0];
+export function lowestLacking(peers: readonly StoredPeer[]): Position | undefined {
+  return lowestAcked(peers.filter(({ acked, isNew }) => acked !== null || isNew));
 }

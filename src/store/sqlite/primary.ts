@@ -1,11 +1,17 @@
+import { comparePositions, origin, type Point } from "../../core/position.ts";
 import type { SiteName } from "../../core/ids.ts";
-import { comparePositions, type Point } from "../../core/position.ts";
 import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
 import { changesKept, pruneHistory } from "./history-pruning.ts";
-import { flagAcknowledged, knowsPoint } from "./history.ts";
-import { clearMarks } from "./marks.ts";
-import { readPeer, readPeers, saveAcked, saveProof } from "./peers.ts";
-import { leaveAbove, leaveUnnamed, quarantineRows, settleQuarantine } from "./quarantine.ts";
+import { flagAcknowledged } from "./history.ts";
+import { clearMarkOf, clearMarks } from "./marks.ts";
+import { lowestAcked, type StoredPeer } from "./peers.ts";
+import {
+  emptyQuarantine,
+  leaveAbove,
+  leaveUnnamed,
+  quarantineRows,
+  settleQuarantine,
+} from "./quarantine.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Points of the history looked at with each acknowledgement: more than a batch has, so that pruning keeps up. */
@@ -13,43 +19,44 @@ const prunedPerAck = 200;
 
 /** See PrimaryStore.configurePeers. */
 export function* configurePeers(tx: Transaction, sites: readonly SiteName[], now: number): Steps<void> {
-  const stored = readPeers(tx.connection).map((peer) => peer.site);
+  const stored = tx.state.peers.map((peer) => peer.site);
   const gone = stored.filter((site) => !sites.includes(site));
   for (const site of gone) {
-    tx.connection.run("DELETE FROM peers WHERE site = ?", site);
-    tx.connection.run("DELETE FROM quarantine WHERE peer = ?", site);
+    tx.removePeer(site);
+    emptyQuarantine(tx, site);
   }
-  for (const site of sites)
-    tx.connection.run("INSERT INTO peers (site) VALUES (?) ON CONFLICT DO NOTHING", site);
-  tx.forgetPeers();
-  if (gone.length > 0) yield* clearMarks(tx, now);
+  for (const site of sites) if (!stored.includes(site)) tx.addPeer(site);
+  // What waited for a peer that is gone may stand anywhere.
+  if (gone.length > 0) yield* clearMarks(tx, origin.position, now);
 }
 
-/**
- * See PrimaryStore.acknowledge. A point that this history never went through changes nothing: the push was made before the
- * database was put back to an older copy, and the next one will show that.
- */
+/** What an ACK changes of what is kept of its peer. */
+export function acknowledgedPeer(peer: StoredPeer, ack: Acknowledgement, now: number): Partial<StoredPeer> {
+  const { position } = ack.through;
+  const order = peer.acked === null ? 1 : comparePositions(position, peer.acked.position);
+  // A late answer about an older state says nothing of what was proved since.
+  const proved = order >= 0 && ack.verified !== null ? provedBy(ack.verified, position, now) : {};
+  return { ...(order > 0 && { acked: ack.through }), ...proved, lastAckAt: now, isNew: false };
+}
+
+function provedBy(isEqual: boolean, position: Point["position"], now: number): Partial<StoredPeer> {
+  return isEqual ? { verified: { position, at: now }, diverged: false, repairs: 0 } : { diverged: true };
+}
+
+/** See PrimaryStore.acknowledge. A point that this history never went through changes nothing: it is of another reign. */
 export function* acknowledge(
   tx: Transaction,
   site: SiteName,
   ack: Acknowledgement,
   now: number,
 ): Steps<"known" | "unknown"> {
-  const peer = readPeer(tx.connection, site);
-  if (!peer || !knowsPoint(tx.connection, ack.through)) return "unknown";
-  const { position } = ack.through;
-  const order = peer.acked === null ? 1 : comparePositions(position, peer.acked.position);
-  if (order > 0) {
-    saveAcked(tx.connection, site, ack.through);
-    flagAcknowledged(tx.connection, position);
-  }
-  // A late answer about an older state says nothing of what was proved since.
-  if (order >= 0 && ack.verified !== null) {
-    saveProof(tx.connection, site, ack.verified, { position, at: now });
-  }
-  tx.connection.run("UPDATE peers SET last_ack_at = ?, is_new = 0 WHERE site = ?", now, site);
-  settleQuarantine(tx.connection, site, ack);
-  yield* clearMarks(tx, now);
+  const peer = tx.peer(site);
+  if (!peer || !flagAcknowledged(tx.connection, ack.through)) return "unknown";
+  const before = lowestAcked(tx.state.peers);
+  tx.changePeer(site, acknowledgedPeer(peer, ack, now));
+  const left = settleQuarantine(tx, site, ack);
+  yield* clearMarks(tx, before, now);
+  for (const key of left) clearMarkOf(tx, key, now);
   pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
   return "known";
 }
@@ -61,17 +68,18 @@ export function* resumeFrom(
   { applied, rejected }: { readonly applied: Point; readonly rejected: readonly RefusedRow[] },
   now: number,
 ): Steps<"known" | "unknown" | "foreign"> {
-  if (!knowsPoint(tx.connection, applied)) {
+  if (!flagAcknowledged(tx.connection, applied)) {
     if (applied.position.epoch < tx.site().epoch.number) return "foreign";
     fenceBehind(tx);
     return "unknown";
   }
-  saveAcked(tx.connection, site, applied);
-  flagAcknowledged(tx.connection, applied.position);
-  leaveAbove(tx.connection, site, applied.position);
-  leaveUnnamed(tx.connection, site, applied.position, rejected);
-  quarantineRows(tx.connection, site, rejected);
-  yield* clearMarks(tx, now);
+  const before = lowestAcked(tx.state.peers);
+  tx.changePeer(site, { acked: applied, isNew: false });
+  leaveAbove(tx, site, applied.position);
+  const left = leaveUnnamed(tx, site, applied.position, rejected);
+  quarantineRows(tx, site, rejected);
+  yield* clearMarks(tx, before, now);
+  for (const key of left) clearMarkOf(tx, key, now);
   return "known";
 }
 

@@ -4,7 +4,6 @@ import type { Hash } from "../../core/ports.ts";
 import type { Recount } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { type Counted, type CountProgress, countRows } from "./count-rows.ts";
-import { knowsPoint } from "./history.ts";
 import { runThread } from "./thread.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -18,7 +17,7 @@ export type RecountsOptions = {
   /** The database file; null for one in memory, which nobody else could read. */
   readonly path: string | null;
   readonly hash: Hash;
-  readonly reader: () => Connection;
+  readonly reader: Connection;
   readonly write: (work: (tx: Transaction) => void) => Promise<void>;
 };
 
@@ -73,22 +72,15 @@ export class Recounts {
     const { path, hash, reader } = this.#options;
     const { stored, ...counted } =
       path === null
-        ? countHere(reader(), hash, onProgress)
+        ? countHere(reader, hash, onProgress)
         : await countInThread(path, onProgress, this.#ended.signal);
     const difference = counted.buckets.difference(stored);
+    // By the difference and not to the count, so that what was written meanwhile stays right.
     if (counted.buckets.differing(stored).length > 0) {
-      await this.#options.write((tx) => correct(tx, counted, difference));
+      await this.#options.write((tx) => tx.correctBuckets(difference));
     }
     return counted;
   }
-}
-
-/**
- * By the difference and not to the count, so that what was written meanwhile stays right. A database that was put back to an
- * older copy meanwhile has the faults of that copy, and not these.
- */
-function correct(tx: Transaction, { head }: Pick<Counted, "head">, difference: Buckets): void {
-  if (knowsPoint(tx.connection, head)) tx.correctBuckets(difference);
 }
 
 function countHere(connection: Connection, hash: Hash, onProgress: OnProgress): Counted {

@@ -1,6 +1,7 @@
 import { formatPosition, type Position } from "../../core/position.ts";
 import type { Rejection, RejectionCode, WireKey } from "../../core/push.ts";
 import type { Connection } from "./connection.ts";
+import type { Transaction } from "./transaction.ts";
 
 /**
  * On a backup: rows that it refused alone and still lacks. They are kept by their wire form, since they may be of a kind that
@@ -48,8 +49,8 @@ export function hasRejections(connection: Connection): boolean {
   return connection.get("SELECT 1 FROM rejections LIMIT 1") !== undefined;
 }
 
-export function addRejection(connection: Connection, { key, position, code }: Rejection): void {
-  connection.run(
+export function addRejection(tx: Transaction, { key, position, code }: Rejection): void {
+  tx.connection.run(
     `INSERT INTO rejections (kind, key, epoch, seq, code) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT (kind, key) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, code = excluded.code
      WHERE (excluded.epoch, excluded.seq) >= (epoch, seq)`,
@@ -59,17 +60,25 @@ export function addRejection(connection: Connection, { key, position, code }: Re
     position.seq,
     code,
   );
+  tx.know({ hasRejections: true });
 }
 
 /** The row is here at `position`: a refusal at that position or below no longer stands. */
-export function dropRejection(connection: Connection, key: WireKey, position: Position): void {
-  connection.run(
+export function dropRejection(tx: Transaction, key: WireKey, position: Position): void {
+  if (!tx.state.hasRejections) return;
+  tx.connection.run(
     "DELETE FROM rejections WHERE kind = ? AND key = ? AND (epoch, seq) <= (?, ?)",
     key.kind,
     keyText(key),
     position.epoch,
     position.seq,
   );
+  noteRejections(tx);
+}
+
+/** Notes whether any rejection stands: to be called when some may have gone. */
+function noteRejections(tx: Transaction): void {
+  tx.know({ hasRejections: hasRejections(tx.connection) });
 }
 
 /** The same text for the same key, in whatever order its ids came. */
@@ -78,6 +87,7 @@ function keyText({ key }: WireKey): string {
 }
 
 /** What was refused above a position is no part of this site's history any more. */
-export function dropRejectionsAbove(connection: Connection, { epoch, seq }: Position): void {
-  connection.run("DELETE FROM rejections WHERE (epoch, seq) > (?, ?)", epoch, seq);
+export function dropRejectionsAbove(tx: Transaction, { epoch, seq }: Position): void {
+  tx.connection.run("DELETE FROM rejections WHERE (epoch, seq) > (?, ?)", epoch, seq);
+  noteRejections(tx);
 }

@@ -1,5 +1,8 @@
 import { workerData } from "node:worker_threads";
 import { openFile } from "./connection.ts";
+import { Flushes } from "./flushes.ts";
+import { Knowledge } from "./knowledge.ts";
+import { LogFile } from "./log-file.ts";
 import { rejoin } from "./rejoin.ts";
 import type { RejoinRequest } from "./rejoin-beside.ts";
 import { sha256 } from "./sha256.ts";
@@ -11,17 +14,21 @@ import { WriteQueue } from "./write-queue.ts";
 /** Nobody else uses this thread, so that no step lets others run. */
 async function comeHome({ path, winner, now }: RejoinRequest): Promise<{ readonly putAside: number }> {
   const { writer, reader } = openFile(path);
+  const log = new LogFile(path);
   const queue = new WriteQueue({
     clock: { turn: () => Promise.resolve() },
     hash: sha256,
-    connection: () => writer,
-    largeCommit: null,
+    connection: writer,
+    yields: false,
+    knowledge: new Knowledge(writer),
+    flushes: new Flushes({ log }),
   });
   try {
     return await queue.enqueue((tx) => rejoin(tx, winner, { hash: sha256, now }));
   } finally {
     reader.close();
     writer.close();
+    await log.close();
   }
 }
 

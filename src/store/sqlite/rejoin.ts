@@ -8,15 +8,8 @@ import type { Connection } from "./connection.ts";
 import { knowsPoint } from "./history.ts";
 import { clearAllMarks } from "./marks.ts";
 import { dropRejectionsAbove } from "./rejections.ts";
-import {
-  keyOf,
-  type ReplicatedTable,
-  type RowColumns,
-  readRow,
-  replicatedTables,
-} from "./replicated-tables.ts";
+import { type RowColumns, rowColumns, rowOf } from "./row-table.ts";
 import { forgetPeers } from "./roles.ts";
-import { writeTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** What one step puts aside, at most: no more bodies than that are in memory at once. */
@@ -35,16 +28,15 @@ export function* rejoin(
   winner: Winner,
   context: Omit<AsideContext, "fork">,
 ): Steps<{ readonly putAside: number }> {
-  const { connection } = tx;
   refuse(tx, winner);
   const common = winner.common.position;
   const putAsideRows = yield* putAsideAbove(tx, { ...context, fork: common });
-  yield* dropHistoryAbove(connection, common);
-  dropRejectionsAbove(connection, common);
+  yield* dropHistoryAbove(tx, common);
+  dropRejectionsAbove(tx, common);
   yield* clearAllMarks(tx);
   forgetPeers(tx);
-  waitAgain(connection);
-  writeTimeline(connection, winner.timeline);
+  waitAgain(tx);
+  tx.saveTimeline(winner.timeline);
   tx.saveSite(cameHome(tx.site(), winner));
   return { putAside: putAsideRows };
 }
@@ -77,53 +69,35 @@ function refuse(tx: Transaction, { epoch, common }: Winner): void {
 /** Returns how many were kept: a row that fails its own hash is removed alone. */
 function* putAsideAbove(tx: Transaction, context: AsideContext): Steps<number> {
   let kept = 0;
-  for (const table of replicatedTables) {
-    for (;;) {
-      const rows = sliceAbove(tx.connection, table, context.fork);
-      if (rows.length === 0) break;
-      for (const row of rows) {
-        if (putAside(tx, row, context)) kept += 1;
-        tx.replaceRow(row, undefined);
-      }
-      yield;
+  for (;;) {
+    const rows = sliceAbove(tx.connection, context.fork);
+    if (rows.length === 0) return kept;
+    for (const row of rows) {
+      if (putAside(tx, row, context)) kept += 1;
+      tx.replaceRow(row, undefined);
     }
+    yield;
   }
-  return kept;
 }
 
-type Candidate = Pick<RowColumns, "vault_id" | "item_id"> & { readonly bytes: number };
-
 /** The next rows above a position, at most a slice of them but at least one where there is any. */
-function sliceAbove(connection: Connection, table: ReplicatedTable, above: Position): readonly Row[] {
-  const item = table.itemColumn ?? "''";
-  const candidates = connection.all<Candidate>(
-    `SELECT vault_id, ${item} AS item_id, coalesce(length(body), 0) AS bytes FROM ${table.name}
-     INDEXED BY ${table.name}_position WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0`,
-    above.epoch,
-    above.seq,
-    sliceRows,
-  );
+function sliceAbove(connection: Connection, { epoch, seq }: Position): readonly Row[] {
+  const sql = `SELECT ${rowColumns} FROM rows WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0`;
   const rows: Row[] = [];
   let bytes = 0;
-  for (const candidate of candidates) {
-    bytes += candidate.bytes;
+  for (const columns of connection.each<RowColumns>(sql, epoch, seq, sliceRows)) {
+    bytes += columns.body?.length ?? 0;
     if (rows.length > 0 && bytes > sliceBytes) break;
-    const row = readRow(connection, keyOf(table.kind, candidate));
-    if (row) rows.push(row);
+    rows.push(rowOf(columns));
   }
   return rows;
 }
 
 /** What this site will know above the common point is the winner's history, from the winner. */
-function* dropHistoryAbove(connection: Connection, { epoch, seq }: Position): Steps<void> {
+function* dropHistoryAbove(tx: Transaction, common: Position): Steps<void> {
+  const { epoch, seq } = common;
   const sql = `DELETE FROM history WHERE (epoch, seq) IN
     (SELECT epoch, seq FROM history WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ? + 0)`;
-  while (connection.run(sql, epoch, seq, slicePoints) === slicePoints) yield;
-  connection.run(
-    "UPDATE site SET pruned_epoch = ?, pruned_seq = ? WHERE (pruned_epoch, pruned_seq) > (?, ?)",
-    epoch,
-    seq,
-    epoch,
-    seq,
-  );
+  while (tx.connection.run(sql, epoch, seq, slicePoints) === slicePoints) yield;
+  if (comparePositions(tx.state.pruned, common) > 0) tx.savePruned(common);
 }

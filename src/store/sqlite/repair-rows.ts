@@ -1,47 +1,86 @@
 import { bytesEqual } from "../../core/bytes.ts";
+import type { VaultId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
 import { type PushRefusal, type Receiver, refusalsOfStrangers, wireKeyOf } from "../../core/push.ts";
 import { judgeRepair, type RowSummary } from "../../core/repair.ts";
-import { isIntact, type Row, type RowKey, rowKinds, type StoredRow } from "../../core/row.ts";
+import { formatKey, isIntact, type Row, type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
 import type { RepairGuard, RepairOutcome } from "../../core/store.ts";
 import { type AsideContext, forgetTaken, putAside } from "./aside-rows.ts";
 import { faultOf, receiverOf } from "./backup.ts";
 import type { Connection } from "./connection.ts";
 import { pruneLeft } from "./history-pruning.ts";
 import { dropRejection } from "./rejections.ts";
-import { itemOf, type RowColumns, readRow, rowOf, tableOf } from "./replicated-tables.ts";
+import { itemOf, keyOf, type RowColumns, readRow, rowColumns, rowOf } from "./row-table.ts";
 import { recordEpoch, type Steps, type Transaction } from "./transaction.ts";
 import { isFullSlice } from "./vault-rows.ts";
 
-export type BucketPage = { readonly rows: readonly RowSummary[]; readonly isLast: boolean };
+/** `next`: behind which key the bucket goes on, which need not be one of the rows; null at its end. */
+export type BucketPage = { readonly rows: readonly RowSummary[]; readonly next: RowKey | null };
 
 export type BucketQuery = { readonly bucket: number; readonly after: RowKey | null; readonly limit: number };
 
-/** See RepairStore.bucketRows: as many of them as one step may hash. Kind after kind, and by key in each; one body at a time. */
+/** Entries of the index by key that one step looks at: one in 256 is of a given bucket. */
+const lookedAtMax = 50_000;
+
+/** See RepairStore.bucketRows: as many of them as one step may look at and hash. Kind after kind, and by key in each. */
 export function readBucketPage(connection: Connection, hash: Hash, query: BucketQuery): BucketPage {
+  const kind = query.after?.kind ?? rowKinds[0] ?? "vault";
+  const end = endOfStep(connection, kind, query.after);
   const rows: RowSummary[] = [];
   let bytes = 0;
-  for (const row of bucketRows(connection, query)) {
-    if (rows.length === query.limit || isFullSlice(rows.length, bytes)) return { rows, isLast: false };
-    const { key, position, body } = row;
-    rows.push({ key, position, hash: row.hash, isIntact: isIntact(hash, row) });
-    bytes += body?.length ?? 0;
+  for (const id of idsOf(connection, { ...query, kind, end })) {
+    if (rows.length === query.limit || isFullSlice(rows.length, bytes)) {
+      return { rows, next: rows.at(-1)?.key ?? null };
+    }
+    const columns = connection.get<RowColumns>(`SELECT ${rowColumns} FROM rows WHERE id = ?`, id);
+    if (!columns) continue;
+    const row = rowOf(columns);
+    rows.push({ key: row.key, position: row.position, hash: row.hash, isIntact: isIntact(hash, row) });
+    bytes += row.body?.length ?? 0;
   }
-  return { rows, isLast: true };
+  return { rows, next: end ?? firstOfNext(kind) };
 }
 
-function* bucketRows(connection: Connection, { bucket, after, limit }: BucketQuery): Generator<StoredRow> {
-  for (const kind of rowKinds.slice(after ? rowKinds.indexOf(after.kind) : 0)) {
-    const { name, itemColumn, select } = tableOf(kind);
-    const keys = itemColumn === undefined ? "vault_id" : `vault_id, ${itemColumn}`;
-    const from = after?.kind === kind ? after : null;
-    const values = [from?.vaultId ?? "", from ? itemOf(from) : ""].slice(0, itemColumn === undefined ? 1 : 2);
-    const sql = `${select} INDEXED BY ${name}_bucket WHERE bucket IN (?) AND (${keys}) > (${keys.replaceAll(/\w+/g, "?")})
-      ORDER BY ${keys} LIMIT ? + 0`;
-    for (const columns of connection.each<RowColumns>(sql, bucket, ...values, limit))
-      yield rowOf(kind, columns);
-  }
+type KeyColumns = Pick<RowColumns, "kind" | "vault_id" | "item_id">;
+
+/** The key that a step ends at: so many entries of the index behind `after`; null where the kind ends before that. */
+function endOfStep(connection: Connection, kind: RowKind, after: RowKey | null): RowKey | null {
+  const ends = [0, 1].map((deleted) =>
+    connection.get<KeyColumns>(
+      `SELECT kind, vault_id, item_id FROM rows WHERE kind IN (?) AND deleted IN (?) AND (vault_id, item_id) > (?, ?)
+       ORDER BY vault_id, item_id LIMIT 1 OFFSET ? + 0`,
+      kind,
+      deleted,
+      after?.vaultId ?? "",
+      after ? itemOf(after) : "",
+      lookedAtMax,
+    ),
+  );
+  const keys = ends.filter((end) => end !== undefined).map(keyOf);
+  return keys.toSorted((a, b) => (formatKey(a) < formatKey(b) ? -1 : 1))[0] ?? null;
+}
+
+type IdQuery = BucketQuery & { readonly kind: RowKind; readonly end: RowKey | null };
+
+/** All that is asked for stands in the index by key, bodies apart. One id more than asked for shows that there are more. */
+function idsOf(connection: Connection, { kind, bucket, after, limit, end }: IdQuery): readonly number[] {
+  const sql = `SELECT id FROM rows INDEXED BY rows_key WHERE kind IN (?) AND deleted IN (0, 1) AND bucket = ?
+    AND (vault_id, item_id) > (?, ?) AND (vault_id, item_id) <= (?, ?) ORDER BY vault_id, item_id LIMIT ? + 1`;
+  const from = [after?.vaultId ?? "", after ? itemOf(after) : ""];
+  const through = end ? [end.vaultId, itemOf(end)] : [aboveAllIds, aboveAllIds];
+  return connection
+    .all<{ id: number }>(sql, kind, bucket, ...from, ...through, limit)
+    .map(({ id }) => id);
+}
+
+/** Sorts behind every id, which are all of ASCII characters. */
+const aboveAllIds = "\uffff";
+
+/** A place in front of the first row of the next kind; null behind the last. */
+function firstOfNext(kind: RowKind): RowKey | null {
+  const next = rowKinds[rowKinds.indexOf(kind) + 1];
+  return next ? keyOf({ kind: next, vault_id: "" as VaultId, item_id: "" }) : null;
 }
 
 export function readRows(connection: Connection, keys: readonly RowKey[]): Row[] {
@@ -110,10 +149,10 @@ function putInPlace(tx: Transaction, row: Row, context: AsideContext, tally: Tal
   if (!stored || !isSame(stored, row, context.hash)) {
     if (stored) leave(tx, stored, context);
     tx.replaceRow(stored, { ...row, dirty: false, dirtySince: null, replicatedAt: null });
-    forgetTaken(tx.connection, row);
+    forgetTaken(tx, row);
     tally.replaced += 1;
   }
-  dropRejection(tx.connection, wireKeyOf(row.key), row.position);
+  dropRejection(tx, wireKeyOf(row.key), row.position);
 }
 
 function isSame(stored: StoredRow, row: Row, hash: Hash): boolean {
@@ -132,7 +171,7 @@ function removeRow(tx: Transaction, stored: StoredRow, context: AsideContext, ta
 
 function leave(tx: Transaction, stored: StoredRow, context: AsideContext): void {
   putAside(tx, stored, context);
-  pruneLeft(tx.connection, stored.position);
+  pruneLeft(tx, stored.position);
 }
 
 /** See RepairStore.healRows. */

@@ -6,13 +6,12 @@ import { comparePositions, formatPosition } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
 import type { Grant, Site } from "../../core/store.ts";
 import { waitAgain } from "./aside-rows.ts";
-import type { Connection } from "./connection.ts";
 import { readAnswer, recordAnswer } from "./grants.ts";
 import { recordPoint } from "./history.ts";
 import { partWhereLacking } from "./lacking.ts";
 import { dropRejectionsAbove, readRejections } from "./rejections.ts";
-import { readTimeline, writeTimeline } from "./site-record.ts";
-import type { Steps, Transaction } from "./transaction.ts";
+import { emptyQuarantine } from "./quarantine.ts";
+import { type Steps, type Transaction, unknownPeer } from "./transaction.ts";
 
 export type PromotionPorts = { readonly random: Random; readonly hash: Hash };
 
@@ -28,7 +27,7 @@ export function* promoteBy(
   if (known?.answer === "declined") throw new Refusal("grant_declined");
   if (known?.epoch) return promotionOf(tx, known.epoch, grant);
   refuseUnmet(site, grant);
-  if (isProofNeeded) refuseUnproved(tx.connection, site);
+  if (isProofNeeded) refuseUnproved(tx);
   const promotion = yield* becomePrimary(tx, site.epochSeen.number + 1, ports);
   recordAnswer(tx.connection, grant.id, "promoted", promotion.epoch);
   return promotion;
@@ -36,7 +35,7 @@ export function* promoteBy(
 
 /** The promotion as it was, also where this site has come home since to a history that does not name it. */
 function promotionOf(tx: Transaction, epoch: Epoch, grant: Grant): Promotion {
-  const line = readTimeline(tx.connection).find((one) => compareEpochs(one.epoch, epoch) === 0);
+  const line = tx.state.timeline.find((one) => compareEpochs(one.epoch, epoch) === 0);
   return line ?? { epoch, site: tx.site().site, from: grant.head };
 }
 
@@ -51,8 +50,9 @@ function refuseUnmet(site: Site, grant: Grant): void {
 }
 
 /** An equal digest leaves out what this site refuses, so that equal is not yet complete. */
-function refuseUnproved(connection: Connection, { site, head, verified, isComplete }: Site): void {
-  const mistakes = readRejections(connection).map(({ key, position }) => ({
+function refuseUnproved(tx: Transaction): void {
+  const { site, head, verified, isComplete } = tx.site();
+  const mistakes = readRejections(tx.connection).map(({ key, position }) => ({
     path: [key.kind, ...Object.values(key.key)].join("/"),
     message: `${site} refuses it as it stands at ${formatPosition(position)}`,
   }));
@@ -77,11 +77,11 @@ function* becomePrimary(tx: Transaction, number: number, { random, hash }: Promo
   const from = yield* partWhereLacking(tx, epoch, hash);
   const site = tx.site();
   const promotion: Promotion = { epoch, site: site.site, from };
-  writeTimeline(connection, [...readTimeline(connection), promotion]);
+  tx.saveTimeline([...tx.state.timeline, promotion]);
   recordPoint(connection, site.head, true);
   forgetPeers(tx);
-  dropRejectionsAbove(connection, { epoch: 0, seq: 0 });
-  waitAgain(connection);
+  dropRejectionsAbove(tx, { epoch: 0, seq: 0 });
+  waitAgain(tx);
   tx.saveSite({
     ...site,
     role: "primary",
@@ -98,10 +98,6 @@ function* becomePrimary(tx: Transaction, number: number, { random, hash }: Promo
 
 /** What was known of the peers was known to another reign, or at another state of this site. They are asked anew. */
 export function forgetPeers(tx: Transaction): void {
-  tx.connection.run(
-    `UPDATE peers SET acked_epoch = NULL, acked_seq = NULL, acked_chain = NULL, is_new = 0,
-       verified_epoch = NULL, verified_seq = NULL, verified_at = NULL, diverged = 0, repairs = 0`,
-  );
-  tx.connection.run("DELETE FROM quarantine");
-  tx.forgetPeers();
+  for (const { site } of tx.state.peers) tx.changePeer(site, unknownPeer);
+  emptyQuarantine(tx, null);
 }

@@ -1,5 +1,6 @@
 import type { Epoch, Promotion } from "../../core/epoch.ts";
 import type { RealmId, SiteName } from "../../core/ids.ts";
+import type { Point, Position } from "../../core/position.ts";
 import type { Role } from "../../core/push.ts";
 import type { Fence, Grant, OperatorToken, Site, Verified } from "../../core/store.ts";
 import { bytesOf, type Connection } from "./connection.ts";
@@ -20,6 +21,9 @@ type SiteColumns = {
   primary_url: string | null;
   last_push_at: number | null;
   complete: number;
+  pruned_epoch: number;
+  pruned_seq: number;
+  remains: number;
 } & VerifiedColumns;
 
 export type VerifiedColumns = {
@@ -28,9 +32,27 @@ export type VerifiedColumns = {
   verified_at: number | null;
 };
 
-export function readSite(connection: Connection): Site {
+/** A site's own record, and what stands beside it. */
+export type OwnRecord = {
+  readonly site: Site;
+  /** Up to where the history was looked through for points to forget. */
+  readonly pruned: Position;
+  /** How many transactions have left something readable in the log since it was last emptied. */
+  readonly remains: number;
+};
+
+export function readOwnRecord(connection: Connection): OwnRecord {
   const columns = connection.get<SiteColumns>("SELECT * FROM site WHERE id = 1");
   if (!columns) throw new Error("the database holds no site record");
+  const pruned = { epoch: columns.pruned_epoch, seq: columns.pruned_seq };
+  return { site: siteOf(connection, columns), pruned, remains: columns.remains };
+}
+
+export function readSite(connection: Connection): Site {
+  return readOwnRecord(connection).site;
+}
+
+function siteOf(connection: Connection, columns: SiteColumns): Site {
   return {
     site: columns.site,
     realm: columns.realm,
@@ -58,6 +80,24 @@ export function verifiedOf(columns: VerifiedColumns): Verified | null {
 function primaryOf(columns: SiteColumns): Site["primary"] {
   const { primary_site: site, primary_url: url, last_push_at: lastPushAt } = columns;
   return site === null || url === null || lastPushAt === null ? null : { site, url, lastPushAt };
+}
+
+/** Stores a head alone: all that an ordinary write changes of the record. */
+export function writeHead(connection: Connection, { position, chain }: Point): void {
+  connection.run(
+    "UPDATE site SET head_epoch = ?, head_seq = ?, head_chain = ? WHERE id = 1",
+    position.epoch,
+    position.seq,
+    chain,
+  );
+}
+
+export function writePruned(connection: Connection, { epoch, seq }: Position): void {
+  connection.run("UPDATE site SET pruned_epoch = ?, pruned_seq = ? WHERE id = 1", epoch, seq);
+}
+
+export function writeRemains(connection: Connection, remains: number): void {
+  connection.run("UPDATE site SET remains = ? WHERE id = 1", remains);
 }
 
 export function writeSite(connection: Connection, site: Site): void {

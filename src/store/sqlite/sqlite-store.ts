@@ -40,64 +40,45 @@ import type {
   Winner,
   Write,
 } from "../../core/store.ts";
-import {
-  blockAccess,
-  isBlocked,
-  readAccess,
-  readAccesses,
-  readAccessesById,
-  readBlocked,
-  unblockAccess,
-} from "./access-rows.ts";
-import { addAlert, markDelivered, readAlerts, readOpenIncidents, readUndelivered } from "./alerts.ts";
+import { blockAccess, readAccess, readAccesses, readAccessesById, unblockAccess } from "./access-rows.ts";
+import { Acknowledgements } from "./acknowledgements.ts";
+import { addAlert, markDelivered, readAlerts, readUndelivered } from "./alerts.ts";
 import { readAside, settleAside } from "./aside-rows.ts";
-import { readAllShown, readChains, readRecordsOf, readTroubles, settleAllChains } from "./audit-chains.ts";
+import { ownChain, readRecordsOf, settleChains, troublesOf } from "./audit-chains.ts";
 import { readAuditPage } from "./audit-records.ts";
 import { AuditRows, type AuditSettings } from "./audit-rows.ts";
 import { readBacklog } from "./backlog.ts";
 import { applyPush } from "./backup.ts";
-import type { Connection, Connections } from "./connection.ts";
+import type { Connections } from "./connection.ts";
 import { Erasure } from "./erasure.ts";
 import { refusalOf } from "./failures.ts";
+import { Flushes, type Log } from "./flushes.ts";
 import { declineGrant, endGrant, grantTo } from "./grants.ts";
 import { knowsPoint, readPointsBelow } from "./history.ts";
-import type { LargeCommit } from "./large-commit.ts";
+import { Knowledge } from "./knowledge.ts";
 import { LastUses, readUses, storeUses } from "./last-uses.ts";
 import { readListing } from "./listing.ts";
+import type { LogFile } from "./log-file.ts";
 import { markAbove } from "./marks.ts";
-import { countRepair, demandRepair, readPeers } from "./peers.ts";
 import { acknowledge, configurePeers, resumeFrom } from "./primary.ts";
 import { readQuarantined } from "./quarantine.ts";
 import { applyRepair, healRows, judge, readBucketPage, readRows } from "./repair-rows.ts";
-import { readRow } from "./replicated-tables.ts";
 import { Recounts } from "./recount.ts";
-import { readRemains } from "./remains.ts";
-import { rejoinBeside } from "./rejoin-beside.ts";
+import { rejoinBeside, type RejoinRequest } from "./rejoin-beside.ts";
 import { rejoin } from "./rejoin.ts";
 import { readRejections } from "./rejections.ts";
 import { promote, promoteBy } from "./roles.ts";
-import {
-  deleteOperator,
-  insertOperator,
-  readOperator,
-  readOperators,
-  readSite,
-  readTimeline,
-} from "./site-record.ts";
+import { readRow } from "./row-table.ts";
+import { deleteOperator, insertOperator, readOperator, readOperators } from "./site-record.ts";
+import type { State, View } from "./state.ts";
 import { readStranded, readStrandedById } from "./stranded-rows.ts";
-import { readBuckets } from "./stored-buckets.ts";
 import { takeAside } from "./take-aside.ts";
 import { inOneStep, recordEpoch, type Transaction } from "./transaction.ts";
 import { commitWrite, readEntries, readOrphans, readVaults } from "./vault-rows.ts";
 import { readNewestVersion, readVaultRows, readVersions } from "./version-rows.ts";
 import { WriteQueue } from "./write-queue.ts";
 
-/** The log of a database: what was committed before a call of `flush` is durable when that resolves. Where it rejects, the disk has failed. */
-export type Log = { readonly flush: () => Promise<void> };
-
 export type StorePorts = {
-  /** Left away where every commit is durable at once. */
-  readonly log?: Log;
   readonly clock: Clock;
   readonly random: Random;
   readonly hash: Hash;
@@ -106,75 +87,95 @@ export type StorePorts = {
 
 export type SqliteStoreOptions = StorePorts & {
   readonly connections: Connections;
-  /** Of the file, which a thread can then read beside this store; left away in memory. */
-  readonly path?: string;
-  /** Given for a file, whose readers have a connection of their own. */
-  readonly largeCommit?: LargeCommit;
+  /** The database file and its log, which threads can use beside this store; left away in memory. */
+  readonly file?: { readonly path: string; readonly log: LogFile };
+  /** In memory, what makes commits durable; every commit is at once where left away. */
+  readonly log?: Log;
   /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
   readonly checkRoom: () => void;
 };
 
-/** The store on SQLite. Its process owns the database: nobody else changes it while the store is open. */
+/**
+ * The store on SQLite. One process owns the database, so what it knows of it is kept in memory (Knowledge). Nothing is shown to
+ * anybody before it is on the disk: a read that may have seen a commit which is not resolves when that is flushed.
+ */
 export class SqliteStore implements Store {
   readonly #options: SqliteStoreOptions;
   readonly #queue: WriteQueue;
+  readonly #flushes: Flushes;
+  readonly #knowledge: Knowledge;
+  readonly #acks = new Acknowledgements();
+  /** The ACKs that no transaction has stored yet. */
+  #storing: Promise<unknown>[] = [];
   readonly #recounts: Recounts;
   readonly #erasure: Erasure;
   readonly #lastUses = new LastUses();
   readonly #audit: AuditRows;
   readonly #abandoned = new AbortController();
-  readonly #connections: Connections;
   #closing: Promise<void> | undefined;
 
   constructor(options: SqliteStoreOptions) {
+    const { connections, file, hash, clock } = options;
     this.#options = options;
-    this.#connections = options.connections;
-    this.#queue = new WriteQueue({
-      clock: options.clock,
-      hash: options.hash,
-      connection: () => this.#connections.writer,
-      largeCommit: options.largeCommit ?? null,
-      log: options.log ?? null,
-      onCommit: (isDurable) => this.#audit.committed(isDurable),
-    });
+    this.#knowledge = new Knowledge(connections.writer);
     this.#audit = new AuditRows({ ...options, ...options.audit });
+    this.#flushes = new Flushes({
+      log: file?.log ?? options.log ?? null,
+      onBegin: () => this.#audit.flushing(ownChain(this.#knowledge.state)),
+    });
+    this.#queue = new WriteQueue({
+      clock,
+      hash,
+      connection: connections.writer,
+      yields: file !== undefined,
+      knowledge: this.#knowledge,
+      flushes: this.#flushes,
+      onCommit: (before) => this.#committed(before),
+    });
+    const path = file?.path ?? null;
     this.#recounts = new Recounts({
-      path: options.path ?? null,
-      hash: options.hash,
-      reader: () => this.#connections.reader,
+      path,
+      hash,
+      reader: connections.reader,
       write: (work) => this.#queue.enqueue(inOneStep(work)),
     });
     this.#erasure = new Erasure({
-      path: options.path ?? null,
-      clock: options.clock,
+      path,
+      clock,
       queue: this.#queue,
-      connection: () => this.#connections.writer,
-      largeCommit: options.largeCommit ?? null,
+      connection: connections.writer,
+      knowledge: this.#knowledge,
+      log: file?.log ?? null,
     });
   }
 
+  #committed(before: State): void {
+    const { file, log, connections } = this.#options;
+    const own = ownChain(this.#knowledge.state);
+    this.#audit.appended(ownChain(before), own);
+    if (!file && !log) this.#audit.flushing(own)();
+    file?.log.committed(connections.writer, (work) => this.#queue.hold(work));
+  }
+
   site(): Promise<Site> {
-    return this.#read(readSite);
+    return this.#read(({ state }) => state.site);
   }
 
   timeline(): Promise<readonly Promotion[]> {
-    return this.#read(readTimeline);
+    return this.#read(({ state }) => state.timeline);
   }
 
   digest(): Promise<{ readonly head: Point; readonly digest: Uint8Array }> {
     const { hash } = this.#options;
-    return this.#read((connection) => ({
-      head: readSite(connection).head,
-      digest: readBuckets(connection).digest(hash),
-    }));
+    return this.#read(({ state }) => ({ head: state.site.head, digest: state.buckets.digest(hash) }));
   }
 
   firstKnown(points: readonly Point[]): Promise<Point | undefined> {
-    return this.#read((connection) => points.find((point) => knowsPoint(connection, point)));
+    return this.#read(({ connection }) => points.find((point) => knowsPoint(connection, point)));
   }
 
   pointsBelow(position: Position, limit: number): Promise<readonly Point[]> {
-    return this.#read((connection) => readPointsBelow(connection, position, limit));
+    return this.#read(({ connection }) => readPointsBelow(connection, position, limit));
   }
 
   recordEpoch(epoch: Epoch): Promise<{ readonly fencedNow: boolean }> {
@@ -182,7 +183,7 @@ export class SqliteStore implements Store {
   }
 
   operator(tokenId: string): Promise<OperatorToken | undefined> {
-    return this.#read((connection) => readOperator(connection, tokenId));
+    return this.#read(({ connection }) => readOperator(connection, tokenId));
   }
 
   addOperator(token: OperatorToken): Promise<void> {
@@ -190,7 +191,7 @@ export class SqliteStore implements Store {
   }
 
   operators(): Promise<readonly OperatorToken[]> {
-    return this.#read(readOperators);
+    return this.#read(({ connection }) => readOperators(connection));
   }
 
   removeOperator(tokenId: string): Promise<boolean> {
@@ -214,19 +215,25 @@ export class SqliteStore implements Store {
   }
 
   row(key: RowKey): Promise<StoredRow | undefined> {
-    return this.#read((connection) => readRow(connection, key));
+    return this.#read(({ connection }) =>
+      this.#shownRow(this.#knowledge.cache.row(key, () => readRow(connection, key))),
+    );
   }
 
   access(accessId: AccessId): Promise<StoredRow | undefined> {
-    return this.#read((connection) => readAccess(connection, accessId));
+    return this.#read(({ connection }) =>
+      this.#shownRow(this.#knowledge.cache.access(accessId, () => readAccess(connection, accessId))),
+    );
   }
 
   vaults(): Promise<readonly { readonly row: StoredRow; readonly entries: number }[]> {
-    return this.#read(readVaults);
+    return this.#read(({ connection }) =>
+      readVaults(connection).map(({ row, entries }) => ({ row: this.#shown(row), entries })),
+    );
   }
 
   entries(vaultId: VaultId, before: EntryId | undefined, limit: number): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readEntries(connection, vaultId, before, limit));
+    return this.#readRows(({ connection }) => readEntries(connection, vaultId, before, limit));
   }
 
   versions(
@@ -235,11 +242,11 @@ export class SqliteStore implements Store {
     before: number | undefined,
     limit: number,
   ): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readVersions(connection, { vaultId, entryId }, before, limit));
+    return this.#readRows(({ connection }) => readVersions(connection, { vaultId, entryId }, before, limit));
   }
 
   newestVersion(vaultId: VaultId, entryId: EntryId): Promise<number> {
-    return this.#read((connection) => readNewestVersion(connection, vaultId, entryId));
+    return this.#read(({ connection }) => readNewestVersion(connection, vaultId, entryId));
   }
 
   vaultRows(
@@ -248,31 +255,35 @@ export class SqliteStore implements Store {
     after: EntryId | VersionId | undefined,
     limit: number,
   ): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readVaultRows(connection, { vaultId, kind }, after, limit));
+    return this.#readRows(({ connection }) => readVaultRows(connection, { vaultId, kind }, after, limit));
   }
 
   accesses(vaultId: VaultId, after: AccessId | undefined, limit: number): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readAccesses(connection, vaultId, after, limit));
+    return this.#readRows(({ connection }) => readAccesses(connection, vaultId, after, limit));
   }
 
   accessesById(accessId: AccessId): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readAccessesById(connection, accessId));
+    return this.#readRows(({ connection }) => readAccessesById(connection, accessId));
   }
 
   blockAccess(accessId: AccessId): Promise<void> {
-    return this.#write((tx) => blockAccess(tx.connection, accessId, this.#options.clock.now()));
+    return this.#write((tx) => blockAccess(tx, accessId, this.#options.clock.now()));
   }
 
   unblockAccess(accessId: AccessId): Promise<void> {
-    return this.#write((tx) => unblockAccess(tx.connection, accessId));
+    return this.#write((tx) => unblockAccess(tx, accessId));
   }
 
   isBlocked(accessId: AccessId): Promise<boolean> {
-    return this.#read((connection) => isBlocked(connection, accessId));
+    return this.#read(({ state }) => state.blocked.has(accessId));
   }
 
   blockedAccesses(): Promise<readonly BlockedAccess[]> {
-    return this.#read(readBlocked);
+    return this.#read(({ state }) =>
+      [...state.blocked]
+        .map(([accessId, at]) => ({ accessId, at }))
+        .toSorted((a, b) => (a.accessId < b.accessId ? -1 : 1)),
+    );
   }
 
   noteUse(vaultId: VaultId, accessId: AccessId, at: number): void {
@@ -280,11 +291,11 @@ export class SqliteStore implements Store {
   }
 
   lastUses(vaultId: VaultId): Promise<ReadonlyMap<AccessId, number>> {
-    return this.#read((connection) => this.#lastUses.merge(vaultId, readUses(connection, vaultId)));
+    return this.#read(({ connection }) => this.#lastUses.merge(vaultId, readUses(connection, vaultId)));
   }
 
   hasRemains(): Promise<boolean> {
-    return this.#read((connection) => readRemains(connection) > 0);
+    return this.#read(({ state }) => state.remains > 0);
   }
 
   eraseRemains(): Promise<void> {
@@ -292,7 +303,7 @@ export class SqliteStore implements Store {
   }
 
   orphans(limit: number): Promise<readonly RowKey[]> {
-    return this.#read((connection) => readOrphans(connection, limit));
+    return this.#read(({ connection }) => readOrphans(connection, limit));
   }
 
   configurePeers(sites: readonly SiteName[]): Promise<void> {
@@ -302,40 +313,59 @@ export class SqliteStore implements Store {
   }
 
   peers(): Promise<readonly Peer[]> {
-    return this.#read(readPeers);
+    return this.#read(({ state }) => state.peers);
   }
 
   backlogOfAll(): Promise<Backlog> {
-    return this.#read((connection) => readBacklog(connection, null));
+    return this.#read((view) => readBacklog(view, null));
   }
 
   backlog(peer: SiteName): Promise<Backlog> {
-    return this.#read((connection) => readBacklog(connection, peer));
+    return this.#read((view) => readBacklog(view, peer));
   }
 
-  markDirtyAbove(limit: number): Promise<number> {
-    return this.#write((tx) => markAbove(tx, limit, this.#options.clock.now()));
+  markDirtyAbove(after: Position | null, limit: number): Promise<Position | null> {
+    return this.#write((tx) => markAbove(tx, after, limit, this.#options.clock.now()));
   }
 
   listAbove(after: Position, limit: BatchLimit, peer?: SiteName): Promise<Listing> {
     const { hash } = this.#options;
-    return this.#read((connection) => readListing(connection, hash, { after, limit, peer }));
+    return this.#read((view) => readListing(view, hash, { after, limit, peer }));
   }
 
   listQuarantined(peer: SiteName, after: Position, limit: number): Promise<readonly StoredRow[]> {
-    return this.#read((connection) => readQuarantined(connection, peer, after, limit));
+    return this.#readRows(({ connection }) => readQuarantined(connection, peer, after, limit));
   }
 
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown"> {
     const { clock } = this.#options;
+    return this.#read(({ connection, state }) => {
+      const known = state.peers.find(({ site }) => site === peer);
+      if (!known || !knowsPoint(connection, ack.through)) return "unknown";
+      const now = clock.now();
+      this.#acks.add(known, ack, now);
+      this.#storeLater(peer, ack, now);
+      return "known";
+    });
+  }
+
+  #storeLater(peer: SiteName, ack: Acknowledgement, now: number): void {
     const audit = this.#audit;
-    return this.#open(() =>
-      this.#queue.enqueue(function* (tx) {
-        const known = yield* acknowledge(tx, peer, ack, clock.now());
-        if (known === "known") audit.acknowledged(tx, peer, ack);
-        return known;
-      }, "at_next_commit"),
-    );
+    const stored = this.#queue.enqueue(function* (tx) {
+      if ((yield* acknowledge(tx, peer, ack, now)) === "known") audit.acknowledged(tx, peer, ack);
+    }, "deferred");
+    const end = () => {
+      this.#storing = this.#storing.filter((one) => one !== stored);
+      if (this.#storing.length === 0) this.#acks.clear();
+    };
+    stored.then(end, end);
+    this.#storing.push(stored);
+  }
+
+  async settleAcknowledgements(): Promise<void> {
+    const stored = [...this.#storing];
+    await this.#open(() => this.#queue.commitDeferred());
+    await Promise.all(stored);
   }
 
   resumeFrom(
@@ -350,11 +380,11 @@ export class SqliteStore implements Store {
   }
 
   beginRepair(peer: SiteName): Promise<void> {
-    return this.#write((tx) => countRepair(tx.connection, peer));
+    return this.#write((tx) => tx.changePeer(peer, { repairs: (tx.peer(peer)?.repairs ?? 0) + 1 }));
   }
 
   demandRepair(peer: SiteName): Promise<void> {
-    return this.#write((tx) => demandRepair(tx.connection, peer));
+    return this.#write((tx) => tx.changePeer(peer, { diverged: true, repairs: 0 }));
   }
 
   applyPush(push: Push): Promise<ApplyOutcome> {
@@ -374,17 +404,19 @@ export class SqliteStore implements Store {
   async bucketRows(bucket: number, after: RowKey | null, limit: number): Promise<readonly RowSummary[]> {
     const { clock, hash } = this.#options;
     const rows: RowSummary[] = [];
+    let from = after;
     for (;;) {
-      const query = { bucket, after: rows.at(-1)?.key ?? after, limit: limit - rows.length };
-      const page = await this.#read((connection) => readBucketPage(connection, hash, query));
+      const query = { bucket, after: from, limit: limit - rows.length };
+      const page = await this.#read(({ connection }) => readBucketPage(connection, hash, query));
       rows.push(...page.rows);
-      if (page.isLast || rows.length === limit) return rows;
+      if (page.next === null || rows.length === limit) return rows;
+      from = page.next;
       await clock.turn();
     }
   }
 
   rowsOf(keys: readonly RowKey[]): Promise<readonly Row[]> {
-    return this.#read((connection) => readRows(connection, keys));
+    return this.#read(({ connection }) => readRows(connection, keys));
   }
 
   applyRepair(guard: RepairGuard, rows: readonly Row[], remove: readonly RowKey[]): Promise<RepairOutcome> {
@@ -425,16 +457,28 @@ export class SqliteStore implements Store {
   }
 
   rejoin(winner: Winner): Promise<{ readonly putAside: number }> {
-    const { clock, hash, path } = this.#options;
-    return this.#open(() => {
-      if (path === undefined)
+    const { clock, hash, file } = this.#options;
+    return this.#open(async () => {
+      if (file === undefined) {
         return this.#queue.enqueue((tx) => rejoin(tx, winner, { hash, now: clock.now() }));
-      return this.#queue.hold(() => rejoinBeside({ path, winner, now: clock.now() }, this.#abandoned.signal));
+      }
+      const request = { path: file.path, winner, now: clock.now() };
+      await this.#queue.commitDeferred();
+      return this.#queue.hold(() => this.#rejoinBeside(request));
     });
   }
 
+  async #rejoinBeside(request: RejoinRequest): Promise<{ readonly putAside: number }> {
+    try {
+      return await rejoinBeside(request, this.#abandoned.signal);
+    } finally {
+      // The thread has written, and this process does not know what.
+      this.#knowledge.reload();
+    }
+  }
+
   aside(limit: number): Promise<{ readonly rows: readonly AsideRow[]; readonly waiting: number }> {
-    return this.#read((connection) => readAside(connection, limit));
+    return this.#read(({ connection }) => readAside(connection, limit));
   }
 
   settleAside(struck: readonly StrandedId[], taken: readonly StrandedId[]): Promise<void> {
@@ -452,49 +496,53 @@ export class SqliteStore implements Store {
     after: StrandedId | null,
     limit: number,
   ): Promise<{ readonly rows: readonly StoredRow[]; readonly total: number }> {
-    return this.#read((connection) => readStranded(connection, after, limit));
+    return this.#read(({ connection }) => readStranded(connection, after, limit));
   }
 
   strandedById(id: StrandedId): Promise<StoredRow | undefined> {
-    return this.#read((connection) => readStrandedById(connection, id));
+    return this.#read(({ connection }) => readStrandedById(connection, id));
   }
 
   recordAudit(event: AuditEvent): Promise<void> {
     return this.#open(() =>
-      this.#audit.record(event, (work) => this.#queue.enqueue(inOneStep(work), "at_next_commit")),
+      this.#audit.record(event, (work) => this.#queue.enqueue(inOneStep(work), "committed")),
     );
   }
 
   auditFor(peer: SiteName): Promise<AuditPart> {
-    return this.#read((connection) => this.#audit.partFor(connection, peer));
+    return this.#read((view) => this.#audit.partFor(view, peer));
   }
 
   auditTroubles(): Promise<readonly AuditTrouble[]> {
-    return this.#read(readTroubles);
+    return this.#read(({ state }) => troublesOf(state));
   }
 
   settleAudit(): Promise<void> {
-    return this.#write((tx) => settleAllChains(tx.connection));
+    return this.#write((tx) => settleChains(tx, () => true));
   }
 
   auditChains(): Promise<readonly AuditChain[]> {
-    return this.#read(readChains);
+    return this.#read(({ state }) => state.chains);
   }
 
   auditRecords(chain: ChainId, after: number, limit: number): Promise<readonly AuditRecord[]> {
-    return this.#read((connection) => readRecordsOf(connection, chain, after, limit));
+    return this.#read((view) => readRecordsOf(view, chain, after, limit));
   }
 
   auditPage(query: AuditQuery): Promise<AuditPage> {
-    return this.#read((connection) => readAuditPage(connection, query));
+    return this.#read((view) => readAuditPage(view, query));
   }
 
   auditShown(): ReturnType<AuditStore["auditShown"]> {
-    return this.#read(readAllShown);
+    return this.#read(({ state }) =>
+      [...state.shown]
+        .map(([peer, heads]) => ({ peer, heads }))
+        .toSorted((a, b) => (a.peer < b.peer ? -1 : 1)),
+    );
   }
 
   rejections(): Promise<readonly Rejection[]> {
-    return this.#read((connection) => readRejections(connection));
+    return this.#read(({ connection }) => readRejections(connection));
   }
 
   addAlert(
@@ -505,20 +553,20 @@ export class SqliteStore implements Store {
   ): Promise<Alert | undefined> {
     const { clock, random } = this.#options;
     return this.#write((tx) =>
-      addAlert(tx.connection, { event, subject, message, details, at: clock.now() }, random),
+      addAlert(tx, { event, subject, message, details, at: clock.now() }, random),
     );
   }
 
   alerts(limit: number): Promise<readonly Alert[]> {
-    return this.#read((connection) => readAlerts(connection, limit));
+    return this.#read(({ connection }) => readAlerts(connection, limit));
   }
 
   openIncidents(): Promise<readonly Alert[]> {
-    return this.#read(readOpenIncidents);
+    return this.#read(({ state }) => state.openIncidents);
   }
 
   undelivered(channel: string, since: number): Promise<readonly Alert[]> {
-    return this.#read((connection) => readUndelivered(connection, channel, since));
+    return this.#read(({ connection }) => readUndelivered(connection, channel, since));
   }
 
   markDelivered(channel: string, alertId: number): Promise<void> {
@@ -529,6 +577,7 @@ export class SqliteStore implements Store {
     this.#closing ??= this.#recounts
       .stop()
       .then(() => this.#erasure.stop())
+      .then(() => this.#queue.commitDeferred().catch(() => undefined))
       .then(() => this.#queue.idle())
       .then(() => this.#closeConnections());
     return this.#closing;
@@ -536,7 +585,7 @@ export class SqliteStore implements Store {
 
   /** A memory store's database as the bytes of a file, as they stand after the last commit. */
   serialize(): Buffer {
-    return this.#connections.writer.database.serialize();
+    return this.#options.connections.writer.database.serialize();
   }
 
   /** Ends at once, as a crash does: what is queued and not committed is lost. The database stays as `serialize` saw it. */
@@ -545,19 +594,22 @@ export class SqliteStore implements Store {
     void this.#erasure.stop();
     this.#abandoned.abort(new Refusal("shutting_down"));
     this.#queue.abandon();
-    this.#closeConnections();
+    void this.#closeConnections();
   }
 
   /** The statements prepared so far, for the test that reads their plans. */
   statements(): readonly string[] {
-    const { reader, writer } = this.#connections;
+    const { reader, writer } = this.#options.connections;
     return [...new Set([...reader.statements(), ...writer.statements()])];
   }
 
-  #closeConnections(): void {
-    const { reader, writer } = this.#connections;
+  async #closeConnections(): Promise<void> {
+    const { connections, file } = this.#options;
+    const { reader, writer } = connections;
+    await file?.log.idle();
     reader.close();
     if (writer !== reader) writer.close();
+    await file?.log.close();
   }
 
   async #open<T>(work: () => Promise<T>): Promise<T> {
@@ -569,14 +621,31 @@ export class SqliteStore implements Store {
     return this.#open(() => this.#queue.enqueue(inOneStep(work)));
   }
 
-  /** All statements of a read run in one turn, and commits are turns of their own: a read sees one state of the data. */
-  async #read<T>(read: (connection: Connection) => T): Promise<T> {
-    while (this.#queue.unflushed) await this.#queue.unflushed;
+  /**
+   * All statements of a read run in one turn, and commits are turns of their own: a read sees one state of the data. It resolves
+   * when everything that it may have seen is on the disk.
+   */
+  async #read<T>(read: (view: View) => T): Promise<T> {
     if (this.#closing) throw new Refusal("shutting_down");
     try {
-      return read(this.#connections.reader);
+      const state = this.#acks.over(this.#knowledge.state);
+      const found = read({ connection: this.#options.connections.reader, state });
+      await this.#flushes.settled();
+      return found;
     } catch (error) {
       throw refusalOf(error);
     }
+  }
+
+  #readRows(read: (view: View) => readonly StoredRow[]): Promise<readonly StoredRow[]> {
+    return this.#read((view) => read(view).map((row) => this.#shown(row)));
+  }
+
+  #shown(row: StoredRow): StoredRow {
+    return this.#acks.shown(row, this.#knowledge.state);
+  }
+
+  #shownRow(row: StoredRow | undefined): StoredRow | undefined {
+    return row && this.#shown(row);
   }
 }

@@ -1,21 +1,35 @@
-import { Buckets } from "../../core/digest.ts";
+import { bucketBytes, bucketCount, Buckets } from "../../core/digest.ts";
 import type { Hash } from "../../core/ports.ts";
-import { bytesOf, type Connection } from "./connection.ts";
-import type { RowOutline } from "./replicated-tables.ts";
+import type { Connection } from "./connection.ts";
+import type { RowOutline } from "./row-table.ts";
 
 /**
- * The digests of a site's buckets as they lie in the database: one record, so that they are read whole with one statement.
- * SQLite overwrites a value of the same length in place and writes only the pages in which it differs.
+ * The digests of a site's buckets as they lie in the database: four records of 64 buckets each. A change of one row writes one
+ * page, and a batch of a hundred changes at most four records.
  */
+const partBuckets = 64;
+const partBytes = partBuckets * bucketBytes;
+const partNumbers = Array.from({ length: bucketCount / partBuckets }, (_, part) => part);
 
-export function readBuckets(connection: Connection): Buckets {
-  const columns = connection.get<{ buckets: Uint8Array }>("SELECT buckets FROM digest WHERE id = 1");
-  if (!columns) throw new Error("the database holds no digest");
-  return new Buckets(bytesOf(columns.buckets));
+/** The number of the record that holds a bucket. */
+export function partOf(bucket: number): number {
+  return Math.floor(bucket / partBuckets);
 }
 
-export function writeBuckets(connection: Connection, buckets: Buckets): void {
-  connection.run("UPDATE digest SET buckets = ? WHERE id = 1", buckets.bytes);
+export function readBuckets(connection: Connection): Buckets {
+  const bytes = new Uint8Array(bucketCount * bucketBytes);
+  const records = connection.all<{ part: number; buckets: Uint8Array }>("SELECT part, buckets FROM digest");
+  if (records.length !== partNumbers.length) throw new Error("the database holds no digest");
+  for (const { part, buckets } of records) bytes.set(buckets, part * partBytes);
+  return new Buckets(bytes);
+}
+
+/** Stores the records of these numbers. */
+export function writeBuckets(connection: Connection, { bytes }: Buckets, parts: Iterable<number>): void {
+  for (const part of parts) {
+    const buckets = bytes.subarray(part * partBytes, (part + 1) * partBytes);
+    connection.run("UPDATE digest SET buckets = ? WHERE part = ?", buckets, part);
+  }
 }
 
 /** The site's digest, as it would be without some of its rows. */
@@ -27,5 +41,11 @@ export function digestWithout(buckets: Buckets, rows: readonly RowOutline[], has
 
 /** To be called once, when a site is made. */
 export function insertBuckets(connection: Connection): void {
-  connection.run("INSERT INTO digest (id, buckets) VALUES (1, ?)", new Buckets().bytes);
+  const none = new Uint8Array(partBytes);
+  for (const part of partNumbers) {
+    connection.run("INSERT INTO digest (part, buckets) VALUES (?, ?)", part, none);
+  }
 }
+
+/** Every record, for a correction. */
+export const everyPart: readonly number[] = partNumbers;

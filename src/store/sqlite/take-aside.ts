@@ -19,7 +19,7 @@ import { isStranded } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
 import { chainAt } from "./history.ts";
 import { changesKept, pruneHistory } from "./history-pruning.ts";
-import { readRow } from "./replicated-tables.ts";
+import { readRow } from "./row-table.ts";
 import { readTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 import { hasVersion, readVersionKeys } from "./version-rows.ts";
@@ -47,7 +47,7 @@ export function* takeAside(
     const row = { ...sent, id: strandedIdOf(options.hash, sent) };
     const verdict = judgeAside(row, evidenceOf(tx.connection, row, options.hash));
     for (const change of changesOf(tx.connection, row, verdict))
-      commitChange(tx, change, readRow(tx.connection, change.key), options);
+      commitChange(tx, change, tx.row(change.key), options);
     bytes += row.body?.length ?? 0;
     verdicts.push(verdict);
   }

@@ -5,7 +5,6 @@ import { recordAnswer } from "./grants.ts";
 import { flagAcknowledged } from "./history.ts";
 import { clearAllMarks } from "./marks.ts";
 import { forgetPeers } from "./roles.ts";
-import { readTimeline } from "./site-record.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /**
@@ -26,14 +25,14 @@ function isGrantUsed({ role, realm, epoch, head, grant }: Site, push: Push): boo
 export function* yieldToPromoted(tx: Transaction, push: Push, now: number): Steps<boolean> {
   const site = tx.site();
   if (!site.grant || !isGrantUsed(site, push)) return false;
-  if (isOfAnothersReign({ timeline: readTimeline(tx.connection) }, push)) return false;
+  if (isOfAnothersReign(tx.state, push)) return false;
   const primary = { site: push.site, url: push.publicUrl, lastPushAt: now };
   // The other site was proved equal at this very point, or it could not have used the grant.
   const verified = { position: site.head.position, at: now };
   tx.saveSite({ ...site, role: "backup", fenced: null, grant: null, primary, verified });
   recordAnswer(tx.connection, site.grant.id, "promoted");
   forgetPeers(tx);
-  flagAcknowledged(tx.connection, site.head.position);
+  flagAcknowledged(tx.connection, site.head);
   yield* clearAllMarks(tx);
   return true;
 }

@@ -6,7 +6,7 @@ import type { RowChange, Site, Write } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { changesKept, pruneHistory, pruneLeft } from "./history-pruning.ts";
-import { keyOf, type RowColumns, readRow, rowOf, tableOf } from "./replicated-tables.ts";
+import { keyOf, type RowColumns, rowColumns, rowOf } from "./row-table.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 export type WriteOptions = {
@@ -28,7 +28,7 @@ export function* commitWrite(
 ): Steps<readonly StoredRow[]> {
   refuseByRole(tx.site());
   options.checkRoom();
-  const stored = yield* lookUp(tx.connection, write.keys);
+  const stored = yield* lookUp(tx, write.keys);
   const changes = write.decide(stored);
   const current = new Map(write.keys.map((key, index) => [formatKey(key), stored[index]]));
   const changed: StoredRow[] = [];
@@ -42,7 +42,7 @@ export function* commitWrite(
     const row = commitChange(
       tx,
       change,
-      current.has(name) ? current.get(name) : readRow(tx.connection, change.key),
+      current.has(name) ? current.get(name) : tx.row(change.key),
       options,
     );
     current.set(name, row);
@@ -65,7 +65,7 @@ export function refuseByRole(site: Site): void {
   if (site.fenced !== null) throw new Refusal("site_fenced");
 }
 
-function* lookUp(connection: Connection, keys: readonly RowKey[]): Steps<(StoredRow | undefined)[]> {
+function* lookUp(tx: Transaction, keys: readonly RowKey[]): Steps<(StoredRow | undefined)[]> {
   const rows: (StoredRow | undefined)[] = [];
   let bytes = 0;
   for (const key of keys) {
@@ -73,7 +73,7 @@ function* lookUp(connection: Connection, keys: readonly RowKey[]): Steps<(Stored
       yield;
       bytes = 0;
     }
-    const row = readRow(connection, key);
+    const row = tx.row(key);
     bytes += row?.body?.length ?? 0;
     rows.push(row);
   }
@@ -105,18 +105,17 @@ export function commitChange(
   tx.replaceRow(stored, row);
   recordPoint(tx.connection, head, false);
   tx.saveSite({ ...site, head });
-  if (stored) pruneLeft(tx.connection, stored.position);
+  if (stored) pruneLeft(tx, stored.position);
   return row;
 }
 
 export function readVaults(connection: Connection): { row: StoredRow; entries: number }[] {
-  const count = "SELECT count(*) FROM entries INDEXED BY entries_live WHERE deleted = 0 AND vault_id = ?";
-  return connection
-    .all<RowColumns>(`${tableOf("vault").select} INDEXED BY vaults_live WHERE deleted = 0 ORDER BY vault_id`)
-    .map((columns) => ({
-      row: rowOf("vault", columns),
-      entries: connection.get<{ "count(*)": number }>(count, columns.vault_id)?.["count(*)"] ?? 0,
-    }));
+  const vaults = `SELECT ${rowColumns} FROM rows WHERE kind = 'vault' AND deleted = 0 ORDER BY vault_id`;
+  const count = "SELECT count(*) AS entries FROM rows WHERE kind = 'entry' AND deleted = 0 AND vault_id = ?";
+  return connection.all<RowColumns>(vaults).map((columns) => ({
+    row: rowOf(columns),
+    entries: connection.get<{ entries: number }>(count, columns.vault_id)?.entries ?? 0,
+  }));
 }
 
 export function readEntries(
@@ -125,13 +124,13 @@ export function readEntries(
   before: EntryId | undefined,
   limit: number,
 ): StoredRow[] {
-  const live = `${tableOf("entry").select} INDEXED BY entries_live WHERE deleted = 0 AND vault_id IN (?)`;
-  const order = "ORDER BY entry_id DESC LIMIT ? + 0";
+  const live = `SELECT ${rowColumns} FROM rows WHERE kind = 'entry' AND deleted = 0 AND vault_id IN (?)`;
+  const order = "ORDER BY item_id DESC LIMIT ? + 0";
   const columns =
     before === undefined
       ? connection.all<RowColumns>(`${live} ${order}`, vaultId, limit)
-      : connection.all<RowColumns>(`${live} AND entry_id < ? ${order}`, vaultId, before, limit);
-  return columns.map((record) => rowOf("entry", record));
+      : connection.all<RowColumns>(`${live} AND item_id < ? ${order}`, vaultId, before, limit);
+  return columns.map(rowOf);
 }
 
 export function readOrphans(connection: Connection, limit: number): RowKey[] {
@@ -144,13 +143,12 @@ export function readOrphans(connection: Connection, limit: number): RowKey[] {
 
 /** The cross join fixes the order: from the few deleted vaults to their rows, never over all rows. */
 function orphansOf(connection: Connection, kind: "entry" | "version" | "access", limit: number): RowKey[] {
-  const { name, itemColumn } = tableOf(kind);
   return connection
-    .all<RowColumns>(
-      `SELECT ${name}.vault_id, ${name}.${itemColumn} AS item_id FROM vaults INDEXED BY vaults_deleted
-       CROSS JOIN ${name} INDEXED BY ${name}_live ON ${name}.vault_id = vaults.vault_id
-       WHERE vaults.deleted = 1 AND ${name}.deleted = 0 LIMIT ? + 0`,
+    .all<Pick<RowColumns, "kind" | "vault_id" | "item_id">>(
+      `SELECT rows.kind, rows.vault_id, rows.item_id FROM rows AS vaults CROSS JOIN rows ON rows.vault_id = vaults.vault_id
+       WHERE vaults.kind = 'vault' AND vaults.deleted = 1 AND rows.kind = ? AND rows.deleted = 0 LIMIT ? + 0`,
+      kind,
       limit,
     )
-    .map((columns) => keyOf(kind, columns));
+    .map(keyOf);
 }

@@ -1,10 +1,15 @@
 import { type EntryId, parseVersionId, type VaultId, type VersionId, versionIdOf } from "../../core/ids.ts";
 import type { RowKey, StoredRow } from "../../core/row.ts";
 import type { Connection } from "./connection.ts";
-import { type RowColumns, rowOf, tableOf } from "./replicated-tables.ts";
+import { type RowColumns, rowColumns, rowOf } from "./row-table.ts";
 
 /** Above every version that an id can name. */
 const aboveAll = 10 ** 10 - 1;
+
+/** SQL: the live versions of entries of a vault, which is the first parameter. */
+function liveVersions(columns: string): string {
+  return `SELECT ${columns} FROM rows WHERE kind = 'version' AND deleted = 0 AND vault_id IN (?)`;
+}
 
 /** See VaultStore.versions. */
 export function readVersions(
@@ -13,24 +18,22 @@ export function readVersions(
   before: number = aboveAll,
   limit: number,
 ): StoredRow[] {
-  const sql = `${tableOf("version").select} INDEXED BY versions_live
-    WHERE deleted = 0 AND vault_id IN (?) AND version_id > ? AND version_id < ? ORDER BY version_id DESC LIMIT ? + 0`;
+  const sql = `${liveVersions(rowColumns)} AND item_id > ? AND item_id < ? ORDER BY item_id DESC LIMIT ? + 0`;
   return connection
     .all<RowColumns>(sql, vaultId, `${entryId}.`, versionIdOf(entryId, Math.min(before, aboveAll)), limit)
-    .map((columns) => rowOf("version", columns));
+    .map(rowOf);
 }
 
 /** See VaultStore.newestVersion. */
 export function readNewestVersion(connection: Connection, vaultId: VaultId, entryId: EntryId): number {
-  const sql = `SELECT version_id FROM versions INDEXED BY versions_live
-    WHERE deleted = 0 AND vault_id IN (?) AND version_id > ? AND version_id <= ? ORDER BY version_id DESC LIMIT 1`;
-  const newest = connection.get<{ version_id: VersionId }>(
+  const sql = `${liveVersions("item_id")} AND item_id > ? AND item_id <= ? ORDER BY item_id DESC LIMIT 1`;
+  const newest = connection.get<{ item_id: VersionId }>(
     sql,
     vaultId,
     `${entryId}.`,
     versionIdOf(entryId, aboveAll),
   );
-  return newest ? parseVersionId(newest.version_id).version : 0;
+  return newest ? parseVersionId(newest.item_id).version : 0;
 }
 
 /** Keys of all live versions of an entry, the oldest first. */
@@ -38,11 +41,10 @@ export function readVersionKeys(
   connection: Connection,
   { vaultId, entryId }: { readonly vaultId: VaultId; readonly entryId: EntryId },
 ): RowKey[] {
-  const sql = `SELECT version_id FROM versions INDEXED BY versions_live
-    WHERE deleted = 0 AND vault_id IN (?) AND version_id > ? AND version_id <= ? ORDER BY version_id`;
+  const sql = `${liveVersions("item_id")} AND item_id > ? AND item_id <= ? ORDER BY item_id`;
   return connection
-    .all<{ version_id: VersionId }>(sql, vaultId, `${entryId}.`, versionIdOf(entryId, aboveAll))
-    .map(({ version_id: versionId }) => ({ kind: "version", vaultId, versionId }));
+    .all<{ item_id: VersionId }>(sql, vaultId, `${entryId}.`, versionIdOf(entryId, aboveAll))
+    .map(({ item_id: versionId }) => ({ kind: "version", vaultId, versionId }));
 }
 
 /** Whether any live version of the same entry has a body of this hash. Costs what is kept of that entry. */
@@ -52,8 +54,7 @@ export function hasVersion(
   hash: Uint8Array,
 ): boolean {
   const { entryId } = parseVersionId(versionId);
-  const sql = `SELECT 1 FROM versions INDEXED BY versions_live
-    WHERE deleted = 0 AND vault_id = ? AND version_id > ? AND version_id <= ? AND hash = ? LIMIT 1`;
+  const sql = `${liveVersions("1")} AND item_id > ? AND item_id <= ? AND hash = ? LIMIT 1`;
   return connection.get(sql, vaultId, `${entryId}.`, versionIdOf(entryId, aboveAll), hash) !== undefined;
 }
 
@@ -64,8 +65,7 @@ export function readVaultRows(
   after: EntryId | VersionId | undefined,
   limit: number,
 ): StoredRow[] {
-  const { name, itemColumn, select } = tableOf(kind);
-  const sql = `${select} INDEXED BY ${name}_live WHERE deleted = 0 AND vault_id IN (?) AND ${itemColumn} > ?
-    ORDER BY ${itemColumn} LIMIT ? + 0`;
-  return connection.all<RowColumns>(sql, vaultId, after ?? "", limit).map((columns) => rowOf(kind, columns));
+  const sql = `SELECT ${rowColumns} FROM rows WHERE kind = ? AND deleted = 0 AND vault_id IN (?) AND item_id > ?
+    ORDER BY item_id LIMIT ? + 0`;
+  return connection.all<RowColumns>(sql, kind, vaultId, after ?? "", limit).map(rowOf);
 }

@@ -2,11 +2,16 @@ import { Refusal } from "../../core/errors.ts";
 import type { Clock, Hash } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
-import type { LargeCommit } from "./large-commit.ts";
+import type { Flushes } from "./flushes.ts";
+import type { Knowledge } from "./knowledge.ts";
+import type { State } from "./state.ts";
 import { type Steps, Transaction, type Work } from "./transaction.ts";
 
-/** When a member's change must be on disk: before its promise resolves, or with the next commit that is. */
-export type Durability = "at_commit" | "at_next_commit";
+/**
+ * What a member of the queue waits for. `durable`: its change is on the disk. `committed`: others see it, and a loss of power may
+ * undo it. `deferred`: the same, but it begins no transaction: it goes with the next one, in front of the others.
+ */
+export type Durability = "durable" | "committed" | "deferred";
 
 type Member = {
   readonly work: Work<unknown>;
@@ -25,47 +30,47 @@ type Outcome =
 export type WriteQueueOptions = {
   readonly clock: Pick<Clock, "turn">;
   readonly hash: Hash;
-  /** Asked anew for every transaction, since the database may be replaced between two. */
-  readonly connection: () => Connection;
-  /**
-   * How a large transaction is committed without making anybody wait; null where no other work may run while a transaction is
-   * open, because readers have no connection of their own.
-   */
-  readonly largeCommit: LargeCommit | null;
-  readonly log?: { readonly flush: () => Promise<void> } | null;
-  /** Told after each commit whether it, and so everything before it, is on disk for good. */
-  readonly onCommit?: (isDurable: boolean) => void;
+  readonly connection: Connection;
+  /** Whether other work may run while a transaction is open: not where readers have no connection of their own. */
+  readonly yields: boolean;
+  readonly knowledge: Knowledge;
+  readonly flushes: Flushes;
+  /** Called before each transaction; what it throws keeps that from beginning. */
+  readonly onBegin?: () => void;
+  /** Called after each COMMIT with the state before it. */
+  readonly onCommit?: (before: State) => void;
 };
 
 /**
- * The store's only way to write. Members that arrive in one turn of the event loop share a transaction and so a disk flush,
- * each in a savepoint of its own: one that fails takes nothing with it. Members settle only after the COMMIT, all of them
- * as rejected where it fails. Without the queue two writers could meet on the one connection.
+ * The store's only way to write. Members that arrive in one turn of the event loop share a transaction, each in a savepoint of its
+ * own: one that fails takes nothing with it. A member settles when its transaction is committed and, where it asked for that, on
+ * the disk; all of them reject where COMMIT fails. Without the queue two writers could meet on the one connection.
  */
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
+  #deferred: Member[] = [];
   #members: Member[] = [];
   #holders: Holder[] = [];
-  #flushing: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
   #abandoned = false;
-  /** Settled members of committed transactions, which the next flush makes durable. */
-  #committed: (() => void)[] = [];
-  #commits = 0;
-  #logFlush: Promise<void> | undefined;
-
-  get unflushed(): Promise<void> | undefined {
-    return this.#logFlush;
-  }
 
   constructor(options: WriteQueueOptions) {
     this.#options = options;
   }
 
-  enqueue<T>(work: Work<T>, durability: Durability = "at_commit"): Promise<T> {
+  enqueue<T>(work: Work<T>, durability: Durability = "durable"): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#members.push({ work, durability, resolve: (value) => resolve(value as T), reject });
-      this.#flushing ??= this.#flush();
+      const member = { work, durability, resolve: (value: unknown) => resolve(value as T), reject };
+      if (durability === "deferred") this.#deferred.push(member);
+      else this.#members.push(member);
+      if (durability !== "deferred") this.#running ??= this.#run();
     });
+  }
+
+  /** Commits what was deferred, where nothing else has. */
+  async commitDeferred(): Promise<void> {
+    // oxlint-disable-next-line require-yield -- one step, in the shape of many
+    if (this.#deferred.length > 0) await this.enqueue(function* () {}, "committed");
   }
 
   /**
@@ -75,14 +80,14 @@ export class WriteQueue {
   hold<T>(work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#holders.push({ work: () => work().then(resolve, reject), reject });
-      this.#flushing ??= this.#flush();
+      this.#running ??= this.#run();
     });
   }
 
   /** Resolves when everything queued so far has been settled. */
   async idle(): Promise<void> {
-    while (this.#flushing || this.#logFlush) await (this.#flushing ?? this.#logFlush);
-    await this.#options.largeCommit?.idle();
+    while (this.#running) await this.#running;
+    await this.#options.flushes.idle();
   }
 
   /** Rejects what has not begun, as a crash would lose it. What comes later is rejected too. */
@@ -92,21 +97,24 @@ export class WriteQueue {
   }
 
   #rejectAll(): void {
-    for (const { reject } of [...this.#members.splice(0), ...this.#holders.splice(0)]) {
-      reject(new Refusal("shutting_down"));
-    }
+    const waiting = [...this.#deferred.splice(0), ...this.#members.splice(0), ...this.#holders.splice(0)];
+    for (const { reject } of waiting) reject(new Refusal("shutting_down"));
   }
 
-  async #flush(): Promise<void> {
+  async #run(): Promise<void> {
     do {
       await this.#options.clock.turn();
-      let members: readonly Member[] = this.#members.splice(0);
+      let members: readonly Member[] = this.#members.length > 0 ? this.#take() : [];
       while (members.length > 0 && !this.#abandoned) members = await this.#drive(this.#commit(members));
       for (const member of members) member.reject(new Refusal("shutting_down"));
       if (this.#abandoned) this.#rejectAll();
       await this.#holders.shift()?.work();
     } while (this.#members.length > 0 || this.#holders.length > 0);
-    this.#flushing = undefined;
+    this.#running = undefined;
+  }
+
+  #take(): readonly Member[] {
+    return [...this.#deferred.splice(0), ...this.#members.splice(0)];
   }
 
   /** Awaits nothing where the store does not yield, so that a memory store is never seen between BEGIN and COMMIT. */
@@ -115,88 +123,76 @@ export class WriteQueue {
       const step = steps.next();
       if (step.done) return step.value;
       if (step.value) await step.value;
-      else if (this.#options.largeCommit) await this.#options.clock.turn();
+      else if (this.#options.yields) await this.#options.clock.turn();
     }
   }
 
   /** One transaction over the members. Returns those to run again: the others of a group that one member's failure undid. */
   *#commit(members: readonly Member[]): Steps<readonly Member[]> {
-    const connection = this.#options.connection();
-    const tx = new Transaction(connection, this.#options.hash);
+    const { connection, knowledge, onBegin, flushes } = this.#options;
     const outcomes = new Map<Member, Outcome>();
-    let slices = 0;
+    let isCommitting = false;
+    let before: State;
     try {
-      begin(connection, members);
+      if (flushes.failure) throw flushes.failure;
+      onBegin?.();
+      const known = knowledge.current();
+      before = known.state;
+      const tx = new Transaction({ connection, hash: this.#options.hash, ...known });
+      connection.run("BEGIN IMMEDIATE");
       for (const member of members) {
-        const run = members.length === 1 ? runAlone(tx, member) : runMember(tx, member);
-        const outcome = yield* noting(run, () => {
-          slices += 1;
-        });
+        const outcome = yield* members.length === 1 ? runAlone(tx, member) : runMember(tx, member);
         outcomes.set(member, outcome);
-        if (!connection.database.inTransaction) return withoutFailed(members, member, outcome);
+        if (!connection.database.inTransaction) return this.#withoutFailed(members, member, outcome);
       }
       tx.flush();
-      yield* this.#finish(connection, slices >= largeSlices);
-      this.#commits += 1;
-      if (!this.#options.log) this.#options.onCommit?.(isDurable(members));
+      isCommitting = true;
+      connection.run("COMMIT");
+      knowledge.committed(tx.committed());
     } catch (error) {
       for (const member of members) member.reject(refusalOf(error));
-      undo(connection);
+      this.#undo(isCommitting);
       return [];
     }
-    const answer = () => {
-      for (const [member, outcome] of outcomes) settle(member, outcome);
-    };
-    if (this.#options.log && isDurable(members)) {
-      this.#committed.push(answer);
-      this.#logFlush ??= this.#flushLog(this.#options.log);
-    } else answer();
+    this.#settleAll(outcomes, before);
     return [];
   }
 
-  async #flushLog({ flush }: { readonly flush: () => Promise<void> }): Promise<void> {
-    while (this.#committed.length > 0) {
-      const covered = this.#committed.splice(0);
-      const commits = this.#commits;
-      await flush();
-      if (commits === this.#commits) this.#options.onCommit?.(true);
-      for (const answer of covered) answer();
+  #settleAll(outcomes: ReadonlyMap<Member, Outcome>, before: State): void {
+    const { flushes, onCommit } = this.#options;
+    const commit = flushes.committed();
+    onCommit?.(before);
+    const waiting: [Member, Outcome][] = [];
+    for (const [member, outcome] of outcomes) {
+      if (member.durability === "durable" && outcome.kind === "done") waiting.push([member, outcome]);
+      else settle(member, outcome);
     }
-    this.#logFlush = undefined;
+    if (waiting.length === 0) return;
+    flushes.reach(commit).then(
+      () => waiting.forEach(([member, outcome]) => settle(member, outcome)),
+      (error: unknown) => waiting.forEach(([member]) => member.reject(error)),
+    );
   }
 
-  *#finish(connection: Connection, isLarge: boolean): Steps<void> {
-    const largeCommit = isLarge ? this.#options.largeCommit : null;
-    if (largeCommit) yield largeCommit.prepare(connection);
+  /** SQLite itself rolls back everything on some faults (a full disk): the member that met it is out, the others run again. */
+  #withoutFailed(members: readonly Member[], failed: Member, outcome: Outcome): readonly Member[] {
+    this.#options.knowledge.reload();
+    settle(failed, outcome);
+    return members.filter((member) => member !== failed);
+  }
+
+  /** The members have the fault that led here; should the ROLLBACK meet another, the next group's begin fails and tries again. */
+  #undo(wasCommitting: boolean): void {
+    const { connection, knowledge } = this.#options;
+    // Of a COMMIT that failed, only the disk knows what came of it.
+    if (wasCommitting) knowledge.reload();
     try {
-      connection.run("COMMIT");
-    } finally {
-      largeCommit?.finish(connection);
+      if (connection.database.inTransaction) connection.database.exec("ROLLBACK");
+    } catch (error) {
+      knowledge.reload();
+      if (!(refusalOf(error) instanceof Refusal)) throw error;
     }
   }
-}
-
-/** From so many slices on (of some 200 rows each) a commit would take long enough for others to notice. */
-const largeSlices = 5;
-
-/** The same steps; `onSlice` is called where they let other work run. */
-function* noting<T>(steps: Steps<T>, onSlice: () => void): Steps<T> {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    onSlice();
-    yield step.value;
-  }
-}
-
-/** A commit that nobody's promise depends on need not wait for the disk; the next one that does carries it along. */
-function begin(connection: Connection, members: readonly Member[]): void {
-  connection.setSynchronous(isDurable(members) ? "FULL" : "NORMAL");
-  connection.run("BEGIN IMMEDIATE");
-}
-
-function isDurable(members: readonly Member[]): boolean {
-  return members.some((member) => member.durability === "at_commit");
 }
 
 /**
@@ -219,22 +215,7 @@ function* runMember(tx: Transaction, member: Member): Steps<Outcome> {
   }
 }
 
-/** SQLite itself rolls back everything on some faults (a full disk): the member that met it is out, the others run again. */
-function withoutFailed(members: readonly Member[], failed: Member, outcome: Outcome): readonly Member[] {
-  settle(failed, outcome);
-  return members.filter((member) => member !== failed);
-}
-
 function settle(member: Member, outcome: Outcome): void {
   if (outcome.kind === "done") member.resolve(outcome.value);
   else member.reject(outcome.error);
-}
-
-/** The members have the fault that led here; should the ROLLBACK meet another, the next group's begin fails and tries again. */
-function undo(connection: Connection): void {
-  try {
-    if (connection.database.inTransaction) connection.database.exec("ROLLBACK");
-  } catch (error) {
-    if (!(refusalOf(error) instanceof Refusal)) throw error;
-  }
 }

@@ -9,8 +9,9 @@ import { origin, type Position } from "../../src/core/position.ts";
 import type { VaultId } from "../../src/core/ids.ts";
 import type { Row, RowKey, RowKind } from "../../src/core/row.ts";
 import type { Site } from "../../src/core/store.ts";
-import { itemOf, keyOf, replicatedTables, tableOf } from "../../src/store/sqlite/replicated-tables.ts";
-import { readSite } from "../../src/store/sqlite/site-record.ts";
+import type { Log } from "../../src/store/sqlite/flushes.ts";
+import { itemOf, keyOf } from "../../src/store/sqlite/row-table.ts";
+import { readOwnRecord } from "../../src/store/sqlite/site-record.ts";
 import { SqliteStore, type StorePorts } from "../../src/store/sqlite/sqlite-store.ts";
 
 /** A connection that outlives the process that uses it, and whose disk can fail in the very moment of a COMMIT. */
@@ -59,17 +60,17 @@ export class Disk {
   open(ports: StorePorts, flushing: FlushPorts): SqliteStore {
     if (this.isArmed) this.arm();
     const log = { flush: () => this.#flush(flushing) };
-    return this.#open({ ...ports, log });
+    return this.#open(ports, { log });
   }
 
   /** A store that looks at everything committed, and makes nobody wait for a flush. */
   look(ports: StorePorts): SqliteStore {
-    return this.#open(ports);
+    return this.#open(ports, {});
   }
 
-  #open(ports: StorePorts): SqliteStore {
+  #open(ports: StorePorts, durability: { readonly log?: Log }): SqliteStore {
     const connections: Connections = { writer: this.#connection, reader: this.#connection };
-    return new SqliteStore({ ...ports, connections, checkRoom: () => {} });
+    return new SqliteStore({ ...ports, ...durability, connections, checkRoom: () => {} });
   }
 
   /** What was committed before the call is durable when this resolves, and not before. */
@@ -105,7 +106,7 @@ export class Disk {
 
   /** The site's record as it is committed. */
   site(): Site {
-    return readSite(this.#connection);
+    return readOwnRecord(this.#connection).site;
   }
 
   /** Fails the COMMIT of the group that the work is in, and no other. */
@@ -134,32 +135,27 @@ export class Disk {
   /** Turns one bit of a row's body or of its stored hash, as a machine's fault does; of a tombstone, always of the hash. */
   flip(key: RowKey, where: "body" | "hash", bit: number): void {
     const { database } = this.#connection;
-    const { name, itemColumn } = tableOf(key.kind);
-    const condition = itemColumn ? `vault_id = ? AND ${itemColumn} = ?` : "vault_id = ?";
-    const ids = itemColumn ? [key.vaultId, itemOf(key)] : [key.vaultId];
-    const found = database.prepare(`SELECT hash, body FROM ${name} WHERE ${condition}`).get(...ids);
+    const condition = "kind = ? AND vault_id = ? AND item_id = ?";
+    const ids = [key.kind, key.vaultId, itemOf(key)];
+    const found = database.prepare(`SELECT hash, body FROM rows WHERE ${condition}`).get(...ids);
     const { hash, body } = found as { hash: Buffer; body: Buffer | null };
     const column = where === "body" && body && body.length > 0 ? "body" : "hash";
     const flipped = Buffer.from(column === "body" && body ? body : hash);
     const at = bit % (8 * flipped.length);
     flipped.writeUInt8(flipped.readUInt8(at >> 3) ^ (1 << (at & 7)), at >> 3);
-    database.prepare(`UPDATE ${name} SET ${column} = ? WHERE ${condition}`).run(flipped, ...ids);
+    database.prepare(`UPDATE rows SET ${column} = ? WHERE ${condition}`).run(flipped, ...ids);
   }
 
   /** Where the highest row of an epoch stands that is not dirty; the origin where there is none. */
   highestUnmarked(epoch: number): Position {
-    const found = this.#connection.get<{ seq: number | null }>(highestUnmarkedSql, epoch);
+    const sql = "SELECT max(seq) AS seq FROM rows WHERE epoch = ? AND replication_dirty = 0";
+    const found = this.#connection.get<{ seq: number | null }>(sql, epoch);
     return found?.seq ? { epoch, seq: found.seq } : origin.position;
   }
 
   /** Every row put aside, also those that the primary has taken. */
   asideRows(): readonly Row[] {
-    return this.#connection.all<AsideRecord>("SELECT * FROM aside").map((record) => ({
-      key: keyOf(record.kind, record),
-      position: { epoch: record.epoch, seq: record.seq },
-      hash: bytesOf(record.hash),
-      body: record.body && bytesOf(record.body),
-    }));
+    return this.#rows("SELECT * FROM aside");
   }
 
   /** How often anything on it was changed. */
@@ -169,14 +165,16 @@ export class Disk {
 
   /** Every live row of a vault, and what belongs to it. */
   liveRows(): readonly Row[] {
-    return vaultTables.flatMap(({ kind, select, name }) =>
-      this.#connection.all<AsideRecord>(`${select} WHERE ${name}.body IS NOT NULL`).map((record) => ({
-        key: keyOf(kind, record),
-        position: { epoch: record.epoch, seq: record.seq },
-        hash: bytesOf(record.hash),
-        body: record.body && bytesOf(record.body),
-      })),
-    );
+    return this.#rows("SELECT * FROM rows WHERE body IS NOT NULL AND kind <> 'stranded'");
+  }
+
+  #rows(sql: string): readonly Row[] {
+    return this.#connection.all<RowRecord>(sql).map((record) => ({
+      key: keyOf(record),
+      position: { epoch: record.epoch, seq: record.seq },
+      hash: bytesOf(record.hash),
+      body: record.body && bytesOf(record.body),
+    }));
   }
 
   close(): void {
@@ -192,16 +190,7 @@ function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
-const highestUnmarkedSql = `WITH wanted (number) AS (SELECT ?) SELECT max(seq) AS seq FROM (${replicatedTables
-  .map(
-    ({ name }) =>
-      `SELECT max(seq) AS seq FROM ${name}, wanted WHERE epoch = number AND replication_dirty = 0`,
-  )
-  .join(" UNION ALL ")})`;
-
-const vaultTables = replicatedTables.filter(({ kind }) => kind !== "stranded");
-
-type AsideRecord = {
+type RowRecord = {
   readonly kind: RowKind;
   readonly vault_id: VaultId;
   readonly item_id: string;

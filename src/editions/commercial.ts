@@ -113,8 +113,6 @@ export class CommercialEdition implements Edition {
 
   signalReplication(): void {
     this.#workers.signal();
-    // Only an unfenced primary takes writes: where no worker runs, the disk was put back under this process.
-    if (this.#keeper.duty !== "ship") void this.#keeper.look();
   }
 
   alertOperator(...[event, message, details]: Parameters<Edition["alertOperator"]>): void {

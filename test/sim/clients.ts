@@ -72,7 +72,7 @@ export class Clients {
         : undefined;
       const rows = await process.write(caller ? readingIntact(byCaller(change, caller)) : change);
       if (caller?.renewal) this.#world.count("slots made anew");
-      if (isEdit) await this.#reseal(process, vaultId);
+      if (isEdit) this.#resealLater(process, vaultId);
       return rows;
     });
   }
@@ -149,11 +149,17 @@ export class Clients {
     this.keyChanges += 1;
     this.#world.count("changes of a key");
     this.#world.note(`${site} changed the key of ${vaultId} to ${change.vault.keyId}`);
-    await this.#reseal(process, vaultId);
+    this.#resealLater(process, vaultId);
     return rows;
   }
 
-  /** What a request that has opened a vault leaves running behind it. */
+  /** What a request that has opened a vault leaves running behind it. No answer waits for that. */
+  #resealLater(process: SiteProcess, vaultId: VaultId): void {
+    this.#reseal(process, vaultId).catch((error: unknown) => {
+      if (!(error instanceof Refusal)) this.#world.watch.report(error);
+    });
+  }
+
   async #reseal(process: SiteProcess, vaultId: VaultId): Promise<void> {
     const found = await readVault(process.store, vaultId);
     if (!found || found.vault.older.length + found.vault.links.length === 0) return;

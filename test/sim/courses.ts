@@ -1,6 +1,7 @@
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import { formatKey, type RowKey } from "../../src/core/row.ts";
 import type { Site } from "../../src/core/store.ts";
+import { flushMoments } from "./disk.ts";
 import { settleStranded } from "./operator.ts";
 import type { World } from "./world.ts";
 
@@ -268,8 +269,9 @@ export class Course {
     const world = this.#world;
     const sites = world.random.fraction() < 0.2 ? [...world.sites.keys()] : [site];
     for (const each of sites) {
-      const moment = world.pick(["flush begins", "flush ends"] as const);
-      world.cutPowerSoon(each, { moment, flushes: 1 + world.draw(4) }, world.draw(powerCutMsMax));
+      const moment = world.pick(flushMoments);
+      const cut = world.cutPowerSoon(each, { moment, flushes: 1 + world.draw(4) });
+      world.scheduler.schedule(world.draw(powerCutMsMax), cut);
     }
     for (let i = world.draw(6); i >= 0; i -= 1) this.write();
   }
@@ -323,7 +325,7 @@ export class Course {
     for (const site of this.#world.sites.keys()) this.#command(site, "rejoin");
   }
 
-  async #retryQuarantine(site: SiteName): Promise<void> {
-    if (this.#world.isUp(site)) await this.#world.retryQuarantine(site);
+  #retryQuarantine(site: SiteName): void {
+    if (this.#world.isUp(site)) void this.#world.retryQuarantine(site);
   }
 }

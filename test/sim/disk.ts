@@ -9,9 +9,9 @@ import { origin, type Position } from "../../src/core/position.ts";
 import type { VaultId } from "../../src/core/ids.ts";
 import type { Row, RowKey, RowKind } from "../../src/core/row.ts";
 import type { Site } from "../../src/core/store.ts";
-import { itemOf, keyOf } from "../../src/store/sqlite/row-table.ts";
-import { readSite } from "../../src/store/sqlite/site-record.ts";
 import type { Log } from "../../src/store/sqlite/flushes.ts";
+import { itemOf, keyOf } from "../../src/store/sqlite/row-table.ts";
+import { readOwnRecord } from "../../src/store/sqlite/site-record.ts";
 import { SqliteStore, type StorePorts } from "../../src/store/sqlite/sqlite-store.ts";
 
 /** A connection that outlives the process that uses it, and whose disk can fail in the very moment of a COMMIT. */
@@ -27,12 +27,16 @@ class KeptConnection extends Connection {
   override close(): void {}
 }
 
+/** When the power may go: what a flush covers is durable at its end, and not a moment earlier. */
+export const flushMoments = ["begins", "is at work", "ends"] as const;
+export type FlushMoment = (typeof flushMoments)[number];
+
 /** What a disk asks and tells while it flushes. */
 export type FlushPorts = {
   /** Resolves when the flush has taken its time; never where the process has ended. */
   readonly wait: () => Promise<void>;
-  /** Told when a flush begins and when what it covers is durable; true means that the power is gone. */
-  readonly isPowerCut: (moment: "flush begins" | "flush ends") => boolean;
+  /** Asked at each moment of a flush; true means that the power is gone. */
+  readonly isPowerCut: (moment: FlushMoment) => boolean;
 };
 
 /**
@@ -56,17 +60,17 @@ export class Disk {
   open(ports: StorePorts, flushing: FlushPorts): SqliteStore {
     if (this.isArmed) this.arm();
     const log = { flush: () => this.#flush(flushing) };
-    return this.#open({ ...ports, log });
+    return this.#open(ports, { log });
   }
 
   /** A store that looks at everything committed, and makes nobody wait for a flush. */
   look(ports: StorePorts): SqliteStore {
-    return this.#open(ports);
+    return this.#open(ports, {});
   }
 
-  #open(ports: StorePorts & { readonly log?: Log }): SqliteStore {
+  #open(ports: StorePorts, durability: { readonly log?: Log }): SqliteStore {
     const connections: Connections = { writer: this.#connection, reader: this.#connection };
-    return new SqliteStore({ ...ports, connections, checkRoom: () => {} });
+    return new SqliteStore({ ...ports, ...durability, connections, checkRoom: () => {} });
   }
 
   /** What was committed before the call is durable when this resolves, and not before. */
@@ -74,10 +78,11 @@ export class Disk {
     const covered = this.isArmed ? this.image() : null;
     // The caller's transaction is over by then.
     await Promise.resolve();
-    if (isPowerCut("flush begins")) return never();
+    if (isPowerCut("begins")) return never();
     await wait();
+    if (isPowerCut("is at work")) return never();
     if (covered && this.isArmed) this.#durable = covered;
-    if (isPowerCut("flush ends")) return never();
+    if (isPowerCut("ends")) return never();
   }
 
   get isArmed(): boolean {
@@ -101,7 +106,7 @@ export class Disk {
 
   /** The site's record as it is committed. */
   site(): Site {
-    return readSite(this.#connection);
+    return readOwnRecord(this.#connection).site;
   }
 
   /** Fails the COMMIT of the group that the work is in, and no other. */
@@ -143,18 +148,14 @@ export class Disk {
 
   /** Where the highest row of an epoch stands that is not dirty; the origin where there is none. */
   highestUnmarked(epoch: number): Position {
-    const found = this.#connection.get<{ seq: number | null }>(highestUnmarkedSql, epoch);
+    const sql = "SELECT max(seq) AS seq FROM rows WHERE epoch = ? AND replication_dirty = 0";
+    const found = this.#connection.get<{ seq: number | null }>(sql, epoch);
     return found?.seq ? { epoch, seq: found.seq } : origin.position;
   }
 
   /** Every row put aside, also those that the primary has taken. */
   asideRows(): readonly Row[] {
-    return this.#connection.all<AsideRecord>("SELECT * FROM aside").map((record) => ({
-      key: keyOf(record),
-      position: { epoch: record.epoch, seq: record.seq },
-      hash: bytesOf(record.hash),
-      body: record.body && bytesOf(record.body),
-    }));
+    return this.#rows("SELECT * FROM aside");
   }
 
   /** How often anything on it was changed. */
@@ -164,8 +165,11 @@ export class Disk {
 
   /** Every live row of a vault, and what belongs to it. */
   liveRows(): readonly Row[] {
-    const sql = "SELECT * FROM rows WHERE deleted = 0 AND kind <> 'stranded'";
-    return this.#connection.all<AsideRecord>(sql).map((record) => ({
+    return this.#rows("SELECT * FROM rows WHERE body IS NOT NULL AND kind <> 'stranded'");
+  }
+
+  #rows(sql: string): readonly Row[] {
+    return this.#connection.all<RowRecord>(sql).map((record) => ({
       key: keyOf(record),
       position: { epoch: record.epoch, seq: record.seq },
       hash: bytesOf(record.hash),
@@ -186,9 +190,7 @@ function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
-const highestUnmarkedSql = "SELECT max(seq) AS seq FROM rows WHERE epoch = ? AND replication_dirty = 0";
-
-type AsideRecord = {
+type RowRecord = {
   readonly kind: RowKind;
   readonly vault_id: VaultId;
   readonly item_id: string;

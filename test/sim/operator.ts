@@ -52,8 +52,7 @@ async function endGrant(world: World, { site, grant, fenced }: Site): Promise<vo
   if (fenced === "primary_behind") return command(world, site, "recover");
   const at = grant && world.random.fraction() < 0.5 ? grant.to : site;
   await command(world, at, "promote");
-  const { grant: open } = await world.process(site).store.site();
-  if (open) await command(world, site, "promote", { force: true });
+  if (world.record(site).grant) await command(world, site, "promote", { force: true });
 }
 
 /** No site takes writes. One that went back is led through its recovery; else the one that is furthest is promoted. */
@@ -94,8 +93,7 @@ export async function settleStranded(world: World): Promise<void> {
   const [winner] = world.primaries();
   // It may crash while one looks for it.
   if (!winner || !world.isUp(winner.site)) return;
-  const { store } = world.process(winner.site);
-  const { rows } = await store.stranded(null, 100);
+  const { rows } = await world.reading(winner.site, (store) => store.stranded(null, 100));
   if (rows.length === 0) return;
   const { key, body } = world.pick(rows);
   if (key.kind !== "stranded" || body === null) return;

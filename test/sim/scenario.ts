@@ -64,7 +64,8 @@ class Scenario {
     world.crashLikelihood = world.pick([0, 0.002, 0.01]);
     world.onCrash = (site) => void world.scheduler.schedule(world.draw(20_000), () => void world.start(site));
     world.lingerLikelihood = world.pick([0, 0, 0.2]);
-    world.flushMsMax = world.pick([0, 0, 2, 20]);
+    const flushMsMax = world.pick([0, 0, 20, 200]);
+    world.flushMs = () => (flushMsMax > 0 ? world.draw(flushMsMax) : 0);
     const failLikelihood = world.pick([0, 0, 0.02]);
     world.storeFails = () => failLikelihood > 0 && world.random.fraction() < failLikelihood;
     network.faults = {
@@ -93,7 +94,7 @@ class Scenario {
     const world = this.#world;
     world.crashLikelihood = 0;
     world.lingerLikelihood = 0;
-    world.flushMsMax = 0;
+    world.flushMs = () => 0;
     world.storeFails = () => false;
     world.network.healAll();
     world.note("everything is whole");

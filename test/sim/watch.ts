@@ -93,6 +93,15 @@ export class Watch {
     }
   }
 
+  /**
+   * A primary takes itself for one that went back only where its disk was put back: what a cut of the power may take from it, it has
+   * shown to nobody.
+   */
+  fence({ site, fenced }: Site, isPutBack: boolean): void {
+    if (fenced === "primary_behind" && !isPutBack)
+      this.#violations.push(`${site} is fenced as behind its backup, and its disk was never put back`);
+  }
+
   /** A site sends a push. */
   pushes(site: SiteName, epoch: Epoch, nowMs: number): void {
     this.claim(site, epoch);

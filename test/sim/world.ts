@@ -8,7 +8,7 @@ import type { Reply } from "../../src/replication/transport.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
 import { Clients } from "./clients.ts";
-import { Disk } from "./disk.ts";
+import { Disk, type FlushMoment } from "./disk.ts";
 import { lockedRows, Refills } from "./key-checks.ts";
 import { isSameRow, Ledger, type TrackedWrite } from "./ledger.ts";
 import { Network } from "./network.ts";
@@ -23,8 +23,8 @@ type SimSite = {
   peers: readonly SiteName[];
 };
 
-/** The moment at which the power goes: at the beginning or the end of which flush from now on. */
-export type PowerCut = { readonly moment: "flush begins" | "flush ends"; flushes: number };
+/** The moment at which the power goes, and in which flush from now on. */
+export type PowerCut = { readonly moment: FlushMoment; flushes: number };
 
 export type WorldOptions = {
   readonly seed: number;
@@ -71,8 +71,8 @@ export class World {
   readonly putBacks = new Map<SiteName, number>();
   /** Sites that took a push from before their primary was put back, until they start anew: nobody notices it without a write. */
   readonly aheadUnnoticed = new Set<SiteName>();
-  /** How long a flush takes, at most; as long as nothing where it is 0. */
-  flushMsMax = 0;
+  /** How long the next flush of a running site takes. */
+  flushMs: (site: SiteName) => number = () => 0;
   /** Cuts of the power that are near, by the site that they meet. */
   readonly #powerCuts = new Map<SiteName, PowerCut>();
   /** How often what happened: what a course of many seeds must not leave out. */
@@ -151,6 +151,7 @@ export class World {
     for (const site of sites) {
       const { disk, peers, process } = this.#site(site.site);
       if (process) await this.#lookAtTries(process, site);
+      this.watch.fence(site, this.putBacks.has(site.site));
       this.watch.marks(site, disk.highestUnmarked(site.epoch.number), peers);
     }
     this.watch.look([]);
@@ -206,7 +207,7 @@ export class World {
         this.crashesHere(site) || (this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood),
       fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
-      flushMs: () => (this.flushMsMax > 0 ? this.draw(this.flushMsMax + 1) : 0),
+      flushMs: () => this.flushMs(site),
       isPowerCut: (moment) => this.#isPowerCut(site, moment),
       onAuditFault: (error) => this.watch.report(error),
       onCall: (method) => this.onCall(site, method),
@@ -236,15 +237,17 @@ export class World {
   }
 
   /**
-   * Cuts the power of a running site at a moment of one of its next flushes, or after `withinMs` where none comes: the process ends, and the
-   * disk loses everything after its last flush.
+   * Cuts the power of a running site at a moment of one of its next flushes: the process ends, and the disk loses everything after its
+   * last flush. Returns what cuts it where none of them comes in time.
    */
-  cutPowerSoon(site: SiteName, cut: PowerCut, withinMs: number): void {
-    if (!this.isUp(site) || this.#powerCuts.has(site)) return;
-    this.note(`the power of ${site} will go when flush ${cut.flushes} ${cut.moment}, or in ${withinMs} ms`);
+  cutPowerSoon(site: SiteName, cut: PowerCut): () => void {
+    if (!this.isUp(site) || this.#powerCuts.has(site)) return () => undefined;
+    this.note(`the power of ${site} will go when flush ${cut.flushes} ${cut.moment}`);
     this.#powerCuts.set(site, cut);
     this.#site(site).disk.arm();
-    this.scheduler.schedule(withinMs, () => this.#powerCuts.get(site) === cut && this.cutPower(site));
+    return () => {
+      if (this.#powerCuts.get(site) === cut) this.cutPower(site);
+    };
   }
 
   /** No power is cut any more. */
@@ -271,7 +274,7 @@ export class World {
     this.onCrash(site);
   }
 
-  #isPowerCut(site: SiteName, moment: PowerCut["moment"]): boolean {
+  #isPowerCut(site: SiteName, moment: FlushMoment): boolean {
     const cut = this.#powerCuts.get(site);
     if (cut?.moment !== moment || cut.flushes-- > 1) return false;
     this.cutPower(site);

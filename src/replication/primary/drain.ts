@@ -82,8 +82,7 @@ const batchRowsMax = 2_000;
 
 /**
  * One drain of one backup: pushes until nothing is above acked and the last push has told whether both sites are equal. Reads
- * acked from the store before every push and keeps no copy, so that a disk put back under the running process is noticed like
- * any other.
+ * acked from the store before every push and keeps no copy.
  */
 export class Drain {
   readonly #ports: DrainPorts;

@@ -162,8 +162,8 @@ export class Workers {
 }
 
 /**
- * Lets only pushes of this site's own reign out. A disk put back under the process may have made it a backup again, and what
- * it holds is then another's to push (I8).
+ * Lets only pushes of this site's own reign out. It may have become a backup since its workers were started, and what it holds is then
+ * another's to push (I8).
  */
 function ofOwnReign(transport: Transport, onDoubt: () => void): Transport {
   return {

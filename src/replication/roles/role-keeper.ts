@@ -54,10 +54,7 @@ export class RoleKeeper {
     return this.#looking;
   }
 
-  /**
-   * Looks, and has told anew what belongs to the standing, also where it seems to be the one before: a disk that was put back
-   * under the process, and was a primary's, may have brought incidents of that time.
-   */
+  /** Looks, and has told anew what belongs to the standing, also where it seems to be the one before. */
   doubt(): void {
     this.#isDoubted = true;
     void this.look();

@@ -14,6 +14,7 @@ import type {
   Verified,
 } from "../../core/store.ts";
 import { nextWorkerState, type WorkerEvent, type WorkerState } from "../../core/worker-state.ts";
+import type { WritesInFlight } from "../../core/writes-in-flight.ts";
 import type { AuditWatch } from "../audit-watch.ts";
 import { collectAside } from "./aside-collection.ts";
 import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
@@ -31,6 +32,7 @@ export type WorkerOptions = {
   readonly publicUrl: string;
   readonly store: PrimaryStore & SiteStore & RepairStore & AsideStore & AuditStore;
   readonly transport: Transport;
+  readonly writesInFlight: WritesInFlight;
   readonly clock: Clock;
   readonly random: Random;
   readonly limit: BatchLimit;
@@ -204,8 +206,6 @@ export class Worker {
       if (this.#isEnded) return;
       this.#counters.wakeups += 1;
       this.#become("woken");
-      // A burst's writes commit in this turn and the next; one turn later they are one batch.
-      await this.#options.clock.turn();
       await this.#ship();
       if (this.#isEnded) return;
     }
@@ -230,7 +230,6 @@ export class Worker {
       isCut = await this.#pause(deadlineMs, begunMs + backoff.baseMs);
       if (this.#isEnded) return;
       this.#become("woken");
-      await clock.turn();
     }
   }
 
@@ -310,7 +309,7 @@ export class Worker {
   }
 
   #drain(): Promise<DrainOutcome> {
-    const { peer, publicUrl, store, transport, limit, clock } = this.#options;
+    const { peer, publicUrl, store, transport, limit, clock, writesInFlight } = this.#options;
     const drain = new Drain({
       peer,
       publicUrl,
@@ -318,6 +317,7 @@ export class Worker {
       transport,
       limit,
       clock,
+      writesInFlight,
       abort: this.#abort.signal,
       stop: this.#stop.signal,
       owedContact: () => (this.#owesContact ? this.#hellos : undefined),

@@ -278,6 +278,11 @@ export interface PrimaryStore {
    */
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
   /**
+   * Commits what acknowledgements have changed and no other transaction has carried along, without a flush: a worker calls it
+   * before it sleeps, so that a process that is killed asleep does not ask its backups again. May be repeated.
+   */
+  settleAcknowledgements(): Promise<void>;
+  /**
    * A backup named the point it stands at, and what it lacks below. Known to this history: acked becomes that point, up or
    * down, what it lacks is in quarantine, and what lies above is not, for it is pushed again (`known`). A point of this very
    * epoch that this history lacks: this site was restored from an older copy, and is fenced (`primary_behind`) in the same

@@ -221,7 +221,7 @@ export class Worker {
       const outcome = await this.#attempt();
       if (this.#isEnded) return;
       if (outcome.kind === "fenced") return this.#fenced();
-      if (outcome.kind === "drained") return this.#drained();
+      if (outcome.kind === "drained") return await this.#drained();
       const counts = outcome.progressed || !isCut;
       if (outcome.progressed) this.#failures = 0;
       if (counts) this.#failures += 1;
@@ -362,7 +362,10 @@ export class Worker {
     if (ack.audit) await this.#options.auditWatch.look();
   }
 
-  #drained(): void {
+  async #drained(): Promise<void> {
+    // A signal that is there already means another drain, and perhaps a transaction that carries the acknowledgements along.
+    if (!this.#signal.isRaised) await this.#guard(() => this.#options.store.settleAcknowledgements());
+    if (this.#isEnded) return;
     this.#failures = 0;
     this.#nextAttemptAt = null;
     this.#lastError = null;

@@ -335,6 +335,9 @@ export class SqliteStore implements Store {
     );
   }
 
+  /** Every acknowledgement is a transaction of its own here. */
+  async settleAcknowledgements(): Promise<void> {}
+
   resumeFrom(
     peer: SiteName,
     applied: Point,

@@ -34,6 +34,7 @@ export default defineConfig({
     pool: "forks",
     // One more than there are cores: those that watch sleeping sites, or wait for processes to start, leave theirs to another.
     maxWorkers: availableParallelism() + 1,
+    globalSetup: ["test/support/fresh-build.ts"],
     // What a test leaves behind fails its file.
     setupFiles: ["test/support/leak-guard.ts"],
     testTimeout: 20_000,

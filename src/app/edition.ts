@@ -1,6 +1,7 @@
 import type { Alerts, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { BatchLimit, Store } from "../core/store.ts";
+import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import { communityEdition } from "../editions/community.ts";
 import type { CommercialConfig, CommunityConfig } from "../ops/config/config.ts";
 import type { Logger } from "../ops/logging.ts";
@@ -31,6 +32,7 @@ export async function openCommunity(config: CommunityConfig, store: Store, log: 
 export type CommercialParts = {
   readonly config: CommercialConfig;
   readonly store: Store;
+  readonly writesInFlight: WritesInFlight;
   readonly alerts: Alerts;
   /** What this site's own server shows. */
   readonly shown: Pick<ShownCertificate, "fingerprint">;
@@ -52,7 +54,7 @@ export async function openCommercial(
   parts: CommercialParts,
   closing: AsyncDisposableStack,
 ): Promise<CommercialSite> {
-  const { config, store, alerts, shown, log } = parts;
+  const { config, store, writesInFlight, alerts, shown, log } = parts;
   const { CommercialEdition, httpTransport } = await import("../editions/commercial.ts");
   const { PeerLinks } = await import("./peers/peer-links.ts");
   const { pairing } = await import("./peers/pairing-parts.ts");
@@ -66,6 +68,7 @@ export async function openCommercial(
   const links = closing.use(new PeerLinks(config.site, open, peers));
   const edition = new CommercialEdition({
     store,
+    writesInFlight,
     publicUrl: config.publicUrl,
     peers: links.current,
     peerOf: (token) => links.peerOf(token),

@@ -2,6 +2,7 @@ import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { Store } from "../core/store.ts";
+import { WritesInFlight } from "../core/writes-in-flight.ts";
 import { siteReadiness } from "../http/readiness.ts";
 import { buildServer } from "../http/server.ts";
 import { finishDeletions } from "../http/vault-deletion.ts";
@@ -50,9 +51,10 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const alerts = openAlerts(config, opened, log);
   const afterEdition = closing.use(new AsyncDisposableStack());
   const shown = new ShownCertificate();
+  const writesInFlight = new WritesInFlight();
   const { edition, reloadPeers } =
     config.edition === "commercial"
-      ? await openCommercial({ config, store: opened, alerts, shown, log }, afterEdition)
+      ? await openCommercial({ config, store: opened, writesInFlight, alerts, shown, log }, afterEdition)
       : { edition: await openCommunity(config, opened, log), reloadPeers: undefined };
   // Closed after the edition: the incidents that end while it stops are still to be stored.
   closing.defer(() => alerts.stop());
@@ -64,7 +66,10 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   const commands = adminCommands({ config, store, edition, reload });
   const audit = new SiteAudit({ store, edition, clock: systemClock, log });
   closing.use(await openAdminSocket({ config, log, audit }, commands, started.promise));
-  await listen({ config, log, store, edition, alerts, audit, shown, reloads, commands }, closing);
+  await listen(
+    { config, log, store, edition, writesInFlight, alerts, audit, shown, reloads, commands },
+    closing,
+  );
   alerts.start();
   await edition.start();
   started.resolve();
@@ -124,6 +129,7 @@ type Parts = {
   readonly log: Logger;
   readonly store: Store;
   readonly edition: Edition;
+  readonly writesInFlight: WritesInFlight;
   readonly alerts: AlertDesk;
   readonly audit: Audit;
   readonly shown: ShownCertificate;
@@ -132,7 +138,7 @@ type Parts = {
 };
 
 async function listen(
-  { config, log, store, edition, alerts, audit, shown, reloads, commands }: Parts,
+  { config, log, store, edition, writesInFlight, alerts, audit, shown, reloads, commands }: Parts,
   closing: AsyncDisposableStack,
 ): Promise<void> {
   const { dataFolder, diskFreeMinBytes } = config;
@@ -146,6 +152,7 @@ async function listen(
   const server = buildServer({
     store,
     edition,
+    writesInFlight,
     clock: systemClock,
     random: systemRandom,
     logger: log,

@@ -37,6 +37,7 @@ async function ship(pair: LinkedPair): Promise<void> {
     transport: pair.transport,
     limit: { rows: 100, bytes: 1024 * 1024 },
     clock: pair.clock,
+    writesInFlight: pair.writesInFlight,
     abort: never(),
     stop: never(),
     proof: { answeredAt: null, isOwed: true, isRepairOpen: false },

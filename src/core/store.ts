@@ -278,7 +278,10 @@ export interface PrimaryStore {
    * push. A point that this history does not have changes nothing and is `unknown`.
    */
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
-  /** Stores what ACKs have changed, without waiting for the disk: at the end of a drain, before its worker sleeps. */
+  /**
+   * Commits what acknowledgements have changed and no other transaction has carried along, without a flush: a worker calls it
+   * before it sleeps, so that a process that is killed asleep does not ask its backups again. May be repeated.
+   */
   settleAcknowledgements(): Promise<void>;
   /**
    * A backup named the point it stands at, and what it lacks below. Known to this history: acked becomes that point, up or

@@ -12,6 +12,7 @@ import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { BatchLimit, Store } from "../core/store.ts";
+import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import { signalRequest } from "../protocol/replication-status.ts";
 import { AuditWatch } from "../replication/audit-watch.ts";
 import { receiveAside } from "../replication/backup/aside.ts";
@@ -41,6 +42,7 @@ export type CommercialPeer = PeerLink;
 
 export type CommercialOptions = {
   readonly store: Store;
+  readonly writesInFlight: WritesInFlight;
   readonly publicUrl: string;
   /** The peers to begin with. */
   readonly peers: readonly CommercialPeer[];

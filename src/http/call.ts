@@ -7,6 +7,7 @@ import type { Clock, Random } from "../core/ports.ts";
 import type { RowMatch } from "../core/row-match.ts";
 import type { StoredRow } from "../core/row.ts";
 import type { Store } from "../core/store.ts";
+import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import type { AlertTestAnswer } from "../protocol/answers.ts";
 import type { AccessSecret } from "../crypto/access-secret.ts";
 import type { People } from "./people/people.ts";
@@ -18,6 +19,8 @@ import type { VaultSession } from "./vault-opening.ts";
 export type HttpContext = {
   readonly store: Store;
   readonly edition: Edition;
+  /** Every client write, from before its body is read until it is committed or refused. */
+  readonly writesInFlight: WritesInFlight;
   readonly clock: Clock;
   readonly random: Random;
   readonly site: SiteName;

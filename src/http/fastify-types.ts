@@ -15,6 +15,8 @@ declare module "fastify" {
     principal: Principal;
     /** Whether its handler has begun, which disposes what came with the principal when it ends. */
     isHandled: boolean;
+    /** Ends the counting of a client's write; undefined for any other call. */
+    endWrite: (() => void) | undefined;
     /** Who was verified, whether or not the call is open to them; undefined where nobody was. */
     actor: AuditActor | undefined;
   }

@@ -19,7 +19,11 @@ export function gateOf(
   return async (request, reply) => {
     if (context.closing.aborted) throw new Refusal("shutting_down");
     if (spec.caller === "peer" && context.demandsCertificates) demandCertificate(request.raw.socket);
-    if (spec.isClientWrite) await guardWrite(context, reply);
+    if (spec.isClientWrite) {
+      request.endWrite = context.writesInFlight.begin();
+      reply.raw.once("close", request.endWrite);
+      await guardWrite(context, reply);
+    }
     const { vaultId } = request.params as { readonly vaultId?: string };
     const requirement = { caller: spec.caller, vaultId };
     const { authorization } = request.headers;

@@ -120,6 +120,8 @@ async function handleCall(
 ): Promise<{ readonly answer: Answer; readonly body: object }> {
   const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
   const answer = await withKeys(context, spec, request, () => handler(callOf(context, spec, request, reply)));
+  // Before it waits for the backups, which wait for the writes in flight.
+  request.endWrite?.();
   if (answer.actor) request.actor = answer.actor;
   const body = "row" in answer ? await finishWrite(context, reply, answer, waitSeconds) : answer.body;
   return { answer, body };

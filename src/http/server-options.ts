@@ -4,6 +4,7 @@ import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { Store } from "../core/store.ts";
+import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import type { AlertTestAnswer } from "../protocol/answers.ts";
 
 export type ServerOptions = {
@@ -13,6 +14,8 @@ export type ServerOptions = {
   readonly random: Random;
   readonly logger: Logger;
   readonly site: SiteName;
+  /** Where client writes are counted, for whoever ships them; without it, nowhere. */
+  readonly writesInFlight?: WritesInFlight;
   /** The program's version. */
   readonly version: string;
   /** Raises a test alert and tries every channel once; without it there is no channel. */

@@ -1,4 +1,5 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { WritesInFlight } from "../core/writes-in-flight.ts";
 import { requestBytesMax } from "../protocol/limits.ts";
 import { auditedStore } from "./audit-calls.ts";
 import type { HttpContext } from "./call.ts";
@@ -29,6 +30,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const app = buildApp(options, closing);
   app.decorateRequest("principal", undefined as never);
   app.decorateRequest("isHandled", false);
+  app.decorateRequest("endWrite", undefined);
   app.decorateRequest("actor", undefined);
   const context = contextOf(options, closing.signal);
   app.addHook("onClose", () => context.resealing.idle());
@@ -94,6 +96,7 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
     keepVersions: options.keepVersions ?? defaultKeepVersions,
     store,
     edition,
+    writesInFlight: options.writesInFlight ?? new WritesInFlight(),
     clock,
     random,
     site,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { AuditPart } from "../core/audit.ts";
 import { formatPosition } from "../core/position.ts";
-import type { Identity, Push, PushedRow, PushRefusal, Rejection } from "../core/push.ts";
+import type { Identity, Push, PushRefusal, Rejection } from "../core/push.ts";
 import { encodeAuditPart, readAuditPart } from "./audit-frames.ts";
 import { decodeIdentity, encodeIdentity, identityFrame } from "./identity-frames.ts";
 import {
@@ -23,7 +23,8 @@ import {
   timelineField,
   toHex,
 } from "./wire-fields.ts";
-import { encodeKeys, encodeRow, foreignKeyField, readPushedRow, wireKeyFrame } from "./wire-rows.ts";
+import { encodeRowsText } from "./row-text.ts";
+import { encodeKeys, foreignKeyField, readPushedRow, wireKeyFrame } from "./wire-rows.ts";
 
 /**
  * The push and its answers: the design, section 5. Rows are read one by one, since a row that cannot be read is refused alone
@@ -54,29 +55,25 @@ const pushFrame = z.object({
 });
 
 /** Rows that are made into text in one go. */
-const sliceRows = 250;
+const sliceRows = 500;
 
 /**
- * The text of a push in slices, of which one of few rows has a single one: a backlog's batch is megabytes, and clients wait for
- * the thread that makes it.
+ * The JSON text of a push as UTF-8, in slices, of which a push of few rows has a single one: a backlog's batch is megabytes, and
+ * clients wait for the thread that makes it.
  */
-export function* encodePush(push: Push): Generator<string, void, void> {
+export function* encodePush(push: Push): Generator<Uint8Array, void, void> {
   const { rows } = push;
-  let before = `${encodeFields(push).slice(0, -1)},"rows":[`;
-  let start = 0;
-  for (; rows.length - start > sliceRows; start += sliceRows) {
-    yield `${before}${encodeRows(rows.slice(start, start + sliceRows))},`;
-    before = "";
+  const head = Buffer.from(`${encodeFields(push).slice(0, -1)},"rows":[`);
+  for (let start = 0; start === 0 || start < rows.length; start += sliceRows) {
+    const isLast = start + sliceRows >= rows.length;
+    const slice = encodeRowsText(rows.slice(start, start + sliceRows));
+    yield Buffer.concat([start === 0 ? head : comma, slice, isLast ? end : nothing]);
   }
-  yield `${before}${encodeRows(rows.slice(start))}]}`;
 }
 
-/** The rows as the text between a list's brackets. */
-function encodeRows(rows: readonly PushedRow[]): string {
-  return JSON.stringify(
-    rows.map((pushed) => (pushed.kind === "row" ? encodeRow(pushed.row) : pushed.key)),
-  ).slice(1, -1);
-}
+const comma = Buffer.from(",");
+const end = Buffer.from("]}");
+const nothing = Buffer.alloc(0);
 
 function encodeFields(push: Push): string {
   return JSON.stringify({

@@ -109,8 +109,11 @@ export function toHex(bytes: Uint8Array): string {
   return bufferOf(bytes).toString("hex");
 }
 
+/** @param text checked already: two digits a byte */
 export function fromHex(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text, "hex"));
+  const bytes = new Uint8Array(text.length / 2);
+  bufferOf(bytes).write(text, "hex");
+  return bytes;
 }
 
 export function toBase64(bytes: Uint8Array): string {
@@ -124,8 +127,8 @@ export function toBase64(bytes: Uint8Array): string {
 export function readBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0) return undefined;
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
-  const bytes = Buffer.from(text, "base64");
-  return bytes.length === (text.length / 4) * 3 - padding ? new Uint8Array(bytes) : undefined;
+  const bytes = new Uint8Array((text.length / 4) * 3 - padding);
+  return bufferOf(bytes).write(text, "base64") === bytes.length ? bytes : undefined;
 }
 
 const hashPattern = /^[0-9a-f]{64}$/;

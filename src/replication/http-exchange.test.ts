@@ -303,8 +303,8 @@ describe("a text", () => {
     return { seen, turn, exchange };
   }
 
-  function* slices(...texts: readonly string[]): Generator<string, void, void> {
-    yield* texts;
+  function* slices(...texts: readonly string[]): Generator<Uint8Array, void, void> {
+    for (const text of texts) yield Buffer.from(text);
   }
 
   const large = JSON.stringify("é".repeat(300_000));

@@ -57,9 +57,9 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
     maxResponseSize: answerBytesMax,
     connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax), onFault),
   });
-  const once = async (path: string, json: string, signal: AbortSignal, bearer: string | null) => {
+  const once = async (path: string, json: Uint8Array, signal: AbortSignal, bearer: string | null) => {
     const isLarge = json.length >= compressedBytesMin;
-    const body = isLarge ? await compress(json) : Buffer.from(json);
+    const body = isLarge ? await compress(json) : json;
     signal.throwIfAborted();
     hungUp = undefined;
     const cut = new AbortController();
@@ -108,17 +108,18 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
 }
 
 /** Of a text in one slice no turn is waited for. */
-async function made(json: JsonText, clock: Clock): Promise<string> {
-  if (typeof json === "string") return json;
-  const slices: string[] = [];
+async function made(json: JsonText, clock: Clock): Promise<Uint8Array> {
+  if (typeof json === "string") return Buffer.from(json);
+  const slices: Uint8Array[] = [];
   for (const slice of json) {
     if (slices.length > 0) await clock.turn();
     slices.push(slice);
   }
-  return slices.join("");
+  const [first] = slices;
+  return slices.length === 1 && first ? first : Buffer.concat(slices);
 }
 
-async function compress(json: string): Promise<Buffer> {
+async function compress(json: Uint8Array): Promise<Uint8Array> {
   return json.length < threadedBytesMin ? zstdCompressSync(json) : compressInThread(json);
 }
 

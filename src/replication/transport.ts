@@ -13,8 +13,8 @@ import {
 /** What came back from a peer: the body is parsed JSON, or undefined where it was none. */
 export type Reply = { readonly status: number; readonly body: unknown };
 
-/** A JSON text, or the slices of a long one: whoever sends it may let others run between the making of two. */
-export type JsonText = string | Generator<string, void, void>;
+/** A JSON text, or the slices of a long one in UTF-8: whoever sends it may let others run between the making of two. */
+export type JsonText = string | Generator<Uint8Array, void, void>;
 
 /**
  * Posts a JSON text to a path of one peer, with its credential. Rejects when there is no whole answer: cut, refused, time-out,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Activity, activityBetween, readActivity } from "../support/proc.ts";
 import { call, initPair, type Pair, Sites, type SiteProcess } from "../support/processes.ts";
+import { createVault, drained } from "../support/replicated-vault.ts";
 
 const settleMs = 20_000;
 const watchMs = 30_000;
@@ -9,31 +10,11 @@ const watchMs = 30_000;
 const pass = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 async function writeEntries(primary: SiteProcess, count: number): Promise<void> {
-  const made = await call(primary, { method: "POST", path: "/api/vaults", body: { name: "Workshop" } });
-  const { vault_id: vaultId, token } = made.body as { vault_id: string; token: string };
+  const { path, token } = await createVault(primary);
   for (let n = 0; n < count; n += 1) {
     const body = { type: "note", title: `Note ${n}`, notes: "The key lies under the mat." };
-    const answer = await call(primary, {
-      method: "POST",
-      path: `/api/vaults/${vaultId}/entries`,
-      token,
-      body,
-    });
-    expect(answer.status).toBe(201);
+    expect((await call(primary, { method: "POST", path, token, body })).status).toBe(201);
   }
-}
-
-type Status = { head: string; dirty: number; peers: { state: string; acked: string | null }[] };
-
-/** Resolves when the worker sleeps with everything acknowledged. */
-async function drained(primary: SiteProcess): Promise<void> {
-  for (let i = 0; i < 200; i += 1) {
-    const { body } = await call(primary, { path: "/api/replication" });
-    const { head, dirty, peers } = body as Status;
-    if (dirty === 0 && peers.every((peer) => peer.state === "asleep" && peer.acked === head)) return;
-    await pass(50);
-  }
-  throw new Error(`calgary did not drain:\n${primary.output}`);
 }
 
 function readBoth(pair: Pair): readonly [Activity, Activity] {

@@ -5,6 +5,7 @@ import { Refusal } from "../../src/core/errors.ts";
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
 import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
+import { WritesInFlight } from "../../src/core/writes-in-flight.ts";
 import { CommercialEdition, type CommercialPeer } from "../../src/editions/commercial.ts";
 import { Resealing } from "../../src/http/resealing.ts";
 import { makeTransport, type Reply } from "../../src/replication/transport.ts";
@@ -62,6 +63,7 @@ export class SiteProcess {
   #links: readonly CommercialPeer[];
   /** Vaults whose entries are being sealed anew. */
   readonly #resealed = new Set<VaultId>();
+  readonly #writesInFlight = new WritesInFlight();
   #isAlive = true;
 
   constructor(options: ProcessOptions) {
@@ -81,6 +83,7 @@ export class SiteProcess {
     this.#links = options.peers.map((peer) => this.#linkTo(peer));
     this.edition = new CommercialEdition({
       store: this.#guarded,
+      writesInFlight: this.#writesInFlight,
       publicUrl: `https://${site}.example`,
       peers: this.#links,
       peerOf: () => undefined,
@@ -110,13 +113,18 @@ export class SiteProcess {
 
   /** A client's write, in the steps of the real handler: guard, commit, signal, answer. */
   async write(write: Write): ReturnType<Store["write"]> {
-    const refusal = await this.edition.writeGuard();
-    if (refusal) throw new Refusal(refusal.code);
-    // A body that arrives slowly: it is let in before it is read.
-    if (this.#options.lingers()) await this.clock.sleep(slowBodyMs, this.#commands.signal);
-    const rows = await this.#guarded.write(write);
-    this.edition.signalReplication();
-    return rows;
+    const end = this.#writesInFlight.begin();
+    try {
+      const refusal = await this.edition.writeGuard();
+      if (refusal) throw new Refusal(refusal.code);
+      // A body that arrives slowly: it is let in before it is read.
+      if (this.#options.lingers()) await this.clock.sleep(slowBodyMs, this.#commands.signal);
+      const rows = await this.#guarded.write(write);
+      this.edition.signalReplication();
+      return rows;
+    } finally {
+      end();
+    }
   }
 
   /** What a client's reading leaves in the audit. */

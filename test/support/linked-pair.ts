@@ -5,6 +5,7 @@ import { Refusal } from "../../src/core/errors.ts";
 import { type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import type { Transport } from "../../src/core/ports.ts";
 import type { RowKey } from "../../src/core/row.ts";
+import { WritesInFlight } from "../../src/core/writes-in-flight.ts";
 import { receivePush } from "../../src/replication/backup/apply.ts";
 import { receiveAside } from "../../src/replication/backup/aside.ts";
 import { receiveLocate } from "../../src/replication/backup/locate.ts";
@@ -47,6 +48,7 @@ export class LinkedPair {
   readonly random = new SeededRandom(5);
   #primary = this.#open(this.#newImage(calgary, "primary"));
   #backup = this.#open(this.#newImage(zurich, "backup"));
+  readonly writesInFlight = new WritesInFlight();
   readonly arrived: Arrived[] = [];
   readonly transport: Transport = makeTransport(this.#exchange());
   /** A test's own answer in place of the backup's, or something done before it; undefined lets the request go on. */

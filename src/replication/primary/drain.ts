@@ -1,13 +1,12 @@
 import type { AuditStore } from "../../core/audit-store.ts";
 import { compareEpochs } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { Clock, PushAnswer, Transport } from "../../core/ports.ts";
+import type { PushAnswer, Transport } from "../../core/ports.ts";
 import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
 import { formatKey, type StoredRow } from "../../core/row.ts";
 import type {
   Acknowledgement,
-  BatchLimit,
   Listing,
   Peer,
   PrimaryStore,
@@ -16,6 +15,7 @@ import type {
 } from "../../core/store.ts";
 import { decodeKey } from "../../protocol/wire-rows.ts";
 import { AuditShipment } from "./audit-shipment.ts";
+import { BurstWait, type BurstWaitPorts } from "./burst-wait.ts";
 import { type Failure, localFailure, meetEpoch, strangerIn } from "./failure.ts";
 import { isProofWanted, isRepairDue, isRepairLeft, type ProofMemory } from "./proof.ts";
 
@@ -32,17 +32,14 @@ export type DrainOutcome =
   /** This site may not ship any more; what forbids it is committed. */
   | { readonly kind: "fenced" };
 
-export type DrainPorts = {
+/** `stop` ends the drain after the push in flight. */
+export type DrainPorts = BurstWaitPorts & {
   readonly peer: SiteName;
   readonly publicUrl: string;
   readonly store: PrimaryStore & SiteStore & Pick<AuditStore, "auditFor">;
   readonly transport: Transport;
-  readonly limit: BatchLimit;
-  readonly clock: Pick<Clock, "turn">;
   /** Ends the request in flight. */
   readonly abort: AbortSignal;
-  /** Ends the drain after the push in flight. */
-  readonly stop: AbortSignal;
   /** What the worker remembers of proofs from one drain to the next. */
   readonly proof: ProofMemory;
   /** The hello that still waits for a contact: a push is owed even with nothing dirty. Undefined where none does. */
@@ -87,7 +84,10 @@ const batchRowsMax = 2_000;
 export class Drain {
   readonly #ports: DrainPorts;
   readonly #audit: AuditShipment;
+  readonly #burst: BurstWait;
   #rowsMax: number;
+  /** Whether more than one batch was waiting at the last look: there is no burst to wait for then. */
+  #isBehind = false;
   #grows = true;
   #progressed = false;
   #aside = 0;
@@ -99,6 +99,7 @@ export class Drain {
   constructor(ports: DrainPorts) {
     this.#ports = ports;
     this.#audit = new AuditShipment(ports);
+    this.#burst = new BurstWait(ports);
     this.#rowsMax = ports.limit.rows;
   }
 
@@ -120,11 +121,13 @@ export class Drain {
 
   async #step(): Promise<Step> {
     const { proof, stop, onLook, owedContact } = this.#ports;
+    if (!this.#isBehind) await this.#burst.over();
     if (stop.aborted) return { kind: "local", error: "stopping" };
     onLook();
     const owed = owedContact();
     const peer = await this.#peer();
     const listing = (await this.#takeAhead(peer.acked)) ?? (await this.#list(peer.acked));
+    this.#isBehind = !listing.isLast;
     const isAtHead =
       peer.acked !== null && listing.rows.length === 0 && samePoint(peer.acked, listing.through);
     const isSettled = isAtHead && owed === undefined && !isProofWanted(proof, peer, listing.through);

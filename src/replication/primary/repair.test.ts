@@ -41,6 +41,7 @@ function drain(): Promise<DrainOutcome> {
     transport: pair.transport,
     limit: { rows: 100, bytes: mib },
     clock: pair.clock,
+    writesInFlight: pair.writesInFlight,
     abort: never(),
     stop: never(),
     proof: { answeredAt: null, isOwed: true, isRepairOpen: false },

@@ -14,6 +14,7 @@ import type {
   Verified,
 } from "../../core/store.ts";
 import { nextWorkerState, type WorkerEvent, type WorkerState } from "../../core/worker-state.ts";
+import type { WritesInFlight } from "../../core/writes-in-flight.ts";
 import type { AuditWatch } from "../audit-watch.ts";
 import { collectAside } from "./aside-collection.ts";
 import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
@@ -31,6 +32,7 @@ export type WorkerOptions = {
   readonly publicUrl: string;
   readonly store: PrimaryStore & SiteStore & RepairStore & AsideStore & AuditStore;
   readonly transport: Transport;
+  readonly writesInFlight: WritesInFlight;
   readonly clock: Clock;
   readonly random: Random;
   readonly limit: BatchLimit;
@@ -204,8 +206,6 @@ export class Worker {
       if (this.#isEnded) return;
       this.#counters.wakeups += 1;
       this.#become("woken");
-      // A burst's writes commit in this turn and the next; one turn later they are one batch.
-      await this.#options.clock.turn();
       await this.#ship();
       if (this.#isEnded) return;
     }
@@ -221,7 +221,7 @@ export class Worker {
       const outcome = await this.#attempt();
       if (this.#isEnded) return;
       if (outcome.kind === "fenced") return this.#fenced();
-      if (outcome.kind === "drained") return this.#drained();
+      if (outcome.kind === "drained") return await this.#drained();
       const counts = outcome.progressed || !isCut;
       if (outcome.progressed) this.#failures = 0;
       if (counts) this.#failures += 1;
@@ -230,7 +230,6 @@ export class Worker {
       isCut = await this.#pause(deadlineMs, begunMs + backoff.baseMs);
       if (this.#isEnded) return;
       this.#become("woken");
-      await clock.turn();
     }
   }
 
@@ -310,7 +309,7 @@ export class Worker {
   }
 
   #drain(): Promise<DrainOutcome> {
-    const { peer, publicUrl, store, transport, limit, clock } = this.#options;
+    const { peer, publicUrl, store, transport, limit, clock, writesInFlight } = this.#options;
     const drain = new Drain({
       peer,
       publicUrl,
@@ -318,6 +317,7 @@ export class Worker {
       transport,
       limit,
       clock,
+      writesInFlight,
       abort: this.#abort.signal,
       stop: this.#stop.signal,
       owedContact: () => (this.#owesContact ? this.#hellos : undefined),
@@ -362,7 +362,10 @@ export class Worker {
     if (ack.audit) await this.#options.auditWatch.look();
   }
 
-  #drained(): void {
+  async #drained(): Promise<void> {
+    // A signal that is there already means another drain, and perhaps a transaction that carries the acknowledgements along.
+    if (!this.#signal.isRaised) await this.#guard(() => this.#options.store.settleAcknowledgements());
+    if (this.#isEnded) return;
     this.#failures = 0;
     this.#nextAttemptAt = null;
     this.#lastError = null;

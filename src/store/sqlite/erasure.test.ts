@@ -57,7 +57,7 @@ function pair(): { readonly primary: Site; readonly backup: Site } {
 async function push({ primary, backup }: ReturnType<typeof pair>): Promise<number> {
   const { head } = await backup.store.site();
   const listing = await primary.store.listAbove(head.position, batch, zurich);
-  const json = [...encodePush(await pushOf(primary.store, listing))].join("");
+  const json = Buffer.concat([...encodePush(await pushOf(primary.store, listing))]).toString();
   const reply = await receivePush(backup.store, calgary, JSON.parse(json));
   return reply.status;
 }

@@ -136,7 +136,7 @@ class StoredVault implements Disposable {
     const path = databasePath(join(dirname(site.files.configPath), "calgary"));
     this.#database = new Sqlite(path, { readonly: true });
     const select = this.#database.prepare<[string], { body: Uint8Array }>(
-      "SELECT body FROM vaults WHERE vault_id = ?",
+      "SELECT body FROM rows WHERE kind = 'vault' AND vault_id = ?",
     );
     this.#read = () => {
       const found = select.get(vaultId);

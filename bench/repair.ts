@@ -87,15 +87,15 @@ async function measureRepair({ calgary, zurich, link, vault }: LinkedPair): Prom
 function damage(path: string): void {
   const database = new Sqlite(path);
   const rows = database
-    .prepare("SELECT rowid, body FROM entries WHERE body IS NOT NULL ORDER BY random() LIMIT ?")
+    .prepare("SELECT rowid, body FROM rows WHERE kind = 'entry' AND deleted = 0 ORDER BY random() LIMIT ?")
     .all(damagedRows) as { rowid: number; body: Buffer }[];
   for (const [index, { rowid, body }] of rows.entries()) {
-    if (index % 2 === 0) database.prepare("DELETE FROM entries WHERE rowid = ?").run(rowid);
+    if (index % 2 === 0) database.prepare("DELETE FROM rows WHERE kind = 'entry' WHERE rowid = ?").run(rowid);
     else {
       body[0] = (body[0] ?? 0) ^ 1;
-      database.prepare("UPDATE entries SET body = ? WHERE rowid = ?").run(body, rowid);
+      database.prepare("UPDATE rows SET body = ? WHERE rowid = ?").run(body, rowid);
     }
   }
-  database.exec("UPDATE digest SET buckets = zeroblob(8192)");
+  database.exec("UPDATE digest SET buckets = zeroblob(2048)");
   database.close();
 }

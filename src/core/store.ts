@@ -238,6 +238,9 @@ export type Listing = {
 
 export type BatchLimit = { readonly rows: number; readonly bytes: number };
 
+/** What one call of `markDirtyAbove` has done. */
+export type Marked = { readonly marked: number; readonly next: Position | null };
+
 /** What is waiting for one peer. */
 export type Backlog = {
   /** Rows above acked. */
@@ -259,10 +262,10 @@ export interface PrimaryStore {
   backlog(peer: SiteName): Promise<Backlog>;
   /**
    * Marks rows above the lowest acked that bear no mark (a new peer's, or those a backup lost), among the next `limit` rows
-   * above `after` (all where null). Returns where to go on; null at the end. May be repeated. (The customer's EntryMarkDirty
-   * for many.)
+   * above `after` (all where null). Returns how many it marked, and behind which position to go on; null at the end. May be
+   * repeated. (The customer's EntryMarkDirty for many.)
    */
-  markDirtyAbove(after: Position | null, limit: number): Promise<Position | null>;
+  markDirtyAbove(after: Position | null, limit: number): Promise<Marked>;
   /**
    * Rows above `after` in position order, whatever their mark, up to the limit but at least one where there is any, with
    * each entry's and access's vault row. (The customer's EntryListDirty.) Costs what it lists.

@@ -117,6 +117,7 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       await fill(primary, 2);
       const before = await digestOf(primary);
       await drain(primary, backup);
+      await primary.settleAcknowledgements();
       expect((await allRows(primary)).map(({ dirty }) => dirty)).toEqual([false, false, false]);
       expect(await digestOf(primary)).toEqual(before);
     });

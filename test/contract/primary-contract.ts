@@ -43,8 +43,10 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     await store.acknowledge(peer, { through, rows, rejected: [], verified: null });
   };
 
-  const dirtyRows = async (store: Store): Promise<StoredRow[]> =>
-    (await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 })).rows.filter(({ dirty }) => dirty);
+  const dirtyRows = async (store: Store): Promise<StoredRow[]> => {
+    await store.settleAcknowledgements();
+    return (await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 })).rows.filter(({ dirty }) => dirty);
+  };
 
   describe("a mark", () => {
     it("is made with the change, and not at all without a peer", async () => {
@@ -136,11 +138,10 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await fill(store, 4);
       await store.configurePeers([zurich]);
       expect(await dirtyRows(store)).toEqual([]);
-      expect([
-        await store.markDirtyAbove(3),
-        await store.markDirtyAbove(3),
-        await store.markDirtyAbove(3),
-      ]).toEqual([3, 2, 0]);
+      const first = await store.markDirtyAbove(null, 3);
+      const second = await store.markDirtyAbove(first.next, 3);
+      expect([first.marked, second]).toEqual([3, { marked: 2, next: null }]);
+      expect((await store.markDirtyAbove(null, 100)).marked).toBe(0);
       expect(await dirtyRows(store)).toHaveLength(5);
     });
 
@@ -155,8 +156,9 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
         verified: null,
       });
       await acknowledgeAll(store);
+      await store.settleAcknowledgements();
       expect(await store.resumeFrom(zurich, half.through, [])).toBe("known");
-      expect(await store.markDirtyAbove(100)).toBe(3);
+      expect((await store.markDirtyAbove(null, 100)).marked).toBe(3);
       expect((await store.backlog(zurich)).dirty).toBe(3);
     });
   });

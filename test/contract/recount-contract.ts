@@ -37,7 +37,7 @@ export function recountContract({ open, reopen, behind, threadedRuns }: StoreUnd
       const store = await alone();
       const { keys } = await fill(store, 5);
       await behind(store, flipHash, entryId(keys[0]));
-      await behind(store, "DELETE FROM entries WHERE entry_id = ?", entryId(keys[1]));
+      await behind(store, "DELETE FROM rows WHERE kind = 'entry' AND item_id = ?", entryId(keys[1]));
       const wrong = (await store.digest()).digest;
       const recount = await store.recount();
       expect((await store.digest()).digest).not.toEqual(wrong);

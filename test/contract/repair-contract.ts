@@ -86,7 +86,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const store = await alone();
       const { keys } = await fillAtOnce(store, 450);
       for (const key of keys.slice(0, 5)) await set(store, key, "x".repeat(600_000));
-      await behind(store, "UPDATE entries SET bucket = 7");
+      await behind(store, "UPDATE rows SET bucket = 7 WHERE kind = 'entry'");
       const listing = store.bucketRows(7, null, 1_000);
       let isListed = false;
       void listing.then(() => {
@@ -231,7 +231,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
 
     it("of hundreds of rows is applied whole", async () => {
       const { primary, backup } = await pair(450);
-      await behind(backup, "DELETE FROM entries");
+      await behind(backup, "DELETE FROM rows WHERE kind = 'entry'");
       expect(await repair({ primary, backup })).toEqual({ replaced: 450, removed: 0, healed: 0 });
       expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
     });
@@ -255,7 +255,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const { primary, backup, keys } = await pair();
       const rows = await backup.rowsOf(keys);
       await primary.resumeFrom(zurich, origin, []);
-      await primary.markDirtyAbove(100);
+      await primary.markDirtyAbove(null, 100);
       await behind(primary, flipBody, entryId(keys[0]));
       const marked = await primary.row(keys[0] ?? newVault());
       expect(await primary.healRows(rows)).toBe(1);
@@ -324,13 +324,13 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
     const other = utf8("other");
     switch (how) {
       case "lost":
-        return behind(store, "DELETE FROM entries WHERE entry_id = ?", id);
+        return behind(store, "DELETE FROM rows WHERE kind = 'entry' AND item_id = ?", id);
       case "older":
-        return behind(store, "UPDATE entries SET seq = seq - 1 WHERE entry_id = ?", id);
+        return behind(store, "UPDATE rows SET seq = seq - 1 WHERE kind = 'entry' AND item_id = ?", id);
       case "other":
         return behind(
           store,
-          "UPDATE entries SET body = ?, hash = ? WHERE entry_id = ?",
+          "UPDATE rows SET body = ?, hash = ? WHERE kind = 'entry' AND item_id = ?",
           other,
           hashRow(sha256Hash, other),
           id,

@@ -69,8 +69,8 @@ export async function expectTrueDigest(store: Store): Promise<void> {
 }
 
 /** Damage to a row, behind the store's back. */
-export const flipBody = "UPDATE entries SET body = x'00' WHERE entry_id = ?";
-export const flipHash = "UPDATE entries SET hash = zeroblob(32) WHERE entry_id = ?";
+export const flipBody = "UPDATE rows SET body = x'00' WHERE kind = 'entry' AND item_id = ?";
+export const flipHash = "UPDATE rows SET hash = zeroblob(32) WHERE kind = 'entry' AND item_id = ?";
 
 export function entryId(key: RowKey | undefined): string {
   if (key?.kind !== "entry") throw new Error("no entry");

@@ -17,7 +17,8 @@ const opened = new Map<unknown, Opened>();
 
 function openStore(image: Buffer, clock: VirtualClock): SqliteStore {
   const connections = openImage(image);
-  const store = new SqliteStore({ connections, clock, random, hash: sha256Hash, checkRoom: () => {} });
+  const log = { flush: async () => {} };
+  const store = new SqliteStore({ connections, log, clock, random, hash: sha256Hash, checkRoom: () => {} });
   opened.set(store, { store, connections, clock });
   return store;
 }
@@ -32,6 +33,7 @@ storeContract("SQLite in memory", {
   reopen: async (known) => {
     const entry = opened.get(known);
     if (!entry) throw new Error("this store was not opened here");
+    await entry.store.settleAcknowledgements();
     const image = entry.store.serialize();
     await entry.store.close();
     return openStore(image, entry.clock);

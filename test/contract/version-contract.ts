@@ -144,7 +144,7 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       const bucket = bucketOf(sha256Hash, keys[0] ?? vault);
       const listed = await listBucket(primary, bucket, 1);
       expect(listed.map(({ key }) => key)).toContainEqual(keys[0]);
-      const sql = "UPDATE versions SET body = ? WHERE version_id = ?";
+      const sql = "UPDATE rows SET body = ? WHERE kind = 'version' AND item_id = ?";
       await behind(backup, sql, Uint8Array.of(1), versionIdOf(entry.entryId, 1));
       await backup.applyRepair(await guardOf({ primary, backup }), [], keys.slice(3, 5));
       await repair({ primary, backup });

@@ -374,7 +374,7 @@ describe("what the scan is worth:", () => {
     expect(await findings()).toEqual([]);
     await zurich.stop();
     const database = new Sqlite(join(zurich.dataPath, "dormouse.db"));
-    database.prepare("UPDATE entries SET body = ?").run(Buffer.from(JSON.stringify(body)));
+    database.prepare("UPDATE rows SET body = ? WHERE kind = 'entry'").run(Buffer.from(JSON.stringify(body)));
     expect((await findings()).map(({ where }) => where)).toContain("zurich/dormouse.db-wal");
     database.close();
     expect((await findings()).map(({ where }) => where)).toContain("zurich/dormouse.db");
@@ -407,7 +407,7 @@ function sealedBodies({ dataPath }: SiteProcess, entryId: string): readonly Buff
   const database = new Sqlite(join(dataPath, "dormouse.db"), { readonly: true });
   const headerBytes = 58;
   const bodies = [
-    ...database.prepare("SELECT body FROM entries WHERE entry_id = ?").all(entryId),
+    ...database.prepare("SELECT body FROM rows WHERE kind = 'entry' AND item_id = ?").all(entryId),
     ...database.prepare("SELECT body FROM versions WHERE version_id LIKE ? || '.%'").all(entryId),
   ] as { body: Buffer | null }[];
   database.close();

@@ -107,12 +107,12 @@ export class LinkedPair {
 
   /** Flips a bit of an entry's body, in the database of one side. */
   damage(side: Side, key: RowKey & { kind: "entry" }): void {
-    const sql = "UPDATE entries SET body = CAST('damaged' AS BLOB) WHERE entry_id = ?";
+    const sql = "UPDATE rows SET body = CAST('damaged' AS BLOB) WHERE kind = 'entry' AND item_id = ?";
     this.behind(side, sql, key.entryId);
   }
 
   lose(side: Side, key: RowKey & { kind: "entry" }): void {
-    this.behind(side, "DELETE FROM entries WHERE entry_id = ?", key.entryId);
+    this.behind(side, "DELETE FROM rows WHERE kind = 'entry' AND item_id = ?", key.entryId);
   }
 
   bodiesOf(path: string): readonly Arrived["body"][] {

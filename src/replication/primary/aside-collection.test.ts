@@ -17,7 +17,7 @@ async function strand(count: number): Promise<void> {
   await pushAll();
   const { site, realm, role, epoch, head } = await pair.primary.site();
   const from = { site, realm, role, epoch, applied: head };
-  pair.behind("primary", "DELETE FROM entries");
+  pair.behind("primary", "DELETE FROM rows WHERE kind = 'entry'");
   pair.behind("primary", "DELETE FROM history WHERE seq > 1");
   expect(await pair.backup.applyRepair({ from, at: head }, [], keys)).toMatchObject({ removed: count });
 }

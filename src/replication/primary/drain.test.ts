@@ -214,7 +214,7 @@ test("a backup that differs is diverged until two repairs are used up; then the 
   await pair.set([key], "an entry");
   await drain(pair);
   pair.lose("backup", key);
-  pair.behind("backup", "UPDATE digest SET buckets = zeroblob(8192)");
+  pair.behind("backup", "UPDATE digest SET buckets = zeroblob(2048)");
   const proof = newProof();
   await pair.set(pair.newEntries(1), "another");
   expect(await drain(pair, { proof })).toEqual({ kind: "diverged" });

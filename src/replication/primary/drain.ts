@@ -363,7 +363,7 @@ const noProof = { digest: null, except: [] } as const;
 /** Marks what no mark covers above the lowest acked: a new backup's rows, and those that one has lost. */
 export async function markAllAbove(store: PrimaryStore): Promise<void> {
   let after: Position | null = null;
-  do after = await store.markDirtyAbove(after, markedRowsMax);
+  do after = (await store.markDirtyAbove(after, markedRowsMax)).next;
   while (after !== null);
 }
 

@@ -166,7 +166,7 @@ test("a bucket with more rows than one listing is compared as a whole", async ()
   }
   await pair.set(many, "an entry");
   await drain();
-  pair.behind("backup", "DELETE FROM entries");
+  pair.behind("backup", "DELETE FROM rows WHERE kind = 'entry'");
   await repair();
   await expectEqual();
 });
@@ -325,12 +325,12 @@ test("more differing rows than fit into one list are found on every page", async
   const many = pair.newEntries(3_000);
   await pair.set(many, "an entry");
   await drain();
-  pair.behind("backup", "DELETE FROM entries");
+  pair.behind("backup", "DELETE FROM rows WHERE kind = 'entry'");
   pair.arrived.length = 0;
   expect(await repair({ rows: 100, bytes: 20_000 })).toMatchObject({ counts: { repaired: 3_040 } });
   await expectEqual();
   expect(applied().length).toBeGreaterThanOrEqual(2);
-  pair.behind("primary", "DELETE FROM entries");
+  pair.behind("primary", "DELETE FROM rows WHERE kind = 'entry'");
   expect(await repair()).toMatchObject({ counts: { removed: 3_040 } });
   await expectEqual();
   expect((await pair.backup.aside(1)).waiting).toBe(3_040);

@@ -30,9 +30,7 @@ export function readAccesses(
 ): StoredRow[] {
   const sql = `SELECT ${rowColumns} FROM rows WHERE kind = 'access' AND deleted = 0 AND vault_id IN (?) AND item_id > ?
     ORDER BY item_id LIMIT ? + 0`;
-  return connection
-    .all<RowColumns>(sql, vaultId, after ?? "", limit)
-    .map(rowOf);
+  return connection.all<RowColumns>(sql, vaultId, after ?? "", limit).map(rowOf);
 }
 
 /** See AccessStore.blockAccess. The first time counts. */

@@ -59,7 +59,11 @@ function chainOf(columns: ChainColumns, last: AuditMark | undefined): StoredChai
   };
 }
 
-function troubleOf({ trouble_seq: seq, trouble_hash: hash, trouble_peer: peer }: ChainColumns): ChainTrouble | null {
+function troubleOf({
+  trouble_seq: seq,
+  trouble_hash: hash,
+  trouble_peer: peer,
+}: ChainColumns): ChainTrouble | null {
   return seq === null || peer === null ? null : { seq, hash: hash && bytesOf(hash), peer };
 }
 
@@ -246,8 +250,14 @@ export function saveShown(tx: Transaction, peer: SiteName, heads: readonly Shown
   const text = encodeShown(heads);
   const before = tx.state.shown.get(peer);
   if (before && encodeShown(before) === text) return;
-  tx.connection.run("INSERT OR REPLACE INTO audit_shown (peer, heads) VALUES (?, ?)", peer, text);
+  storeShown(tx.connection, peer, heads);
   tx.know({ shown: new Map([...tx.state.shown, [peer, heads]]) });
+}
+
+/** Stores what is known already of what a peer has shown. */
+export function storeShown(connection: Connection, peer: SiteName, heads: readonly ShownHead[]): void {
+  const sql = "INSERT OR REPLACE INTO audit_shown (peer, heads) VALUES (?, ?)";
+  connection.run(sql, peer, encodeShown(heads));
 }
 
 function encodeShown(heads: readonly ShownHead[]): string {

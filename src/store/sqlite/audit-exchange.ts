@@ -177,11 +177,7 @@ export function auditPartFor(
  * To the site whose chain it is, what another copy of it is known to hold otherwise: of three sites, the two that hold it differently
  * may find out without it, and it alone can put that on record. In front of the heads that are held here, which are what counts.
  */
-function partedHeads(
-  state: State,
-  peer: SiteName,
-  heads: readonly AuditHead[],
-): readonly AuditHead[] {
+function partedHeads(state: State, peer: SiteName, heads: readonly AuditHead[]): readonly AuditHead[] {
   return partingsOf(state, peer).flatMap(({ chain, mark }) => {
     const held = heads.find((head) => head.chain === chain);
     return held ? [{ ...held, head: mark }] : [];

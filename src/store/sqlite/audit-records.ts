@@ -136,7 +136,11 @@ export function readAuditPage(view: View, { limit, before, vaultId }: AuditQuery
   };
 }
 
-function listBelow({ connection, state }: View, before: AuditPlace | undefined, limit: number): ListedColumns[] {
+function listBelow(
+  { connection, state }: View,
+  before: AuditPlace | undefined,
+  limit: number,
+): ListedColumns[] {
   const select = `SELECT r.*, c.chain AS chain_name, c.site FROM audit_records r INDEXED BY audit_records_at
      CROSS JOIN audit_chains c ON c.id = r.chain`;
   const order = "ORDER BY r.at DESC, r.chain DESC, r.seq DESC LIMIT ? + 0";

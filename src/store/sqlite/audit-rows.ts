@@ -103,7 +103,8 @@ export class AuditRows {
   /** To be called when a flush begins, with the own chain as it stands; what it returns, when that has ended. */
   flushing(own: StoredChain | undefined): () => void {
     return () => {
-      if (this.#flushed && own?.chain === this.#flushed.chain) this.#flushed = { chain: own.chain, seq: own.head.seq };
+      if (this.#flushed && own?.chain === this.#flushed.chain)
+        this.#flushed = { chain: own.chain, seq: own.head.seq };
     };
   }
 

@@ -119,7 +119,7 @@ describe("what was purged", () => {
     await push(sites);
     await put(primary.store, entry, null);
     const reader = new Sqlite(backup.path, { readonly: true });
-    reader.exec("BEGIN; SELECT count(*) FROM entries");
+    reader.exec("BEGIN; SELECT count(*) FROM rows");
     await expect(turning(push(sites))).rejects.toMatchObject({ code: "busy" });
     expect(filesWith(backup.path, body)).not.toEqual([]);
     expect(await backup.store.hasRemains()).toBe(true);
@@ -137,7 +137,7 @@ describe("what was purged", () => {
     await put(store, vault, secret(10));
     const keys = bodies.map(() => newEntry(vault.vaultId));
     const reader = new Sqlite(path, { readonly: true });
-    reader.exec("BEGIN; SELECT count(*) FROM entries");
+    reader.exec("BEGIN; SELECT count(*) FROM rows");
     await store.write({
       keys: [],
       decide: () => keys.map((key, index) => ({ key, body: bodies[index] ?? null })),

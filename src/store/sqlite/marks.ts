@@ -1,5 +1,6 @@
 import type { RowKey } from "../../core/row.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
+import type { Marked } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { lowestAcked, lowestLacking } from "./peers.ts";
 import { isQuarantined, standsIn } from "./quarantine.ts";
@@ -21,15 +22,24 @@ const everything: Position = { epoch: Number.MAX_SAFE_INTEGER, seq: 0 };
 export function* clearMarks(tx: Transaction, before: Position | undefined, now: number): Steps<void> {
   const lowest = lowestAcked(tx.state.peers);
   if (lowest === undefined) return yield* clearAllMarks(tx);
-  const also = tx.state.hasQuarantined
-    ? `AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE ${standsIn})`
-    : "";
-  yield* clearBetween(tx, { above: before ?? bottom, through: lowest, now, also });
+  yield* clearBetween(tx, {
+    above: before ?? bottom,
+    through: lowest,
+    now,
+    keepsRefused: tx.state.hasQuarantined,
+  });
+}
+
+/** The same for so few rows that nobody has to be let work in between. */
+export function clearMarksNow(tx: Transaction, before: Position, now: number): void {
+  const through = lowestAcked(tx.state.peers);
+  if (!through || comparePositions(before, through) >= 0) return;
+  clearSlice(tx, { above: before, through, now, keepsRefused: tx.state.hasQuarantined });
 }
 
 /** Clears every mark, of quarantined rows too: on a site that has nobody to push to. */
 export function* clearAllMarks(tx: Transaction): Steps<void> {
-  yield* clearBetween(tx, { above: bottom, through: everything, now: null, also: "" });
+  yield* clearBetween(tx, { above: bottom, through: everything, now: null, keepsRefused: false });
 }
 
 type Clearing = {
@@ -37,23 +47,28 @@ type Clearing = {
   readonly through: Position;
   /** When the rows were replicated; null where they were not. */
   readonly now: number | null;
-  /** SQL that must hold besides. */
-  readonly also: string;
+  /** Whether rows in quarantine keep their marks. */
+  readonly keepsRefused: boolean;
 };
 
 /** In slices of positions, so that rows without a mark between the others cost no more than a look. */
-function* clearBetween(tx: Transaction, { above, through, now, also }: Clearing): Steps<void> {
-  const { connection } = tx;
-  const sql = `UPDATE rows SET replication_dirty = 0, dirty_since = NULL, replicated_at = coalesce(?, replicated_at)
-    WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) AND replication_dirty = 1 ${also}`;
+function* clearBetween(tx: Transaction, clearing: Clearing): Steps<void> {
+  const { above, through } = clearing;
   for (let from = above; comparePositions(from, through) < 0; ) {
-    const end = sliceEnd(connection, from, through);
-    const cleared = connection.run(sql, now, from.epoch, from.seq, end.epoch, end.seq);
-    if (cleared > 0) tx.noteMarks();
+    const end = sliceEnd(tx.connection, from, through);
+    clearSlice(tx, { ...clearing, above: from, through: end });
     if (end === through) return;
     from = end;
     yield;
   }
+}
+
+function clearSlice(tx: Transaction, { above, through, now, keepsRefused }: Clearing): void {
+  const also = keepsRefused ? `AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE ${standsIn})` : "";
+  const sql = `UPDATE rows SET replication_dirty = 0, dirty_since = NULL, replicated_at = coalesce(?, replicated_at)
+    WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) AND replication_dirty = 1 ${also}`;
+  const cleared = tx.connection.run(sql, now, above.epoch, above.seq, through.epoch, through.seq);
+  if (cleared > 0) tx.noteMarks();
 }
 
 /** The position that a slice ends at: `through` itself where no more rows than a slice lie below it. */
@@ -78,20 +93,22 @@ export function clearMarkOf(tx: Transaction, key: RowKey, now: number): void {
 }
 
 /** See PrimaryStore.markDirtyAbove. */
-export function markAbove(tx: Transaction, after: Position | null, limit: number, now: number): Position | null {
+export function markAbove(tx: Transaction, after: Position | null, limit: number, now: number): Marked {
   const lowest = lowestLacking(tx.state.peers);
-  if (lowest === undefined || tx.site().role !== "primary") return null;
+  if (lowest === undefined || tx.site().role !== "primary") return { marked: 0, next: null };
   const from = after && comparePositions(after, lowest) > 0 ? after : lowest;
   const next = sliceEndOf(tx.connection, from, limit);
   const through = next ?? everything;
   const sql = `UPDATE rows SET replication_dirty = 1, dirty_since = ?
     WHERE (epoch, seq) > (?, ?) AND (epoch, seq) <= (?, ?) AND replication_dirty = 0`;
-  if (tx.connection.run(sql, now, from.epoch, from.seq, through.epoch, through.seq) > 0) tx.noteMarks();
-  return next;
+  const marked = tx.connection.run(sql, now, from.epoch, from.seq, through.epoch, through.seq);
+  if (marked > 0) tx.noteMarks();
+  return { marked, next };
 }
 
 /** The position of the last of so many rows above one; null where there are no more than these. */
 function sliceEndOf(connection: Connection, above: Position, rows: number): Position | null {
-  const sql = "SELECT epoch, seq FROM rows WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT 1 OFFSET ? + 0";
+  const sql =
+    "SELECT epoch, seq FROM rows WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT 1 OFFSET ? + 0";
   return connection.get<Position>(sql, above.epoch, above.seq, rows - 1) ?? null;
 }

@@ -184,7 +184,7 @@ const peerTables = `
     code TEXT NOT NULL,
     PRIMARY KEY (kind, key)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX quarantine_peer ON quarantine (peer, kind, epoch, seq);
+  CREATE INDEX quarantine_peer ON quarantine (peer, epoch, seq);
 `;
 
 /**

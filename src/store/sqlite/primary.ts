@@ -3,15 +3,11 @@ import type { SiteName } from "../../core/ids.ts";
 import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
 import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { flagAcknowledged } from "./history.ts";
-import { clearMarkOf, clearMarks } from "./marks.ts";
+import { storeShown } from "./audit-chains.ts";
+import { clearMarkOf, clearMarks, clearMarksNow } from "./marks.ts";
 import { lowestAcked, type StoredPeer } from "./peers.ts";
-import {
-  emptyQuarantine,
-  leaveAbove,
-  leaveUnnamed,
-  quarantineRows,
-  settleQuarantine,
-} from "./quarantine.ts";
+import { emptyQuarantine, leaveAbove, leaveUnnamed, quarantineRows, settleQuarantine } from "./quarantine.ts";
+import type { UnsavedAcks } from "./plain-ack.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Points of the history looked at with each acknowledgement: more than a batch has, so that pruning keeps up. */
@@ -59,6 +55,15 @@ export function* acknowledge(
   for (const key of left) clearMarkOf(tx, key, now);
   pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
   return "known";
+}
+
+/** Stores what plain ACKs have changed of the state already. */
+export function storeAcks(tx: Transaction, { sites, shown, points, clearFrom, at }: UnsavedAcks): void {
+  for (const site of sites) tx.changePeer(site, {});
+  for (const site of shown) storeShown(tx.connection, site, tx.state.shown.get(site) ?? []);
+  for (const point of points) flagAcknowledged(tx.connection, point);
+  clearMarksNow(tx, clearFrom, at);
+  pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
 }
 
 /** See PrimaryStore.resumeFrom. Upwards it stands for the ACK that was lost, so marks are cleared as by that. */

@@ -46,7 +46,7 @@ export function readQuarantined(
 /** Every row in this peer's quarantine, at most `limit` of them. */
 export function readQuarantinedOutlines(connection: Connection, peer: SiteName, limit: number): RowOutline[] {
   const sql = `SELECT ${prefixed(outlineColumns)} FROM quarantine AS q INDEXED BY quarantine_peer
-    CROSS JOIN rows ON ${standsIn} WHERE q.peer IN (?) LIMIT ? + 0`;
+    CROSS JOIN rows ON ${standsIn} WHERE q.peer IN (?) ORDER BY q.epoch, q.seq LIMIT ? + 0`;
   return connection.all<OutlineColumns>(sql, peer, limit).map(outlineOf);
 }
 

@@ -39,7 +39,7 @@ async function statementsInUse(): Promise<readonly string[]> {
   await backup.configurePeers([calgary]);
   await useRows(primary);
   await primary.recordEpoch({ number: 0, id: "" });
-  await primary.markDirtyAbove(10);
+  await primary.markDirtyAbove(null, 10);
   await drain(primary, backup);
   await useQuarantine(primary);
   await useRepair(primary, backup);

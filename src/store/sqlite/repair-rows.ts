@@ -4,7 +4,15 @@ import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
 import { type PushRefusal, type Receiver, refusalsOfStrangers, wireKeyOf } from "../../core/push.ts";
 import { judgeRepair, type RowSummary } from "../../core/repair.ts";
-import { formatKey, isIntact, type Row, type RowKey, type RowKind, rowKinds, type StoredRow } from "../../core/row.ts";
+import {
+  formatKey,
+  isIntact,
+  type Row,
+  type RowKey,
+  type RowKind,
+  rowKinds,
+  type StoredRow,
+} from "../../core/row.ts";
 import type { RepairGuard, RepairOutcome } from "../../core/store.ts";
 import { type AsideContext, forgetTaken, putAside } from "./aside-rows.ts";
 import { faultOf, receiverOf } from "./backup.ts";
@@ -69,9 +77,7 @@ function idsOf(connection: Connection, { kind, bucket, after, limit, end }: IdQu
     AND (vault_id, item_id) > (?, ?) AND (vault_id, item_id) <= (?, ?) ORDER BY vault_id, item_id LIMIT ? + 1`;
   const from = [after?.vaultId ?? "", after ? itemOf(after) : ""];
   const through = end ? [end.vaultId, itemOf(end)] : [aboveAllIds, aboveAllIds];
-  return connection
-    .all<{ id: number }>(sql, kind, bucket, ...from, ...through, limit)
-    .map(({ id }) => id);
+  return connection.all<{ id: number }>(sql, kind, bucket, ...from, ...through, limit).map(({ id }) => id);
 }
 
 /** Sorts behind every id, which are all of ASCII characters. */

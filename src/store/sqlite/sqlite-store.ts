@@ -29,6 +29,7 @@ import type {
   GrantAnswer,
   GrantOrigin,
   Listing,
+  Marked,
   OperatorToken,
   Peer,
   Recount,
@@ -41,7 +42,6 @@ import type {
   Write,
 } from "../../core/store.ts";
 import { blockAccess, readAccess, readAccesses, readAccessesById, unblockAccess } from "./access-rows.ts";
-import { Acknowledgements } from "./acknowledgements.ts";
 import { addAlert, markDelivered, readAlerts, readUndelivered } from "./alerts.ts";
 import { readAside, settleAside } from "./aside-rows.ts";
 import { ownChain, readRecordsOf, settleChains, troublesOf } from "./audit-chains.ts";
@@ -67,6 +67,7 @@ import { Recounts } from "./recount.ts";
 import { rejoinBeside, type RejoinRequest } from "./rejoin-beside.ts";
 import { rejoin } from "./rejoin.ts";
 import { readRejections } from "./rejections.ts";
+import { asAcknowledged, takePlainAck } from "./plain-ack.ts";
 import { promote, promoteBy } from "./roles.ts";
 import { readRow } from "./row-table.ts";
 import { deleteOperator, insertOperator, readOperator, readOperators } from "./site-record.ts";
@@ -104,9 +105,6 @@ export class SqliteStore implements Store {
   readonly #queue: WriteQueue;
   readonly #flushes: Flushes;
   readonly #knowledge: Knowledge;
-  readonly #acks = new Acknowledgements();
-  /** The ACKs that no transaction has stored yet. */
-  #storing: Promise<unknown>[] = [];
   readonly #recounts: Recounts;
   readonly #erasure: Erasure;
   readonly #lastUses = new LastUses();
@@ -313,7 +311,7 @@ export class SqliteStore implements Store {
   }
 
   peers(): Promise<readonly Peer[]> {
-    return this.#read(({ state }) => state.peers);
+    return this.#read(({ state }) => state.peers.map(({ isNew: _, ...peer }) => peer));
   }
 
   backlogOfAll(): Promise<Backlog> {
@@ -324,7 +322,7 @@ export class SqliteStore implements Store {
     return this.#read((view) => readBacklog(view, peer));
   }
 
-  markDirtyAbove(after: Position | null, limit: number): Promise<Position | null> {
+  markDirtyAbove(after: Position | null, limit: number): Promise<Marked> {
     return this.#write((tx) => markAbove(tx, after, limit, this.#options.clock.now()));
   }
 
@@ -337,35 +335,41 @@ export class SqliteStore implements Store {
     return this.#readRows(({ connection }) => readQuarantined(connection, peer, after, limit));
   }
 
-  acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown"> {
-    const { clock } = this.#options;
-    return this.#read(({ connection, state }) => {
-      const known = state.peers.find(({ site }) => site === peer);
-      if (!known || !knowsPoint(connection, ack.through)) return "unknown";
-      const now = clock.now();
-      this.#acks.add(known, ack, now);
-      this.#storeLater(peer, ack, now);
-      return "known";
+  async acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown"> {
+    const now = this.#options.clock.now();
+    const knowledge = this.#knowledge;
+    const plain = await this.#read((view) => {
+      if (!knowsPoint(view.connection, ack.through)) return "unknown";
+      const taken = this.#queue.isOpen
+        ? undefined
+        : takePlainAck(view, { peer, ack, now }, knowledge.unsavedAcks);
+      if (taken) knowledge.acknowledged(taken);
+      return taken ? "known" : "not plain";
     });
+    return plain === "not plain" ? this.#commitAck(peer, ack, now) : plain;
   }
 
-  #storeLater(peer: SiteName, ack: Acknowledgement, now: number): void {
+  #commitAck(peer: SiteName, ack: Acknowledgement, now: number): Promise<"known" | "unknown"> {
     const audit = this.#audit;
-    const stored = this.#queue.enqueue(function* (tx) {
-      if ((yield* acknowledge(tx, peer, ack, now)) === "known") audit.acknowledged(tx, peer, ack);
-    }, "deferred");
-    const end = () => {
-      this.#storing = this.#storing.filter((one) => one !== stored);
-      if (this.#storing.length === 0) this.#acks.clear();
-    };
-    stored.then(end, end);
-    this.#storing.push(stored);
+    return this.#open(() =>
+      this.#queue.enqueue(function* (tx) {
+        const known = yield* acknowledge(tx, peer, ack, now);
+        if (known === "known") audit.acknowledged(tx, peer, ack);
+        return known;
+      }, "committed"),
+    );
   }
 
-  async settleAcknowledgements(): Promise<void> {
-    const stored = [...this.#storing];
-    await this.#open(() => this.#queue.commitDeferred());
-    await Promise.all(stored);
+  settleAcknowledgements(): Promise<void> {
+    return this.#open(() => this.#storeAcks());
+  }
+
+  async #storeAcks(): Promise<void> {
+    if (this.#knowledge.unsavedAcks)
+      await this.#queue.enqueue(
+        inOneStep(() => undefined),
+        "committed",
+      );
   }
 
   resumeFrom(
@@ -463,7 +467,7 @@ export class SqliteStore implements Store {
         return this.#queue.enqueue((tx) => rejoin(tx, winner, { hash, now: clock.now() }));
       }
       const request = { path: file.path, winner, now: clock.now() };
-      await this.#queue.commitDeferred();
+      await this.#storeAcks();
       return this.#queue.hold(() => this.#rejoinBeside(request));
     });
   }
@@ -552,9 +556,7 @@ export class SqliteStore implements Store {
     details: AlertDetails,
   ): Promise<Alert | undefined> {
     const { clock, random } = this.#options;
-    return this.#write((tx) =>
-      addAlert(tx, { event, subject, message, details, at: clock.now() }, random),
-    );
+    return this.#write((tx) => addAlert(tx, { event, subject, message, details, at: clock.now() }, random));
   }
 
   alerts(limit: number): Promise<readonly Alert[]> {
@@ -577,7 +579,7 @@ export class SqliteStore implements Store {
     this.#closing ??= this.#recounts
       .stop()
       .then(() => this.#erasure.stop())
-      .then(() => this.#queue.commitDeferred().catch(() => undefined))
+      .then(() => this.#storeAcks().catch(() => undefined))
       .then(() => this.#queue.idle())
       .then(() => this.#closeConnections());
     return this.#closing;
@@ -628,8 +630,7 @@ export class SqliteStore implements Store {
   async #read<T>(read: (view: View) => T): Promise<T> {
     if (this.#closing) throw new Refusal("shutting_down");
     try {
-      const state = this.#acks.over(this.#knowledge.state);
-      const found = read({ connection: this.#options.connections.reader, state });
+      const found = read({ connection: this.#options.connections.reader, state: this.#knowledge.state });
       await this.#flushes.settled();
       return found;
     } catch (error) {
@@ -642,7 +643,7 @@ export class SqliteStore implements Store {
   }
 
   #shown(row: StoredRow): StoredRow {
-    return this.#acks.shown(row, this.#knowledge.state);
+    return asAcknowledged(row, this.#knowledge.state, this.#knowledge.unsavedAcks);
   }
 
   #shownRow(row: StoredRow | undefined): StoredRow | undefined {

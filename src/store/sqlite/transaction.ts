@@ -9,6 +9,9 @@ import type { Peer, Site } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { forgetUse } from "./last-uses.ts";
 import { deletePeer, newPeer, type StoredPeer, storePeer } from "./peers.ts";
+import type { Knowledge } from "./knowledge.ts";
+import type { UnsavedAcks } from "./plain-ack.ts";
+import { storeAcks } from "./primary.ts";
 import type { RowCache } from "./row-cache.ts";
 import { deleteRow, hasLiveRow, insertRow, readRow, type RowOutline, updateRow } from "./row-table.ts";
 import { writeGrant, writeHead, writePruned, writeRemains, writeSite, writeTimeline } from "./site-record.ts";
@@ -47,8 +50,7 @@ export type TransactionOptions = {
   readonly connection: Connection;
   readonly hash: Hash;
   /** What is known of the database as the transaction finds it. */
-  readonly state: State;
-  readonly cache: RowCache;
+  readonly knowledge: Knowledge;
 };
 
 /** An open write transaction: the only one who changes what is known of the database, together with the database. */
@@ -56,14 +58,16 @@ export class Transaction implements View {
   readonly connection: Connection;
   readonly #hash: Hash;
   readonly #cache: RowCache;
+  readonly #unsavedAcks: UnsavedAcks | null;
   #draft: Draft;
 
-  constructor({ connection, hash, state, cache }: TransactionOptions) {
+  constructor({ connection, hash, knowledge }: TransactionOptions) {
     this.connection = connection;
     this.#hash = hash;
-    this.#cache = cache;
+    this.#cache = knowledge.cache;
+    this.#unsavedAcks = knowledge.unsavedAcks;
     this.#draft = {
-      state,
+      state: knowledge.state,
       unsavedSite: "nothing",
       unsavedParts: new Set(),
       sharesBuckets: true,
@@ -168,8 +172,9 @@ export class Transaction implements View {
     this.#draft = { ...this.#draft, leavesRemains: true };
   }
 
-  /** Corrects the stored buckets by what a count of the rows found them to be wrong. */
+  /** Corrects the stored buckets, as they are read, by what a count of the rows found them to be wrong. */
   correctBuckets(difference: Buckets): void {
+    writeBuckets(this.connection, this.buckets(), this.#draft.unsavedParts);
     this.know({ buckets: readBuckets(this.connection).difference(difference) });
     this.#draft = { ...this.#draft, unsavedParts: new Set(everyPart), sharesBuckets: false };
   }
@@ -181,6 +186,7 @@ export class Transaction implements View {
 
   /** Stores what is not in the database yet; to be called once, before COMMIT. */
   flush(): void {
+    if (this.#unsavedAcks) storeAcks(this, this.#unsavedAcks);
     const { unsavedSite, unsavedParts, leavesRemains } = this.#draft;
     if (unsavedSite === "head") writeHead(this.connection, this.site().head);
     if (unsavedSite === "record") writeSite(this.connection, this.site());

@@ -39,12 +39,7 @@ export function* commitWrite(
       bytes = 0;
     }
     const name = formatKey(change.key);
-    const row = commitChange(
-      tx,
-      change,
-      current.has(name) ? current.get(name) : tx.row(change.key),
-      options,
-    );
+    const row = commitChange(tx, change, current.has(name) ? current.get(name) : tx.row(change.key), options);
     current.set(name, row);
     bytes += change.body?.length ?? 0;
     changed.push(row);

@@ -9,9 +9,9 @@ import { type Steps, Transaction, type Work } from "./transaction.ts";
 
 /**
  * What a member of the queue waits for. `durable`: its change is on the disk. `committed`: others see it, and a loss of power may
- * undo it. `deferred`: the same, but it begins no transaction: it goes with the next one, in front of the others.
+ * undo it.
  */
-export type Durability = "durable" | "committed" | "deferred";
+export type Durability = "durable" | "committed";
 
 type Member = {
   readonly work: Work<unknown>;
@@ -48,11 +48,11 @@ export type WriteQueueOptions = {
  */
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
-  #deferred: Member[] = [];
   #members: Member[] = [];
   #holders: Holder[] = [];
   #running: Promise<void> | undefined;
   #abandoned = false;
+  #isOpen = false;
 
   constructor(options: WriteQueueOptions) {
     this.#options = options;
@@ -60,17 +60,14 @@ export class WriteQueue {
 
   enqueue<T>(work: Work<T>, durability: Durability = "durable"): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const member = { work, durability, resolve: (value: unknown) => resolve(value as T), reject };
-      if (durability === "deferred") this.#deferred.push(member);
-      else this.#members.push(member);
-      if (durability !== "deferred") this.#running ??= this.#run();
+      this.#members.push({ work, durability, resolve: (value) => resolve(value as T), reject });
+      this.#running ??= this.#run();
     });
   }
 
-  /** Commits what was deferred, where nothing else has. */
-  async commitDeferred(): Promise<void> {
-    // oxlint-disable-next-line require-yield -- one step, in the shape of many
-    if (this.#deferred.length > 0) await this.enqueue(function* () {}, "committed");
+  /** Whether a transaction is open: a change of what is known beside it would be lost with its COMMIT. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /**
@@ -97,24 +94,21 @@ export class WriteQueue {
   }
 
   #rejectAll(): void {
-    const waiting = [...this.#deferred.splice(0), ...this.#members.splice(0), ...this.#holders.splice(0)];
-    for (const { reject } of waiting) reject(new Refusal("shutting_down"));
+    for (const { reject } of [...this.#members.splice(0), ...this.#holders.splice(0)]) {
+      reject(new Refusal("shutting_down"));
+    }
   }
 
   async #run(): Promise<void> {
     do {
       await this.#options.clock.turn();
-      let members: readonly Member[] = this.#members.length > 0 ? this.#take() : [];
+      let members: readonly Member[] = this.#members.splice(0);
       while (members.length > 0 && !this.#abandoned) members = await this.#drive(this.#commit(members));
       for (const member of members) member.reject(new Refusal("shutting_down"));
       if (this.#abandoned) this.#rejectAll();
       await this.#holders.shift()?.work();
     } while (this.#members.length > 0 || this.#holders.length > 0);
     this.#running = undefined;
-  }
-
-  #take(): readonly Member[] {
-    return [...this.#deferred.splice(0), ...this.#members.splice(0)];
   }
 
   /** Awaits nothing where the store does not yield, so that a memory store is never seen between BEGIN and COMMIT. */
@@ -136,9 +130,9 @@ export class WriteQueue {
     try {
       if (flushes.failure) throw flushes.failure;
       onBegin?.();
-      const known = knowledge.current();
-      before = known.state;
-      const tx = new Transaction({ connection, hash: this.#options.hash, ...known });
+      before = knowledge.state;
+      const tx = new Transaction({ connection, hash: this.#options.hash, knowledge });
+      this.#isOpen = true;
       connection.run("BEGIN IMMEDIATE");
       for (const member of members) {
         const outcome = yield* members.length === 1 ? runAlone(tx, member) : runMember(tx, member);
@@ -153,6 +147,8 @@ export class WriteQueue {
       for (const member of members) member.reject(refusalOf(error));
       this.#undo(isCommitting);
       return [];
+    } finally {
+      this.#isOpen = false;
     }
     this.#settleAll(outcomes, before);
     return [];

@@ -2,7 +2,9 @@ import { existsSync, globSync } from "node:fs";
 import { mkdir, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
 import { type InputOptions, type OutputOptions, rolldown } from "rolldown";
+import { sourceFolders } from "../src/cli/freshness.ts";
 import { moduleUrls } from "./module-urls.ts";
+import { nodeModules } from "./node-modules.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const nodeMajorMin = 24;
@@ -51,7 +53,7 @@ function inputOptions(): InputOptions {
     cwd: root,
     platform: "node",
     external: [...native, ...missing()],
-    plugins: [moduleUrls(Object.keys(input))],
+    plugins: [moduleUrls(Object.keys(input)), nodeModules()],
     onLog: (level, log) => {
       if (level !== "warn") return;
       throw new Error(`${log.code ?? "warning"}: ${log.message}`);
@@ -66,23 +68,32 @@ function outputOptions(folder: string): OutputOptions {
     // Side by side: `module-urls.ts` relies on it.
     entryFileNames: "[name].js",
     chunkFileNames: "[name]-[hash].js",
+    // What every command loads, and what every command that calls a site loads besides, is one file each: opening files takes time.
+    codeSplitting: {
+      groups: [
+        { name: "command", test: /\/src\/cli\/(run|freshness)\.ts$/, priority: 2 },
+        { name: "client", test: /\/src\/cli\/(connection|entry-output)\.ts$/, priority: 1 },
+      ],
+    },
     sourcemap: true,
-    // Names stay: they stand in stack traces.
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    // Names and lines stay: stack traces show them.
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: false } },
     banner: ({ isEntry, name }) => (isEntry && name !== "source-lines" ? 'import "./source-lines.js";' : ""),
   };
 }
 
 /**
- * `cache/`, for compiled code, is the builder's alone: who could write there could change what others run. `node` names the Node that has
- * shown here that it runs, for `bin/dormouse`, and its time is that of the source.
+ * `cache/`, for compiled code, is the builder's alone: who could write there could change what others run. `node` names the Node that
+ * has shown here that it runs, for `bin/dormouse`. `folders` is what a look at the age of the source begins with.
  */
 async function addOwnFiles(folder: string, begun: Date): Promise<void> {
   await mkdir(join(folder, "cache"), { mode: 0o700 });
   const inCheckout = relative(root, process.execPath);
   const node = inCheckout.startsWith("..") ? process.execPath : inCheckout;
   await writeFile(join(folder, "node"), `${node}\n`);
-  await utimes(join(folder, "node"), begun, begun);
+  const stamp = join(folder, "folders");
+  await writeFile(stamp, `${sourceFolders().join("\n")}\n`);
+  await utimes(stamp, begun, begun);
 }
 
 async function replaceFolder(made: string, folder: string): Promise<void> {

@@ -41,7 +41,8 @@ function sourcePlace(place: string, maps: Map<string, SourceMap | undefined>): s
   const [, script = "", line, column] = /^(.*):(\d+):(\d+)$/.exec(place) ?? [];
   if (!maps.has(script)) maps.set(script, readMap(script));
   const entry = maps.get(script)?.findEntry(Number(line) - 1, Number(column) - 1);
-  if (entry === undefined || !("originalSource" in entry)) return undefined;
+  if (entry === undefined || !("originalSource" in entry) || entry.originalSource === undefined)
+    return undefined;
   const source = fileURLToPath(new URL(entry.originalSource, script));
   return `${source}:${entry.originalLine + 1}:${entry.originalColumn + 1}`;
 }

@@ -7,6 +7,6 @@ const { endQuietlyWithReader } = await import("./output.ts");
 const { run } = await import("./run.ts");
 const { sayWhereOld } = await import("./freshness.ts");
 
-sayWhereOld();
+sayWhereOld({ isThorough: process.argv[2] === "serve" });
 endQuietlyWithReader();
 process.exitCode = await run(process.argv.slice(2));

@@ -20,7 +20,7 @@ const healthIntervalMs = 100;
  * without them ./data, 8200 and 8201. Resolves with the exit status: 0 where somebody stopped it and both sites ended well.
  */
 async function startPair(args: readonly string[]): Promise<number> {
-  sayWhereOld();
+  sayWhereOld({ isThorough: true });
   const { folder, ports } = parseOptions(args);
   const pair = await preparePair(folder, ports);
   const sites = [pair.calgary, pair.zurich];

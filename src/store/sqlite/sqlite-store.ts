@@ -638,6 +638,7 @@ export class SqliteStore implements Store {
     await file?.log.idle();
     reader.close();
     if (writer !== reader) writer.close();
+    await this.#flushes.idle();
     await file?.log.close();
   }
 

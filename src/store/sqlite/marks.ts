@@ -4,7 +4,7 @@ import type { Marked } from "../../core/store.ts";
 import type { Connection } from "./connection.ts";
 import { lowestAcked, lowestLacking } from "./peers.ts";
 import { isQuarantined, standsIn } from "./quarantine.ts";
-import { itemOf } from "./row-table.ts";
+import { itemOf, ofKey } from "./row-table.ts";
 import type { Steps, Transaction } from "./transaction.ts";
 
 /** Rows whose marks are cleared in one step. */
@@ -86,9 +86,8 @@ export function clearMarkOf(tx: Transaction, key: RowKey, now: number): void {
   const lowest = lowestAcked(tx.state.peers);
   if (lowest === undefined || isQuarantined(tx.connection, key)) return;
   const sql = `UPDATE rows SET replication_dirty = 0, dirty_since = NULL, replicated_at = ?
-    WHERE kind = ? AND deleted IN (0, 1) AND vault_id = ? AND item_id = ? AND replication_dirty = 1
-      AND (epoch, seq) <= (?, ?)`;
-  tx.connection.run(sql, now, key.kind, key.vaultId, itemOf(key), lowest.epoch, lowest.seq);
+    WHERE ${ofKey(key.kind)} AND replication_dirty = 1 AND (epoch, seq) <= (?, ?)`;
+  tx.connection.run(sql, now, key.vaultId, itemOf(key), lowest.epoch, lowest.seq);
   tx.noteMarks();
 }
 

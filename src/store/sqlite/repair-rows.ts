@@ -56,10 +56,8 @@ type KeyColumns = Pick<RowColumns, "kind" | "vault_id" | "item_id">;
 function endOfStep(connection: Connection, kind: RowKind, after: RowKey | null): RowKey | null {
   const ends = [0, 1].map((deleted) =>
     connection.get<KeyColumns>(
-      `SELECT kind, vault_id, item_id FROM rows WHERE kind IN (?) AND deleted IN (?) AND (vault_id, item_id) > (?, ?)
+      `SELECT kind, vault_id, item_id FROM rows WHERE kind = '${kind}' AND deleted = ${deleted} AND (vault_id, item_id) > (?, ?)
        ORDER BY vault_id, item_id LIMIT 1 OFFSET ? + 0`,
-      kind,
-      deleted,
       after?.vaultId ?? "",
       after ? itemOf(after) : "",
       lookedAtMax,
@@ -73,11 +71,11 @@ type IdQuery = BucketQuery & { readonly kind: RowKind; readonly end: RowKey | nu
 
 /** All that is asked for stands in the index by key, bodies apart. One id more than asked for shows that there are more. */
 function idsOf(connection: Connection, { kind, bucket, after, limit, end }: IdQuery): readonly number[] {
-  const sql = `SELECT id FROM rows INDEXED BY rows_key WHERE kind IN (?) AND deleted IN (0, 1) AND bucket = ?
+  const sql = `SELECT id FROM rows INDEXED BY rows_key WHERE kind = '${kind}' AND deleted IN (0, 1) AND bucket = ?
     AND (vault_id, item_id) > (?, ?) AND (vault_id, item_id) <= (?, ?) ORDER BY vault_id, item_id LIMIT ? + 1`;
   const from = [after?.vaultId ?? "", after ? itemOf(after) : ""];
   const through = end ? [end.vaultId, itemOf(end)] : [aboveAllIds, aboveAllIds];
-  return connection.all<{ id: number }>(sql, kind, bucket, ...from, ...through, limit).map(({ id }) => id);
+  return connection.all<{ id: number }>(sql, bucket, ...from, ...through, limit).map(({ id }) => id);
 }
 
 /** Sorts behind every id, which are all of ASCII characters. */

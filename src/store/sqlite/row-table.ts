@@ -69,16 +69,22 @@ export function rowOf(columns: RowColumns): StoredRow {
   };
 }
 
-/** The index by key keeps live rows apart from tombstones, so that a key is looked for among both. */
-const ofKey = "kind = ? AND deleted IN (0, 1) AND vault_id = ? AND item_id = ?";
+/**
+ * SQL: the row of a key, whose ids are the next two parameters. The index by key keeps live rows apart from tombstones, so that a
+ * key is looked for among both. The kind stands in the statement: as a parameter it might choose another index, one of those for a
+ * single kind, and SQLite would prepare the statement anew for every call.
+ */
+export function ofKey(kind: RowKind): string {
+  return `kind = '${kind}' AND deleted IN (0, 1) AND vault_id = ? AND item_id = ?`;
+}
 
-function keyValues(key: RowKey): SqlValue[] {
-  return [key.kind, key.vaultId, itemOf(key)];
+function idsOf(key: RowKey): [string, string] {
+  return [key.vaultId, itemOf(key)];
 }
 
 export function readRow(connection: Connection, key: RowKey): StoredRow | undefined {
-  const sql = `SELECT ${rowColumns} FROM rows WHERE ${ofKey}`;
-  const columns = connection.get<RowColumns>(sql, ...keyValues(key));
+  const sql = `SELECT ${rowColumns} FROM rows WHERE ${ofKey(key.kind)}`;
+  const columns = connection.get<RowColumns>(sql, ...idsOf(key));
   return columns && rowOf(columns);
 }
 
@@ -93,27 +99,28 @@ export function outlineOf(columns: OutlineColumns): RowOutline {
 }
 
 export function readOutline(connection: Connection, key: RowKey): RowOutline | undefined {
-  const sql = `SELECT ${outlineColumns} FROM rows WHERE ${ofKey}`;
-  const columns = connection.get<OutlineColumns>(sql, ...keyValues(key));
+  const sql = `SELECT ${outlineColumns} FROM rows WHERE ${ofKey(key.kind)}`;
+  const columns = connection.get<OutlineColumns>(sql, ...idsOf(key));
   return columns && outlineOf(columns);
 }
 
 /** Whether there is a live row of this key. */
 export function hasLiveRow(connection: Connection, key: RowKey): boolean {
-  const sql = "SELECT 1 FROM rows WHERE kind = ? AND deleted = 0 AND vault_id = ? AND item_id = ?";
-  return connection.get(sql, ...keyValues(key)) !== undefined;
+  const sql = `SELECT 1 FROM rows WHERE kind = '${key.kind}' AND deleted = 0 AND vault_id = ? AND item_id = ?`;
+  return connection.get(sql, ...idsOf(key)) !== undefined;
 }
 
 /** Removes a row as if it had never been. Only for Transaction.replaceRow, which keeps the buckets in step. */
 export function deleteRow(connection: Connection, key: RowKey): void {
-  connection.run(`DELETE FROM rows WHERE ${ofKey}`, ...keyValues(key));
+  connection.run(`DELETE FROM rows WHERE ${ofKey(key.kind)}`, ...idsOf(key));
 }
 
 /** Adds a row of a key that has none. Only for Transaction.replaceRow, which keeps the buckets in step. */
 export function insertRow(connection: Connection, row: StoredRow, bucket: number): void {
   connection.run(
     `INSERT INTO rows (${rowColumns}, deleted, bucket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    ...keyValues(row.key),
+    row.key.kind,
+    ...idsOf(row.key),
     ...valuesOf(row),
     row.body === null ? 1 : 0,
     bucket,
@@ -128,11 +135,11 @@ const setValues = `epoch = ?, seq = ?, hash = ?, body = ?, replication_dirty = ?
  */
 export function updateRow(connection: Connection, row: StoredRow): void {
   const deleted = row.body === null ? 1 : 0;
-  const sameState = `UPDATE rows SET ${setValues} WHERE kind = ? AND deleted = ? AND vault_id = ? AND item_id = ?`;
-  const [kind, ...ids] = keyValues(row.key);
-  if (connection.run(sameState, ...valuesOf(row), kind ?? null, deleted, ...ids) > 0) return;
-  const otherState = `UPDATE rows SET ${setValues}, deleted = ? WHERE ${ofKey}`;
-  connection.run(otherState, ...valuesOf(row), deleted, ...keyValues(row.key));
+  const { kind } = row.key;
+  const sameState = `UPDATE rows SET ${setValues} WHERE kind = '${kind}' AND deleted = ${deleted} AND vault_id = ? AND item_id = ?`;
+  if (connection.run(sameState, ...valuesOf(row), ...idsOf(row.key)) > 0) return;
+  const otherState = `UPDATE rows SET ${setValues}, deleted = ${deleted} WHERE ${ofKey(kind)}`;
+  connection.run(otherState, ...valuesOf(row), ...idsOf(row.key));
 }
 
 function valuesOf(row: StoredRow): SqlValue[] {

@@ -141,8 +141,7 @@ function orphansOf(connection: Connection, kind: "entry" | "version" | "access",
   return connection
     .all<Pick<RowColumns, "kind" | "vault_id" | "item_id">>(
       `SELECT rows.kind, rows.vault_id, rows.item_id FROM rows AS vaults CROSS JOIN rows ON rows.vault_id = vaults.vault_id
-       WHERE vaults.kind = 'vault' AND vaults.deleted = 1 AND rows.kind = ? AND rows.deleted = 0 LIMIT ? + 0`,
-      kind,
+       WHERE vaults.kind = 'vault' AND vaults.deleted = 1 AND rows.kind = '${kind}' AND rows.deleted = 0 LIMIT ? + 0`,
       limit,
     )
     .map(keyOf);

@@ -65,7 +65,7 @@ export function readVaultRows(
   after: EntryId | VersionId | undefined,
   limit: number,
 ): StoredRow[] {
-  const sql = `SELECT ${rowColumns} FROM rows WHERE kind = ? AND deleted = 0 AND vault_id IN (?) AND item_id > ?
+  const sql = `SELECT ${rowColumns} FROM rows WHERE kind = '${kind}' AND deleted = 0 AND vault_id IN (?) AND item_id > ?
     ORDER BY item_id LIMIT ? + 0`;
-  return connection.all<RowColumns>(sql, kind, vaultId, after ?? "", limit).map(rowOf);
+  return connection.all<RowColumns>(sql, vaultId, after ?? "", limit).map(rowOf);
 }

@@ -2,7 +2,7 @@ import { Floor } from "./floor.ts";
 import { type BenchPair, drained, makePair, seqOf, type Vault } from "./support/bench-pair.ts";
 import { Client } from "./support/client.ts";
 import { type Watched, watchDelay } from "./support/delays.ts";
-import { instantMs } from "./support/instant.ts";
+import { instantMs, pause } from "./support/instant.ts";
 import type { Plan } from "./support/plan.ts";
 import { entryText, importText } from "./support/sample-entry.ts";
 import { median } from "./support/statistics.ts";
@@ -15,7 +15,9 @@ const importedEntries = 10_000;
 /** Many writes at once, and one large import. */
 export async function burst(plan: Plan): Promise<void> {
   await measureBursts(plan);
+  await measureColdBursts(plan);
   await measureImports(plan);
+  await measureBatches(plan);
 }
 
 type Running = BenchPair & { readonly vault: Vault };
@@ -85,6 +87,38 @@ async function measureBursts({ folder, runs }: Plan): Promise<void> {
   );
 }
 
+/** Each on a pair that was started a second before, by clients that connect at that moment. */
+async function measureColdBursts({ folder, runs }: Plan): Promise<void> {
+  const bursts: { readonly visibleMs: number; readonly pushes: number }[] = [];
+  for (let run = 0; run < runs; run += 1) bursts.push(await coldBurst(folder, `cold-${run}`));
+  const pushes = bursts.map((burst) => burst.pushes);
+  printTable(
+    `The same burst on a pair that was started a second ago, medians of ${runs} runs`,
+    ["", "", "aim"],
+    [
+      ["until all are visible", showMs(median(bursts.map(({ visibleMs }) => visibleMs))), ""],
+      ["pushes, median and most", `${median(pushes)} and ${Math.max(...pushes)}`, "<= 2"],
+    ],
+  );
+}
+
+async function coldBurst(folder: string, name: string): Promise<{ visibleMs: number; pushes: number }> {
+  const pair = await makePair(folder, name);
+  await using zurich = pair.zurich;
+  await using calgary = pair.calgary;
+  const { vault } = await start({ calgary, zurich });
+  await pause(1_000);
+  const before = await pushesOf(pair);
+  await using client = new Client(calgary.files.url, vault.token, burstWrites);
+  const beganMs = instantMs();
+  const writes = Array.from({ length: burstWrites }, () =>
+    client.call<{ etag: string }>("POST", vault.path, entryText),
+  );
+  const seqs = (await Promise.all(writes)).map(({ etag }) => seqOf(etag));
+  const visibleMs = (await zurich.child.visible(Math.max(...seqs))) - beganMs;
+  return { visibleMs, pushes: (await pushesOf(pair)) - before };
+}
+
 type Import = Watched & {
   readonly answeredMs: number;
   readonly equalMs: number;
@@ -133,4 +167,31 @@ async function importInto(
   const answeredMs = instantMs() - beganMs;
   const { head } = await calgary.status();
   return { answeredMs, equalMs: (await zurich.child.visible(seqOf(`"${head}"`))) - beganMs };
+}
+
+const batchEntries = 500;
+
+/** Imports that follow one another at once. */
+async function measureBatches({ folder, runs }: Plan): Promise<void> {
+  const pair = await makePair(folder, "batches");
+  await using zurich = pair.zurich;
+  await using calgary = pair.calgary;
+  const { vault } = await start({ calgary, zurich });
+  await using client = new Client(calgary.files.url, vault.token);
+  const text = importText(batchEntries);
+  const equal: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    await drained(calgary);
+    const beganMs = instantMs();
+    for (let sent = 0; sent < importedEntries; sent += batchEntries) {
+      await client.call("POST", `${vault.path}/import`, text);
+    }
+    const { head } = await calgary.status();
+    equal.push((await zurich.child.visible(seqOf(`"${head}"`))) - beganMs);
+  }
+  printTable(
+    `${showCount(importedEntries)} entries in imports of ${batchEntries}, medians of ${runs} runs`,
+    ["", "", "aim"],
+    [["until both are equal", showMs(median(equal)), "<= 0.8 s"]],
+  );
 }

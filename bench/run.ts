@@ -8,6 +8,7 @@ import { far } from "./far.ts";
 import { fill } from "./fill.ts";
 import { keys } from "./keys.ts";
 import { latency } from "./latency.ts";
+import { outage } from "./outage.ts";
 import { overhead } from "./overhead.ts";
 import { promotion } from "./promotion.ts";
 import { reading } from "./reading.ts";
@@ -37,9 +38,13 @@ const parts: Readonly<Record<string, Part>> = {
   login: { what: "a person's login, and how long others wait meanwhile", run: login },
   reading: { what: "listing and searching 1,000 and 10,000 entries, with sealing and without", run: reading },
   keys: { what: "opening a vault for a request; a login; a change of a vault's key", run: keys },
-  burst: { what: "50 writes at once, an import of 10,000 entries", run: burst },
+  burst: {
+    what: "50 writes at once, also just after a start; imports of 10,000 entries, in one call and in batches of 500",
+    run: burst,
+  },
   fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
   far: { what: "10,000 dirty rows to a backup 130 ms away", run: far },
+  outage: { what: "a backup that is back 10 s after it was killed, until it is equal", run: outage },
   efficiency: {
     what: "a day with 10 writes and one without, against a 30 s poller, in virtual time",
     run: efficiency,

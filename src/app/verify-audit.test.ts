@@ -5,6 +5,7 @@ import { openMemoryStore } from "../store/sqlite/open.ts";
 import type { AuditEvent } from "../core/audit.ts";
 import type { SiteName } from "../core/ids.ts";
 import { Drain } from "../replication/primary/drain.ts";
+import { Pace } from "../replication/primary/pace.ts";
 import type { SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { verifyAudit } from "./verify-audit.ts";
 
@@ -40,6 +41,7 @@ async function ship(pair: LinkedPair): Promise<void> {
     writesInFlight: pair.writesInFlight,
     abort: never(),
     stop: never(),
+    pace: new Pace({ rows: 100, bytes: 1024 * 1024 }),
     proof: { answeredAt: null, isOwed: true, isRepairOpen: false },
     owedContact: () => undefined,
     retriesQuarantined: () => false,

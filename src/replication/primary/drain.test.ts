@@ -6,6 +6,7 @@ import { encodeApplied, encodeRefused } from "../../protocol/push-frames.ts";
 import { receivePush } from "../backup/apply.ts";
 import { applyPath } from "../transport.ts";
 import { Drain, type DrainOutcome } from "./drain.ts";
+import { Pace } from "./pace.ts";
 import type { ProofMemory } from "./proof.ts";
 
 type Options = {
@@ -39,6 +40,7 @@ function drain(pair: LinkedPair, options: Options = {}): Promise<DrainOutcome> {
     },
     abort: new AbortController().signal,
     stop: new AbortController().signal,
+    pace: new Pace(options.limit ?? { rows: 100, bytes: mib }),
     proof: options.proof ?? newProof(),
     owedContact: () => owedContact,
     retriesQuarantined: () => {

@@ -1,22 +1,15 @@
 import type { AuditStore } from "../../core/audit-store.ts";
-import { compareEpochs } from "../../core/epoch.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { PushAnswer, Transport } from "../../core/ports.ts";
-import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
-import { type Identity, type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
-import { formatKey, type StoredRow } from "../../core/row.ts";
-import type {
-  Acknowledgement,
-  Listing,
-  Peer,
-  PrimaryStore,
-  RefusedRow,
-  SiteStore,
-} from "../../core/store.ts";
-import { decodeKey } from "../../protocol/wire-rows.ts";
+import { origin, type Point } from "../../core/position.ts";
+import { type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
+import type { StoredRow } from "../../core/row.ts";
+import type { Acknowledgement, Listing, Peer, PrimaryStore, SiteStore } from "../../core/store.ts";
+import { isAckFor, isWithin, refusedRows, refusesAny } from "./acks.ts";
 import { AuditShipment } from "./audit-shipment.ts";
 import { BurstWait, type BurstWaitPorts } from "./burst-wait.ts";
 import { type Failure, localFailure, meetEpoch, strangerIn } from "./failure.ts";
+import type { Pace } from "./pace.ts";
 import { isProofWanted, isRepairDue, isRepairLeft, type ProofMemory } from "./proof.ts";
 
 export type DrainOutcome =
@@ -40,6 +33,8 @@ export type DrainPorts = BurstWaitPorts & {
   readonly transport: Transport;
   /** Ends the request in flight. */
   readonly abort: AbortSignal;
+  /** How large its batches are, from one drain to the next. */
+  readonly pace: Pace;
   /** What the worker remembers of proofs from one drain to the next. */
   readonly proof: ProofMemory;
   /** The hello that still waits for a contact: a push is owed even with nothing dirty. Undefined where none does. */
@@ -72,10 +67,6 @@ type Sent = {
 
 /** Rows marked in one transaction when a backup has lost them or never had them. */
 const markedRowsMax = 500;
-/** A backlog's batches grow by this with each full one that is acknowledged: a far backup is not paced by round trips. */
-const growth = 16;
-/** Rows without bodies are so small that only this ends their batch: with more, listing or reading it would hold others up. */
-const batchRowsMax = 2_000;
 
 /**
  * One drain of one backup: pushes until nothing is above acked and the last push has told whether both sites are equal. Reads
@@ -85,10 +76,8 @@ export class Drain {
   readonly #ports: DrainPorts;
   readonly #audit: AuditShipment;
   readonly #burst: BurstWait;
-  #rowsMax: number;
   /** Whether more than one batch was waiting at the last look: there is no burst to wait for then. */
   #isBehind = false;
-  #grows = true;
   #progressed = false;
   #aside = 0;
   /** The batch behind the one in flight, listed meanwhile. */
@@ -100,7 +89,6 @@ export class Drain {
     this.#ports = ports;
     this.#audit = new AuditShipment(ports);
     this.#burst = new BurstWait(ports);
-    this.#rowsMax = ports.limit.rows;
   }
 
   async run(): Promise<DrainOutcome> {
@@ -158,13 +146,11 @@ export class Drain {
    * last: a burst's writes are still being committed, and what is listed later has more of them in one push.
    */
   #lookAhead({ push }: Sent): void {
-    const { store, limit, peer, clock } = this.#ports;
-    const rows = this.#grownRows();
-    if (this.#rowsMax <= limit.rows) return;
+    const { store, pace, peer, clock } = this.#ports;
+    const limit = pace.next;
+    if (!pace.isGrown) return;
     // Not in the turn that makes the push: each alone is as much as clients should wait for.
-    const listed = clock
-      .turn()
-      .then(() => store.listAbove(push.through.position, { rows, bytes: limit.bytes }, peer));
+    const listed = clock.turn().then(() => store.listAbove(push.through.position, limit, peer));
     this.#ahead = listed.then(
       (listing) => (listing.isLast ? null : listing),
       () => null,
@@ -187,8 +173,8 @@ export class Drain {
 
   /** With acked unknown nothing is pushed: the first push only asks where the backup stands, unless it stands at the head. */
   async #list(acked: Point | null): Promise<Listing> {
-    const { store, limit, peer } = this.#ports;
-    if (acked) return store.listAbove(acked.position, { rows: this.#rowsMax, bytes: limit.bytes }, peer);
+    const { store, limit, peer, pace } = this.#ports;
+    if (acked) return store.listAbove(acked.position, pace.limit, peer);
     const { head } = await store.site();
     return store.listAbove(head.position, limit, peer);
   }
@@ -251,7 +237,7 @@ export class Drain {
     }
     await onAcknowledged(ack);
     if (!listing.isLast) {
-      this.#rowsMax = this.#grownRows();
+      this.#ports.pace.grow();
       return "continue";
     }
     await this.#audit.acknowledged(ack.audit);
@@ -265,12 +251,6 @@ export class Drain {
     if (isProofWanted(proof, peer, head)) return "continue";
     if (isRepairLeft(proof, peer)) return "diverged";
     return this.#audit.isOwed ? "continue" : "drained";
-  }
-
-  #grownRows(): number {
-    return this.#grows
-      ? Math.max(this.#rowsMax, Math.min(this.#rowsMax * growth, batchRowsMax))
-      : this.#rowsMax;
   }
 
   async #resume(applied: Point, rejected: readonly Rejection[]): Promise<Step> {
@@ -327,12 +307,10 @@ export class Drain {
     const own = listing.rows.filter((row) => isWithin(row.position, push));
     const only = own[0];
     if (!only) return { kind: "unreachable", error: "the backup finds an empty push too large" };
-    this.#grows = false;
+    const { pace } = this.#ports;
+    pace.shrinkTo(own.length > 1 ? Math.floor(own.length / 2) : pace.limit.rows);
     this.#ahead = Promise.resolve(null);
-    if (own.length > 1) {
-      this.#rowsMax = Math.floor(own.length / 2);
-      return "continue";
-    }
+    if (own.length > 1) return "continue";
     const rejected = [{ key: only.key, position: only.position, code: "too_large" as const }];
     return this.#skip(sent, rejected);
   }
@@ -365,37 +343,4 @@ export async function markAllAbove(store: PrimaryStore): Promise<void> {
   let after: Position | null = null;
   do after = (await store.markDirtyAbove(after, markedRowsMax)).next;
   while (after !== null);
-}
-
-/** An ACK counts only from the expected epoch and with everything covered; at the same position, only of the same history. */
-function isAckFor(identity: Identity, push: Push): boolean {
-  if (identity.role !== "backup" || identity.realm !== push.realm) return false;
-  if (compareEpochs(identity.epoch, push.epoch) !== 0) return false;
-  const order = comparePositions(identity.applied.position, push.through.position);
-  return order > 0 || samePoint(identity.applied, push.through);
-}
-
-/** Whether one of the rows that were just pushed was refused. */
-function refusesAny({ rejected }: Acknowledgement, pushed: readonly StoredRow[]): boolean {
-  if (rejected.length === 0) return false;
-  const positions = new Map(rejected.map((row) => [formatKey(row.key), row.position]));
-  return pushed.some(({ key, position }) => {
-    const refused = positions.get(formatKey(key));
-    return refused !== undefined && comparePositions(refused, position) === 0;
-  });
-}
-
-function isWithin(position: Position, push: Push): boolean {
-  return (
-    comparePositions(position, push.after.position) > 0 &&
-    comparePositions(position, push.through.position) <= 0
-  );
-}
-
-/** Rejections by this site's own keys. A key that it cannot read names no row of its own. */
-function refusedRows(rejections: readonly Rejection[]): readonly RefusedRow[] {
-  return rejections.flatMap(({ key: wireKey, position, code }) => {
-    const key = decodeKey(wireKey);
-    return key ? [{ key, position, code }] : [];
-  });
 }

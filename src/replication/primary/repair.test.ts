@@ -9,6 +9,7 @@ import { encodeRepairReply } from "../../protocol/repair-frames.ts";
 import { identityOf } from "../identity.ts";
 import { repairPath } from "../transport.ts";
 import { Drain, type DrainOutcome } from "./drain.ts";
+import { Pace } from "./pace.ts";
 import { Repair, type RepairOutcome } from "./repair.ts";
 
 type EntryKey = RowKey & { kind: "entry" };
@@ -44,6 +45,7 @@ async function drain(): Promise<DrainOutcome> {
     writesInFlight: pair.writesInFlight,
     abort: never(),
     stop: never(),
+    pace: new Pace({ rows: 100, bytes: mib }),
     proof: { answeredAt: null, isOwed: true, isRepairOpen: false },
     owedContact: () => undefined,
     retriesQuarantined: () => false,

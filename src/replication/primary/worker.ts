@@ -21,6 +21,7 @@ import { Drain, type DrainOutcome, markAllAbove } from "./drain.ts";
 import { type Failure, localFailure } from "./failure.ts";
 import type { Incidents } from "./incidents.ts";
 import { LagWatch } from "./lag-watch.ts";
+import { Pace } from "./pace.ts";
 import { isProofWanted, isRepairLeft, type ProofMemory } from "./proof.ts";
 import { Repair } from "./repair.ts";
 import { Reports } from "./reports.ts";
@@ -95,6 +96,7 @@ export class Worker {
   readonly #reports: Reports;
   readonly #lagWatch: LagWatch;
   readonly #retries: Retries;
+  readonly #pace: Pace;
   readonly #proof: ProofMemory = { answeredAt: null, isOwed: false, isRepairOpen: false };
   readonly #counters: WorkerCounters = { signals: 0, wakeups: 0, pushes: 0, rows: 0, bytes: 0, failures: 0 };
   #state: WorkerState = "asleep";
@@ -115,6 +117,7 @@ export class Worker {
     this.#options = options;
     this.#reports = new Reports(options);
     this.#lagWatch = new LagWatch(options);
+    this.#pace = new Pace(options.limit);
     this.#retries = new Retries({ ...options, signal: this.#signal, stop: this.#stop.signal });
   }
 
@@ -226,6 +229,7 @@ export class Worker {
       if (this.#isEnded) return;
       if (outcome.kind === "fenced") return this.#fenced();
       if (outcome.kind === "drained") return await this.#drained();
+      this.#pace.reset();
       this.#retries.fail(outcome.progressed);
       if (!(await this.#failed(outcome.failure))) return;
       await this.#retries.wait();
@@ -319,6 +323,7 @@ export class Worker {
       limit,
       clock,
       writesInFlight,
+      pace: this.#pace,
       abort: this.#abort.signal,
       stop: this.#stop.signal,
       owedContact: () => (this.#owesContact ? this.#hellos : undefined),
@@ -367,6 +372,7 @@ export class Worker {
     // A signal that is there already means another drain, and perhaps a transaction that carries the acknowledgements along.
     if (!this.#signal.isRaised) await this.#guard(() => this.#options.store.settleAcknowledgements());
     if (this.#isEnded) return;
+    this.#pace.drained({ goesOn: this.#signal.isRaised });
     this.#retries.reset();
     this.#lastError = null;
     this.#lagWatch.drained();

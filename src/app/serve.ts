@@ -13,7 +13,7 @@ export type ServeOptions = {
   readonly log: "auto" | "json" | "pretty";
 };
 
-/** Type stripping, `AsyncDisposableStack` and SQLite's binding need it. */
+/** `AsyncDisposableStack` and SQLite's binding need it. */
 const nodeMajorMin = 24;
 
 /**

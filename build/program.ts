@@ -1,8 +1,9 @@
 import { existsSync, globSync } from "node:fs";
 import { mkdir, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
-import { type InputOptions, type OutputOptions, rolldown } from "rolldown";
+import { type InputOptions, type OutputOptions, type Plugin, rolldown } from "rolldown";
 import { sourceFolders } from "../src/cli/freshness.ts";
+import { asciiOnly } from "./ascii-only.ts";
 import { moduleUrls } from "./module-urls.ts";
 import { nodeModules } from "./node-modules.ts";
 
@@ -53,12 +54,17 @@ function inputOptions(): InputOptions {
     cwd: root,
     platform: "node",
     external: [...native, ...missing()],
-    plugins: [moduleUrls(Object.keys(input)), nodeModules()],
+    plugins: [partOfUndici(), moduleUrls(Object.keys(input)), nodeModules(), asciiOnly()],
     onLog: (level, log) => {
       if (level !== "warn") return;
       throw new Error(`${log.code ?? "warning"}: ${log.message}`);
     },
   };
+}
+
+function partOfUndici(): Plugin {
+  const part = join(root, "build/undici.mjs");
+  return { name: "part-of-undici", resolveId: { filter: { id: /^undici$/ }, handler: () => part } };
 }
 
 function outputOptions(folder: string): OutputOptions {

@@ -17,7 +17,7 @@ async function stopped(signal: AbortSignal): Promise<undefined> {
   if (!signal.aborted) await once(signal, "abort");
 }
 
-/** Type stripping, `AsyncDisposableStack` and SQLite's binding need it. */
+/** `AsyncDisposableStack` and SQLite's binding need it. */
 const nodeMajorMin = 24;
 
 /**

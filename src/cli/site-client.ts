@@ -1,5 +1,4 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
-import { Agent as TlsAgent, request as requestHttps } from "node:https";
 import { errorCodes, type ErrorCode, type Mistake, Refusal } from "../core/errors.ts";
 import { waitSecondsMax } from "../protocol/limits.ts";
 import { type Fields, isFields, textOr } from "./fields.ts";
@@ -47,7 +46,7 @@ export type SiteClientOptions = {
 export class SiteClient {
   readonly #base: URL;
   readonly #token: string | undefined;
-  readonly #agent: Agent;
+  #way: Promise<Way> | undefined;
   readonly #silenceMs: number;
   readonly #onPosition: (position: string) => void;
 
@@ -56,8 +55,6 @@ export class SiteClient {
     this.#onPosition = options.onPosition ?? (() => {});
     this.#base = base;
     this.#token = token;
-    this.#agent =
-      base.protocol === "https:" ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
   }
 
   /**
@@ -75,19 +72,20 @@ export class SiteClient {
 
   /** Ends the kept connection, so that the process may end. */
   close(): void {
-    this.#agent.destroy();
+    void this.#way?.then(({ agent }) => agent.destroy());
   }
 
   async #exchange(call: Call): Promise<Exchange> {
     try {
-      return await readAnswer(this.#send(call));
+      this.#way ??= openWay(this.#base);
+      return await readAnswer(this.#send(call, await this.#way));
     } catch (error) {
       if (error instanceof Refusal) throw error;
       throw this.#unreachable(reasonOf(error), !isNeverSent(error));
     }
   }
 
-  #send(call: Call): ClientRequest {
+  #send(call: Call, { agent, request: begin }: Way): ClientRequest {
     const body = call.body === undefined ? undefined : Buffer.from(call.body);
     const headers: Record<string, string | number> = { accept: "application/json", ...call.headers };
     if (this.#token !== undefined) headers.authorization = `Bearer ${this.#token}`;
@@ -95,9 +93,9 @@ export class SiteClient {
       headers["content-type"] ??= "application/json";
       headers["content-length"] = body.length;
     }
-    const options = { method: call.method, headers, agent: this.#agent, timeout: this.#silenceMs };
+    const options = { method: call.method, headers, agent, timeout: this.#silenceMs };
     const url = new URL(this.#base.pathname.replace(/\/$/, "") + call.path, this.#base);
-    const request = this.#base.protocol === "https:" ? requestHttps(url, options) : requestHttp(url, options);
+    const request = begin(url, options);
     request.on("timeout", () => request.destroy(new Error(`no answer within ${this.#silenceMs / 1000} s`)));
     request.end(body);
     return request;
@@ -116,6 +114,15 @@ export class SiteClient {
   #unreachable(reason: string, mayHaveArrived = false): UnreachableRefusal {
     return new UnreachableRefusal(`${this.#base.origin}: ${reason}`, mayHaveArrived);
   }
+}
+
+type Way = { readonly agent: Agent; readonly request: typeof requestHttp };
+
+/** TLS is loaded for a site that speaks it: it would be a fifth of a command's start. */
+async function openWay({ protocol }: URL): Promise<Way> {
+  if (protocol !== "https:") return { agent: new Agent({ keepAlive: true }), request: requestHttp };
+  const https = await import("node:https");
+  return { agent: new https.Agent({ keepAlive: true }), request: https.request };
 }
 
 type Exchange = {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { Agent, buildConnector, request } from "undici";
+import { Agent, buildConnector } from "undici";
 import { errorCodes } from "../../core/errors.ts";
 import { peerConnector, PeerTlsFault } from "../../crypto/peer-tls.ts";
 import type { Config, PeerConfig } from "../../ops/config/config.ts";
@@ -115,7 +115,8 @@ async function askHealth(url: string, connect: buildConnector.connector): Promis
   const dispatcher = new Agent({ connect });
   try {
     const signal = AbortSignal.timeout(timeoutMs);
-    const { statusCode, headers, body } = await request(`${url}/healthz`, { dispatcher, signal });
+    const { origin, pathname: path } = new URL(`${url}/healthz`);
+    const { statusCode, headers, body } = await dispatcher.request({ origin, path, method: "GET", signal });
     let text = "";
     for await (const chunk of body) {
       text += String(chunk);

@@ -1,7 +1,7 @@
 import type { AuditStore } from "../../core/audit-store.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { PushAnswer, Transport } from "../../core/ports.ts";
-import { origin, type Point } from "../../core/position.ts";
+import { origin, type Point, type Position } from "../../core/position.ts";
 import { type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
 import type { StoredRow } from "../../core/row.ts";
 import type { Acknowledgement, Listing, Peer, PrimaryStore, SiteStore } from "../../core/store.ts";

@@ -16,6 +16,20 @@ const slowest = [
   "/test/e2e/",
 ];
 
+/**
+ * What `npm test` leaves to `npm run test:long`, so that it takes four minutes: all seeds but the first 625, the rounds of kill -9, and what
+ * watches sleeping sites or whole machines a second time.
+ */
+const long = [
+  "test/sim/seeds-[2-8].sim.test.ts",
+  "test/e2e/kill.test.ts",
+  "test/e2e/asleep-tls.test.ts",
+  "test/e2e/two-hosts.test.ts",
+  "test/e2e/secret-scan.test.ts",
+  "test/e2e/edition-move.test.ts",
+];
+const tests = ["src/**/*.test.ts", "test/**/*.test.ts"];
+
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
@@ -26,14 +40,16 @@ class SlowFirst extends BaseSequencer {
   }
 }
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     // The suffix tells what a test needs: .test.ts, .prop.test.ts (properties), .sim.test.ts (simulation).
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: mode === "long" ? long : tests,
+    exclude: ["**/node_modules/**", ...(mode === "short" ? long : [])],
     // Processes, not threads: the database driver is native code, and a leaked handle then stays in one file's process.
     pool: "forks",
     // One more than there are cores: those that watch sleeping sites, or wait for processes to start, leave theirs to another.
     maxWorkers: availableParallelism() + 1,
+    globalSetup: ["test/support/fresh-build.ts"],
     // What a test leaves behind fails its file.
     setupFiles: ["test/support/leak-guard.ts"],
     testTimeout: 20_000,
@@ -45,4 +61,4 @@ export default defineConfig({
     unstubEnvs: true,
     unstubGlobals: true,
   },
-});
+}));

@@ -13,12 +13,16 @@ export type ServeOptions = {
   readonly log: "auto" | "json" | "pretty";
 };
 
+async function stopped(signal: AbortSignal): Promise<undefined> {
+  if (!signal.aborted) await once(signal, "abort");
+}
+
 /** Type stripping, `AsyncDisposableStack` and SQLite's binding need it. */
 const nodeMajorMin = 24;
 
 /**
  * Runs a site until SIGINT or SIGTERM, then stops it in order. SIGHUP has it read again what may change while it runs.
- * @throws Refusal for everything that keeps it from starting; nothing is left open then
+ * @throws Refusal for everything that keeps it from starting or from going on; nothing is left open then
  */
 export async function serve({ configPath, log: form }: ServeOptions): Promise<void> {
   if (Number.parseInt(process.versions.node, 10) < nodeMajorMin) {
@@ -43,6 +47,10 @@ export async function serve({ configPath, log: form }: ServeOptions): Promise<vo
   hangup.onReload(() => {
     site.reload().catch((error: unknown) => log.error({ err: error }, "the reload failed"));
   });
-  if (!shutdown.signal.aborted) await once(shutdown.signal, "abort");
+  const lost = await Promise.race([stopped(shutdown.signal), site.lost]);
+  if (lost) {
+    log.fatal({ code: lost.code }, lost.message);
+    throw lost;
+  }
   log.info("stopping");
 }

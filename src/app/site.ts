@@ -36,6 +36,8 @@ export type RunningSite = AsyncDisposable & {
   readonly edition: Edition;
   /** Reads again what may change while it runs, one call after the other. Resolves with what came of it, in words. */
   readonly reload: () => Promise<readonly string[]>;
+  /** Resolves, with why, where the site can work no more: its database was replaced, or its disk has failed. */
+  readonly lost: Promise<Refusal>;
 };
 
 /**
@@ -47,7 +49,8 @@ export type RunningSite = AsyncDisposable & {
 export async function openSite({ config, log, wrapStore }: SiteOptions): Promise<RunningSite> {
   await using closing = new AsyncDisposableStack();
   closing.use(lockDataFolder(config.dataFolder));
-  const opened = wrap(openStore(config, log, closing), wrapStore);
+  const lost = Promise.withResolvers<Refusal>();
+  const opened = wrap(openStore(config, log, closing, lost.resolve), wrapStore);
   const alerts = openAlerts(config, opened, log);
   const afterEdition = closing.use(new AsyncDisposableStack());
   const shown = new ShownCertificate();
@@ -75,7 +78,7 @@ export async function openSite({ config, log, wrapStore }: SiteOptions): Promise
   started.resolve();
   continueDeletions({ store, edition, log }, closing);
   const owned = closing.move();
-  return { store, edition, reload, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { store, edition, reload, lost: lost.promise, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** A part of the site that can be read again; resolves with what came of it, in words. */
@@ -101,7 +104,12 @@ function wrap(store: Store, wrapStore: SiteOptions["wrapStore"]): Store {
 
 const dayMs = 86_400_000;
 
-function openStore(config: Config, log: Logger, closing: AsyncDisposableStack): Store {
+function openStore(
+  config: Config,
+  log: Logger,
+  closing: AsyncDisposableStack,
+  onLost: (why: Refusal) => void,
+): Store {
   const { store, upgrade } = openSqliteStore({
     path: databasePath(config.dataFolder),
     expectedSite: config.site,
@@ -109,6 +117,7 @@ function openStore(config: Config, log: Logger, closing: AsyncDisposableStack): 
     clock: systemClock,
     random: systemRandom,
     hash: systemHash,
+    onLost,
     audit: {
       keepMs: config.auditKeepDays * dayMs,
       onFault: (error) => log.error({ err: error }, "what another site told of its audit was not taken over"),

@@ -1,11 +1,12 @@
 import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { exists, type Pair } from "./pair-files.ts";
 
-const checkout = resolve(import.meta.dirname, "../..");
+const launcher = fileURLToPath(new URL("../../bin/dormouse", import.meta.url));
 
 /** What to type to try the pair. Every line works when it is pasted into a shell in the current folder. */
 export async function guideText(folder: string, { calgary, zurich }: Pair): Promise<string> {
-  const command = shellPath(resolve(checkout, "bin/dormouse"));
+  const command = shellPath(launcher);
   const name = await freeName(folder);
   const token = shellPath(resolve(folder, `${name}.token`));
   const operator = shellPath(calgary.operatorTokenPath);

@@ -17,7 +17,7 @@ export type Ending = {
 /**
  * One `dormouse serve` as a child. It is in a process group of its own, so that Ctrl-C in a terminal reaches the launcher
  * alone, which then stops each site once; and it holds a channel to the launcher, whose closing tells it to stop even if the
- * launcher was killed.
+ * launcher was killed. Node gets the options that it was given for the launcher.
  */
 export class SiteChild {
   readonly site: string;
@@ -28,7 +28,7 @@ export class SiteChild {
     this.site = site;
     this.#child = spawn(
       process.execPath,
-      ["--no-memory-reducer", main, "serve", "--config", configPath, "--log", "pretty"],
+      [...process.execArgv, main, "serve", "--config", configPath, "--log", "pretty"],
       // The log goes straight to where the launcher's goes: its lines name the site, and it needs no process in between.
       { stdio: ["ignore", "inherit", "pipe", "ipc"], detached: true },
     );

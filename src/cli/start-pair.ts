@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { listenForShutdown } from "../app/shutdown.ts";
 import { exitStatus } from "./exit-status.ts";
+import { sayWhereOld } from "./freshness.ts";
 import { type Pair, type PairPorts, type PairSite, preparePair } from "./pair-files.ts";
 import { guideText } from "./pair-guide.ts";
 import { type Ending, SiteChild } from "./pair-process.ts";
@@ -19,6 +20,7 @@ const healthIntervalMs = 100;
  * without them ./data, 8200 and 8201. Resolves with the exit status: 0 where somebody stopped it and both sites ended well.
  */
 async function startPair(args: readonly string[]): Promise<number> {
+  sayWhereOld({ isThorough: true });
   const { folder, ports } = parseOptions(args);
   const pair = await preparePair(folder, ports);
   const sites = [pair.calgary, pair.zurich];

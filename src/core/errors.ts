@@ -355,6 +355,11 @@ export const errorCodes = {
     remedy: "Correct `site` or `data` in the configuration.",
     retry: false,
   },
+  data_replaced: {
+    meaning: "The database's file was moved, deleted or replaced while the site was running.",
+    remedy: "Start the site again. Stop it before its data folder is put back.",
+    retry: false,
+  },
   data_in_use: {
     meaning: "Another process uses the data folder.",
     remedy: "Stop it first.",

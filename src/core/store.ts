@@ -282,8 +282,8 @@ export interface PrimaryStore {
    */
   acknowledge(peer: SiteName, ack: Acknowledgement): Promise<"known" | "unknown">;
   /**
-   * Commits what acknowledgements have changed and no other transaction has carried along, without a flush: a worker calls it
-   * before it sleeps, so that a process that is killed asleep does not ask its backups again. May be repeated.
+   * Stores what ACKs have changed and no other transaction has, without waiting for the disk: a worker calls it before it sleeps,
+   * so that a process that is killed asleep does not ask its backups again. May be repeated.
    */
   settleAcknowledgements(): Promise<void>;
   /**

@@ -24,8 +24,7 @@ export class VaultSeal implements EntrySeal, Disposable {
   readonly vaultId: VaultId;
   readonly keyId: KeyId;
   readonly #current: VaultKey;
-  readonly #owned: readonly VaultKey[];
-  readonly #keys: ReadonlyMap<KeyId, VaultKey>;
+  #older: readonly VaultKey[] | (() => readonly VaultKey[]);
   readonly #random: Random;
 
   constructor({
@@ -36,14 +35,14 @@ export class VaultSeal implements EntrySeal, Disposable {
   }: {
     readonly vaultId: VaultId;
     readonly current: VaultKey;
-    readonly older: readonly VaultKey[];
+    /** Or what opens them: called once, and only where an entry is under another key than the current. */
+    readonly older: readonly VaultKey[] | (() => readonly VaultKey[]);
     readonly random: Random;
   }) {
     this.vaultId = vaultId;
     this.keyId = current.id;
     this.#current = current;
-    this.#owned = [...older, current];
-    this.#keys = new Map(this.#owned.map((key) => [key.id, key]));
+    this.#older = older;
     this.#random = random;
   }
 
@@ -70,7 +69,7 @@ export class VaultSeal implements EntrySeal, Disposable {
 
   open(entryId: EntryId, body: Uint8Array): Entry {
     const header = this.#readHeader(entryId, body);
-    const key = this.#keys.get(header.keyId);
+    const key = this.#keyOf(header.keyId);
     if (key === undefined) {
       throw new Refusal("sealed_key_unknown", `the entry ${entryId} is sealed under the key ${header.keyId}`);
     }
@@ -86,7 +85,14 @@ export class VaultSeal implements EntrySeal, Disposable {
 
   /** May be repeated. */
   [Symbol.dispose](): void {
-    for (const key of this.#owned) key[Symbol.dispose]();
+    this.#current[Symbol.dispose]();
+    if (typeof this.#older !== "function") for (const key of this.#older) key[Symbol.dispose]();
+  }
+
+  #keyOf(keyId: KeyId): VaultKey | undefined {
+    if (keyId === this.keyId) return this.#current;
+    if (typeof this.#older === "function") this.#older = this.#older();
+    return this.#older.find(({ id }) => id === keyId);
   }
 
   /** The header of a body that is whole, of a known format, and the one that was asked for. */

@@ -10,6 +10,9 @@ import { derive, keyBytes, noSalt } from "./derive.ts";
 const keyIdBytes = 16;
 const olderLabel = "dormouse/v1/older";
 
+/** Keys that follow from a vault's key, each made when it is first needed. */
+type Subkey = "entry" | "psk" | "access" | "older";
+
 /**
  * A vault's key in memory. Whoever makes one disposes it: the key and what was derived from it are zeroed, and any use after that
  * throws, so that nothing is ever sealed under zeros. What Node holds as a KeyObject is cleared by it when that is collected.
@@ -18,13 +21,13 @@ export class VaultKey implements Disposable {
   /** Follows from the key: the first 16 bytes of its own label. */
   readonly id: KeyId;
   readonly #key: Buffer;
-  readonly #subkeys = new Map<"psk" | "access" | "older", Uint8Array>();
+  readonly #subkeys = new Map<Subkey, Uint8Array>();
   #entryKey: KeyObject | undefined;
   #isDisposed = false;
 
-  private constructor(key: Buffer) {
+  private constructor(key: Buffer, id?: KeyId) {
     this.#key = key;
-    this.id = toHex(derive(key, noSalt, "dormouse/v1/key-id", keyIdBytes)) as KeyId;
+    this.id = id ?? (toHex(derive(key, noSalt, "dormouse/v1/key-id", keyIdBytes)) as KeyId);
   }
 
   /** A new key for a vault. */
@@ -40,10 +43,27 @@ export class VaultKey implements Disposable {
   /** @param bytes 32, which are copied: the caller zeroes its own */
   static of(bytes: Uint8Array): VaultKey {
     if (bytes.length !== keyBytes) throw new Error(`a vault key has ${keyBytes} bytes`);
-    // A pooled buffer shares its memory with whatever else is allocated.
-    const key = Buffer.allocUnsafeSlow(keyBytes);
-    key.set(bytes);
-    return new VaultKey(key);
+    return new VaultKey(copyOf(bytes));
+  }
+
+  /**
+   * The key of this id out of what `withEntryKey` returned, with nothing derived anew. The caller vouches for the two: nothing here
+   * checks them.
+   * @param bytes zeroed by this
+   */
+  static takeWithEntryKey(id: KeyId, bytes: Uint8Array): VaultKey {
+    const key = new VaultKey(copyOf(bytes.subarray(0, keyBytes)), id);
+    key.#subkeys.set("entry", copyOf(bytes.subarray(keyBytes)));
+    bytes.fill(0);
+    return key;
+  }
+
+  /** The key and its entry key, one behind the other, in memory of its own that the caller zeroes. */
+  withEntryKey(): Uint8Array {
+    const bytes = Buffer.allocUnsafeSlow(2 * keyBytes);
+    bytes.set(this.bytes);
+    bytes.set(this.#subkey("entry"), keyBytes);
+    return bytes;
   }
 
   /** The key itself, for sealing it: this object's own memory, never kept or changed. */
@@ -55,7 +75,7 @@ export class VaultKey implements Disposable {
   /** What entries are sealed under. A KeyObject, because making one for each entry costs more than the sealing. */
   get entryKey(): KeyObject {
     this.#assertUsable();
-    this.#entryKey ??= keyObjectOf(derive(this.#key, noSalt, "dormouse/v1/entry"));
+    this.#entryKey ??= createSecretKey(this.#subkey("entry"));
     return this.#entryKey;
   }
 
@@ -94,7 +114,7 @@ export class VaultKey implements Disposable {
     this.#entryKey = undefined;
   }
 
-  #subkey(name: "psk" | "access" | "older"): Uint8Array {
+  #subkey(name: Subkey): Uint8Array {
     this.#assertUsable();
     const known = this.#subkeys.get(name);
     if (known !== undefined) return known;
@@ -141,10 +161,9 @@ function olderData(vaultId: VaultId, keyId: KeyId): Uint8Array {
   return Buffer.concat([utf8(olderLabel), uuidBytes(vaultId), fromHex(keyId)]);
 }
 
-function keyObjectOf(bytes: Uint8Array): KeyObject {
-  try {
-    return createSecretKey(bytes);
-  } finally {
-    bytes.fill(0);
-  }
+/** A pooled buffer would share its memory with whatever else is allocated. */
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

@@ -176,7 +176,7 @@ export class CommercialEdition implements Edition {
     return [
       route(applyPath, pushBytesMax, (peer, body) => this.#receivePush(peer, body)),
       route(helloPath, frameBytesMax, (peer, body) =>
-        receiveHello(store, peer, body, () => this.#workers.hello(peer)),
+        receiveHello(store, peer, body, () => this.#workers.greet(peer)),
       ),
       route(locatePath, listBytesMax, (peer, body) => receiveLocate(store, peer, body)),
       route(grantPath, frameBytesMax, (peer, body) => receiveGrant(this.#rolePorts(), peer, body)),

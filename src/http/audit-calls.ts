@@ -1,22 +1,24 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Audit, AuditActor, AuditEvent } from "../core/audit.ts";
 import type { AdminCommand } from "../core/edition.ts";
 import { isUuid } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
-import type { Store } from "../core/store.ts";
 import type { HttpContext, Principal } from "./call.ts";
-import { addressKey, clientOf } from "./people/client-address.ts";
+import { addressKey, clientOf, forwardedForOf } from "./people/client-address.ts";
 import type { RouteSpec } from "./route-table.ts";
 
 /** A call as the audit sees it. `name`: of the table, or method and path of an edition's. */
 export type AuditedRoute = { readonly name: string; readonly spec: RouteSpec };
 
-/** A client's write at work: its record goes with the first transaction that takes. */
-type Writing = { readonly event: AuditEvent; isRecorded: boolean };
-
-const writing = new AsyncLocalStorage<Writing>();
-const recordedWith = new WeakMap<FastifyRequest, Writing>();
+/**
+ * What the audit is to say of a client's write. The handler passes it to the commit, so that the write and its record are on disk or
+ * neither is.
+ */
+export type WriteRecord = {
+  readonly event: AuditEvent;
+  /** Set by the commit: a write that was answered and never recorded is a bug. */
+  isCommitted: boolean;
+};
 
 /** Asked again and again by whoever watches a site, and about no vault. */
 const unrecorded: ReadonlySet<string> = new Set(["GET /api/replication"]);
@@ -24,43 +26,19 @@ const unrecorded: ReadonlySet<string> = new Set(["GET /api/replication"]);
 /** Calls at which whoever asks becomes known only by what he asks. */
 const logins: ReadonlySet<string> = new Set(["createSession"]);
 
-/**
- * The store as handlers are given it: the first write of a client's call that commits carries the call's record, so that both are on
- * disk or neither. Which call that is follows the call through its promises: no handler has to hand it on, and none can forget it.
- */
-export function auditedStore(store: Store): Store {
-  const write: Store["write"] = async (change) => {
-    const call = writing.getStore();
-    if (!call || call.isRecorded) return store.write(change);
-    call.isRecorded = true;
-    try {
-      return await store.write({ ...change, audit: call.event });
-    } catch (error) {
-      call.isRecorded = false;
-      throw error;
-    }
-  };
-  return new Proxy(store, {
-    get: (target, name) => {
-      if (name === "write") return write;
-      const member: unknown = Reflect.get(target, name, target);
-      return typeof member === "function" ? member.bind(target) : member;
-    },
-  });
+/** @param name of the call */
+export function recordOfWrite(
+  { isProxy }: Pick<HttpContext, "isProxy">,
+  name: string,
+  request: FastifyRequest,
+): WriteRecord {
+  return { event: eventOf(request, name, isProxy, "ok"), isCommitted: false };
 }
 
-/** Runs a handler; what it writes is recorded with it, where the call is a client's write. */
-export function auditing<T>(
-  { isProxy }: Pick<HttpContext, "isProxy">,
-  { name, spec }: AuditedRoute,
-  request: FastifyRequest,
-  handle: () => Promise<T>,
-): Promise<T> {
-  if (!spec.isClientWrite) return handle();
-  const call = { event: eventOf(request, name, isProxy, "ok"), isRecorded: false };
-  recordedWith.set(request, call);
-  return writing.run(call, handle);
-}
+type Done = (error: Error | null, payload: unknown) => void;
+
+/** What Fastify calls before an answer is sent. */
+export type AnswerHook = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done) => void;
 
 /**
  * Records each call of somebody who is known, once its answer is, and before it is sent; of those who are not known, what may be an
@@ -68,38 +46,34 @@ export function auditing<T>(
  */
 export function recordAnswers(
   context: Pick<HttpContext, "audit" | "isProxy" | "clock">,
-): (
-  route: AuditedRoute,
-) => (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Promise<unknown> {
+): (route: AuditedRoute) => AnswerHook {
   const failures = new RareFailures(context.clock);
   return ({ name, spec }) =>
-    async (request, reply, payload) => {
-      const event = eventOf(request, name, context.isProxy, resultOf(reply, payload));
-      if (isWanted(spec, request, event, failures)) await context.audit.record(event);
-      return payload;
+    (request, reply, payload, done) => {
+      const send = (): void => done(null, payload);
+      const result = resultOf(reply, payload);
+      if (isUnwanted(spec, name) || (result === "ok" && request.isRecorded)) return send();
+      const event = eventOf(request, name, context.isProxy, result);
+      if (isWanted(event, failures)) void context.audit.record(event).then(send);
+      else send();
     };
 }
 
 /** As `recordAnswers`, for calls that record themselves unless they are refused before they begin. */
-export function recordRefusals(
-  recordAnswer: ReturnType<typeof recordAnswers>,
-): ReturnType<typeof recordAnswers> {
+export function recordRefusals(recordAnswer: ReturnType<typeof recordAnswers>): typeof recordAnswer {
   return (route) => {
     const record = recordAnswer(route);
-    return async (request, reply, payload) =>
-      payload instanceof Uint8Array ? record(request, reply, payload) : payload;
+    return (request, reply, payload, done) =>
+      typeof payload === "string" ? record(request, reply, payload, done) : done(null, payload);
   };
 }
 
-function isWanted(
-  spec: RouteSpec,
-  request: FastifyRequest,
-  event: AuditEvent,
-  failures: RareFailures,
-): boolean {
-  const { action, actor, result, address } = event;
-  if (spec.caller === "peer" || unrecorded.has(action)) return false;
-  if (actor.kind !== "anyone") return !(result === "ok" && recordedWith.get(request)?.isRecorded);
+function isUnwanted({ caller }: RouteSpec, name: string): boolean {
+  return caller === "peer" || unrecorded.has(name);
+}
+
+function isWanted({ action, actor, result, address }: AuditEvent, failures: RareFailures): boolean {
+  if (actor.kind !== "anyone") return true;
   const isAttempt = result === "unauthorized" || (logins.has(action) && result !== "ok");
   return isAttempt && failures.take(address ?? "");
 }
@@ -159,7 +133,8 @@ function addressOf(
   { ip, headers }: Pick<FastifyRequest, "ip" | "headers">,
   isProxy: HttpContext["isProxy"],
 ): string | null {
-  const forwardedFor = [headers["x-forwarded-for"]].flat().join(",") || undefined;
+  const forwardedFor = forwardedForOf(headers);
+  if (forwardedFor === undefined) return ip || null;
   return (clientOf({ address: ip, forwardedFor }, isProxy) ?? ip) || null;
 }
 
@@ -167,7 +142,7 @@ function addressOf(
 function resultOf({ statusCode }: FastifyReply, payload: unknown): string {
   if (statusCode < 400) return "ok";
   try {
-    const { code } = JSON.parse(String(payload)) as { readonly code?: unknown };
+    const { code } = JSON.parse(payload as string) as { readonly code?: unknown };
     return typeof code === "string" ? code : `status ${statusCode}`;
   } catch {
     return `status ${statusCode}`;

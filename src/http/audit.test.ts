@@ -1,13 +1,22 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { askAdmin, command, openAdminServer } from "../../test/support/admin-socket.ts";
 import { type HttpSite, openHttpSite, ScriptedEdition } from "../../test/support/http-site.ts";
 import type { AuditEvent } from "../core/audit.ts";
 import { Refusal } from "../core/errors.ts";
-import type { SiteName, VaultId } from "../core/ids.ts";
+import { encodeStranded, strandedIdOf } from "../core/aside.ts";
+import { entryKey } from "../core/entry-writes.ts";
+import type { EntryId, SiteName, VaultId } from "../core/ids.ts";
 import { decodeVault, vaultKey } from "../core/vault.ts";
+import { newToken, parseToken } from "../crypto/token.ts";
+import { Connection } from "../store/sqlite/connection.ts";
+import { systemHash, systemRandom } from "../app/system-ports.ts";
+import { accessIdOf } from "./authentication.ts";
+import { type RouteName, routeTable } from "./route-table.ts";
 
 const open: HttpSite[] = [];
 
@@ -113,6 +122,105 @@ describe("a call of somebody who is known", () => {
     expect((await site.call("POST /api/vaults", { token: site.operator, body: {} })).status).toBe(503);
     expect(await audited(site)).toEqual([]);
   });
+});
+
+describe("calls that arrive together", () => {
+  it("are recorded with one commit, and in one place of the chain each", async () => {
+    const site = await openSite();
+    const vault = await site.createVault();
+    const { json } = await site.call(`POST ${vault.path}/entries`, { token: vault.token, body: note });
+    const port = Number(new URL(await site.app.listen({ port: 0, host: "127.0.0.1" })).port);
+    const head = `GET ${vault.path}/entries/${String(json["entry_id"])} HTTP/1.1\r\nHost: a\r\n`;
+    const request = `${head}Authorization: Bearer ${vault.token}\r\n\r\n`;
+    const sockets = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const socket = connect(port, "127.0.0.1");
+        await once(socket, "connect");
+        return socket;
+      }),
+    );
+    const readAll = async () => {
+      const answers = sockets.map((socket) => once(socket, "data"));
+      for (const socket of sockets) socket.write(request);
+      for (const [answer] of await Promise.all(answers)) expect(String(answer)).toMatch(/^HTTP\/1.1 200/);
+    };
+    // Node takes new connections one by one, a turn each.
+    await readAll();
+    const before = (await audited(site)).length;
+    const run = vi.spyOn(Connection.prototype, "run");
+    await readAll();
+    expect(run.mock.calls.filter(([sql]) => sql === "COMMIT")).toHaveLength(1);
+    for (const socket of sockets) socket.destroy();
+    const records = (await audited(site)).slice(before);
+    expect(records.map(({ action, result }) => `${action} ${result}`)).toEqual(
+      Array.from({ length: 20 }, () => "getEntry ok"),
+    );
+  });
+});
+
+type WriteName = {
+  readonly [Name in RouteName]: (typeof routeTable)[Name]["isClientWrite"] extends true ? Name : never;
+}[RouteName];
+
+type Scene = {
+  readonly site: HttpSite;
+  readonly path: string;
+  readonly entry: string;
+  readonly strandedId: string;
+};
+
+/** What each client's write of the table sends; one without a row does not compile. */
+const writes: Readonly<Record<WriteName, (scene: Scene) => readonly [string, object?]>> = {
+  createVault: () => ["/api/vaults", { name: "Work" }],
+  renameVault: ({ path }) => [path, { name: "Work" }],
+  deleteVault: ({ path }) => [path],
+  createEntry: ({ path }) => [`${path}/entries`, note],
+  importEntries: ({ path }) => [`${path}/entries/import`, { entries: [note] }],
+  putEntry: ({ entry }) => [entry, note],
+  patchEntry: ({ entry }) => [entry, { title: "b" }],
+  deleteEntry: ({ entry }) => [entry],
+  restoreEntry: ({ entry }) => [`${entry}/restore`],
+  restoreVersion: ({ entry }) => [`${entry}/versions/1/restore`],
+  reapplyStranded: ({ path, strandedId }) => [`${path}/stranded/${strandedId}/reapply`],
+  createAccess: ({ path }) => [`${path}/access`, { kind: "machine", name: "a", scope: "owner" }],
+  revokeAccess: ({ path }) => [`${path}/access/revoked`],
+  changeVaultKey: ({ path }) => [`${path}/rotation`],
+};
+
+/** A vault with an entry that was edited, and with the first state of that as a stranded row. */
+async function sceneOf(site: HttpSite) {
+  const vault = await site.createVault();
+  const { id, path, token } = vault;
+  const { json } = await site.call(`POST ${path}/entries`, { token, body: note });
+  const entryId = String(json["entry_id"]) as EntryId;
+  const row = await site.store.row(entryKey({ vaultId: id as VaultId, entryId }));
+  if (row === undefined) throw new Error("the entry has no row");
+  const entry = `${path}/entries/${entryId}`;
+  await site.call(`PATCH ${entry}`, { token, body: { title: "edited" } });
+  const strandedId = strandedIdOf(systemHash, row);
+  const key = { kind: "stranded", vaultId: id as VaultId, strandedId } as const;
+  const body = encodeStranded({ row, site: "zurich" as SiteName, at: 1 });
+  await site.store.write({ keys: [key], decide: () => [{ key, body }] });
+  return { token, scene: { site, path, entry, strandedId } };
+}
+
+it.each(Object.keys(writes) as WriteName[])("%s commits its own record with what it writes", async (name) => {
+  const site = await openSite();
+  const { token, scene } = await sceneOf(site);
+  const reader = await site.addAccess(scene.path.slice("/api/vaults/".length), "read");
+  const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
+  const [path, body] = writes[name](scene);
+  const committed = vi.spyOn(site.store, "write");
+  const options = { token: name === "createVault" ? site.operator : token, body };
+  const { status } = await site.call(
+    `${routeTable[name].method} ${path.replace("/revoked", `/${accessId}`)}`,
+    options,
+  );
+  expect([200, 201]).toContain(status);
+  const actions = committed.mock.calls.map(([write]) => write.audit?.action).filter(Boolean);
+  expect(actions).toEqual([name]);
+  const records = (await audited(site)).filter(({ action }) => action === name);
+  expect(records.at(-1)).toMatchObject({ action: name, result: "ok" });
 });
 
 describe("whoever is not known", () => {

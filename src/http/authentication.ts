@@ -1,18 +1,31 @@
-import { type AccessKind, covers, decodeAccess } from "../core/access.ts";
+import { type AccessKind, covers, decodeAccess, type Scope } from "../core/access.ts";
+import type { AuditActor } from "../core/audit.ts";
 import { Refusal } from "../core/errors.ts";
 import { type AccessId, formatUuid, isUuid, type VaultId } from "../core/ids.ts";
 import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
 import { accessKey, vaultKey } from "../core/vault.ts";
 import { AccessSecret } from "../crypto/access-secret.ts";
 import { formatTokenId, isSameVerifier, parseToken, type Token, verifierOf } from "../crypto/token.ts";
-import type { HttpContext, Principal } from "./call.ts";
+import { actorOf } from "./audit-calls.ts";
+import type { AccessPrincipal, HttpContext, Principal } from "./call.ts";
+import type { Kept } from "./kept-vaults.ts";
 import type { Caller } from "./route-table.ts";
-import { openVault, VaultSession } from "./vault-opening.ts";
+import { isOfRows, openKept, openVault, readVaultRows, VaultSession } from "./vault-opening.ts";
 
-type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "people">;
+type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "people" | "keptVaults">;
 
 /** What a call asks of its caller. `vaultId` is the path's, as it was sent. */
 export type Requirement = { readonly caller: Caller; readonly vaultId: string | undefined };
+
+/**
+ * Who may make a call. An access is let in without any key: `enter` opens the vault when the call is about to be handled, and whoever
+ * asked disposes the session.
+ */
+export type Admitted =
+  | Exclude<Principal, { kind: "access" }>
+  | (Omit<AccessPrincipal, "vault"> & { readonly enter: () => VaultSession; readonly kept: Kept });
+
+type AdmittedAccess = Extract<Admitted, { kind: "access" }>;
 
 /** A token or session that was verified, before it is known whether the call is open to it. */
 type Verified =
@@ -29,7 +42,7 @@ export class Authentication {
   }
 
   /**
-   * Who sends a request, where the call is open to them; an access comes with its vault opened, which whoever asked disposes.
+   * Who sends a request, where the call is open to them.
    * @throws Refusal `unauthorized`, always in the same words and for the same work, whether an id is unknown, a secret wrong
    * or an access revoked, blocked or expired; `forbidden` or `other_vault` for a valid token; `vault_unknown` for a path that
    * names none; `access_forged`
@@ -37,21 +50,67 @@ export class Authentication {
    */
   async authenticate(
     authorization: string | undefined,
-    requirement: Requirement,
-    onVerified: (verified: Verified) => void = () => {},
-  ): Promise<Principal> {
-    if (requirement.caller === "anyone") return { kind: "anyone" };
-    const text = bearerOf(authorization);
-    const isPeer = requirement.caller === "peer" || text.startsWith("dms_");
-    const verified = isPeer ? this.#peerBy(text) : await this.#clientBy(text);
+    { caller, vaultId = "" }: Requirement,
+    onVerified: (actor: AuditActor) => void = () => {},
+  ): Promise<Admitted> {
+    if (caller === "anyone") return { kind: "anyone" };
+    const bearer = bearerOf(authorization);
+    const needed = isScope(caller) ? caller : undefined;
+    const kept = needed && isUuid(vaultId) && (await this.#findKept(bearer, vaultId as VaultId));
+    if (needed && kept) {
+      const { session, vault } = kept;
+      onVerified(session ? { kind: "session", id: session.login } : { kind: "access", id: vault.accessId });
+      return requireScope(this.#admit(bearer, kept), needed);
+    }
+    const isPeer = caller === "peer" || bearer.startsWith("dms_");
+    const verified = isPeer ? this.#peerBy(bearer) : await this.#clientBy(bearer);
     if (verified === undefined) throw new Refusal("unauthorized");
-    onVerified(verified);
-    const { caller, vaultId } = requirement;
-    if (caller !== "read" && caller !== "write" && caller !== "owner") return expect(verified, caller);
-    const principal = await this.#enter(verified, vaultId ?? "");
-    if (covers(principal.scope, caller)) return principal;
-    principal.vault[Symbol.dispose]();
-    throw new Refusal("forbidden", `This call needs a token of scope ${caller}.`);
+    onVerified(actorOf(verified));
+    if (!isScope(caller)) return expect(verified, caller);
+    return requireScope(this.#admit(bearer, await this.#enter(verified, bearer, vaultId)), caller);
+  }
+
+  /** Whether what a call was let in for still holds: the same access, with the same rows. To be asked where a body took its time. */
+  stillHolds({ kept }: AdmittedAccess): Promise<boolean> {
+    return this.#holds(kept);
+  }
+
+  /** A vault that this bearer has opened before, with rows that still are what they were. */
+  async #findKept(bearer: string, vaultId: VaultId): Promise<Kept | undefined> {
+    const { keptVaults } = this.#site;
+    const kept = keptVaults.find(bearer, vaultId);
+    if (kept === undefined || (await this.#holds(kept))) return kept;
+    keptVaults.forget(vaultId, kept.vault.accessId);
+    return undefined;
+  }
+
+  async #holds({ vault, session }: Kept): Promise<boolean> {
+    const { store, people } = this.#site;
+    if (session !== null && !people.sessions.use(session.id)) return false;
+    if (!this.#isValid(vault.access.expiresAt) || (await store.isBlocked(vault.accessId))) return false;
+    const rows = await readVaultRows(store, vault.vaultId, vault.accessId);
+    return rows !== undefined && isOfRows(vault, rows);
+  }
+
+  #admit(bearer: string, kept: Kept): AdmittedAccess {
+    const { store, clock, random } = this.#site;
+    const { vaultId, accessId, access } = kept.vault;
+    store.noteUse(vaultId, accessId, clock.now());
+    const login = kept.session?.login ?? null;
+    const enter = () => {
+      const secretOf = () => this.#secretOf(bearer, accessId);
+      return new VaultSession({ store, random, clock }, secretOf, openKept(kept.vault, bearer, random));
+    };
+    return { kind: "access", vaultId, accessId, scope: access.scope, login, kept, enter };
+  }
+
+  /** @throws Refusal `unauthorized` where the session has ended since it was let in */
+  #secretOf(bearer: string, accessId: AccessId): AccessSecret {
+    const token = parseToken(bearer);
+    if (token?.kind === "vault") return AccessSecret.ofToken(token);
+    const session = this.#site.people.sessions.open(bearer);
+    if (session === undefined) throw new Refusal("unauthorized");
+    return session.secretOf(accessId);
   }
 
   #peerBy(text: string): Verified | undefined {
@@ -106,33 +165,24 @@ export class Authentication {
     return expiresAt === null || expiresAt > this.#site.clock.now();
   }
 
-  /** Opens the vault that a path names, with a token of it or with the session of a person who has an access to it. */
-  async #enter(verified: Verified, path: string): Promise<Extract<Principal, { kind: "access" }>> {
+  /** Opens the vault that a path names, with a token of it or with the session of a person who has an access to it, and keeps it. */
+  async #enter(verified: Verified, bearer: string, path: string): Promise<Kept> {
     if (verified.kind !== "token" && verified.kind !== "session") {
       throw new Refusal("forbidden", "This call needs a token of the vault.");
     }
-    const found = await this.#findAccess(verified, path);
-    const { row, secret } = found;
+    const { row, secret } = await this.#findAccess(verified, path);
     try {
-      const { vaultId } = row.key;
-      const vault = await this.#site.store.row(vaultKey(vaultId));
+      const vault = await this.#site.store.row(vaultKey(row.key.vaultId));
       if (vault === undefined || !isLive(vault)) throw new Refusal("unauthorized");
-      const open = await openVault({ vault, access: row }, secret, this.#site.random);
-      if (open === undefined) throw new Refusal("unauthorized");
-      if (open.access.kind !== kindOf[verified.kind]) {
-        open[Symbol.dispose]();
-        throw new Refusal("unauthorized");
-      }
-      const { store, random, clock } = this.#site;
-      store.noteUse(vaultId, secret.accessId, clock.now());
-      const session = new VaultSession({ store, random, clock }, secret, open);
-      const { scope } = open.access;
-      const login = verified.kind === "session" ? verified.session.login : null;
-      return { kind: "access", vaultId, accessId: secret.accessId, scope, login, vault: session };
+      using open = await openVault({ vault, access: row }, secret, this.#site.random);
+      if (open?.access.kind !== kindOf[verified.kind]) throw new Refusal("unauthorized");
+      const session = verified.kind === "session" ? verified.session : null;
+      return this.#site.keptVaults.keep(bearer, open, { vault, access: row }, session);
     } catch (error) {
-      secret[Symbol.dispose]();
       this.#tellForgery(error, row);
       throw error;
+    } finally {
+      secret[Symbol.dispose]();
     }
   }
 
@@ -180,8 +230,17 @@ export class Authentication {
 /** Whose an access must be: what a passphrase gives is no token, though it has a token's length. */
 const kindOf: Readonly<Record<"token" | "session", AccessKind>> = { token: "machine", session: "person" };
 
+function isScope(caller: Caller): caller is Scope {
+  return caller === "read" || caller === "write" || caller === "owner";
+}
+
+function requireScope(admitted: AdmittedAccess, needed: Scope): AdmittedAccess {
+  if (covers(admitted.scope, needed)) return admitted;
+  throw new Refusal("forbidden", `This call needs a token of scope ${needed}.`);
+}
+
 /** The principal of a call that is open to one kind of caller. */
-function expect(verified: Verified, caller: "operator" | "peer" | "session"): Principal {
+function expect(verified: Verified, caller: "operator" | "peer" | "session"): Admitted {
   if (verified.kind === "token") verified.secret[Symbol.dispose]();
   else if (verified.kind === caller) return verified;
   throw new Refusal("forbidden", `This call needs ${holders[caller]}.`);

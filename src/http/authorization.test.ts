@@ -8,11 +8,12 @@ import {
 } from "../../test/support/http-site.ts";
 import { VirtualClock } from "../../test/support/ports.ts";
 import { systemRandom } from "../app/system-ports.ts";
-import type { Scope } from "../core/access.ts";
+import { decodeAccess, encodeAccess, type Scope } from "../core/access.ts";
 import type { EditionRoute } from "../core/edition.ts";
 import type { Epoch } from "../core/epoch.ts";
 import type { SiteName, VaultId } from "../core/ids.ts";
-import { buryRows, vaultKey } from "../core/vault.ts";
+import { accessKey, buryRows, vaultKey } from "../core/vault.ts";
+import { AccessSecret } from "../crypto/access-secret.ts";
 import { formatToken, newToken, parseToken } from "../crypto/token.ts";
 import { accessIdOf } from "./authentication.ts";
 import { type Caller, type RouteName, routeTable } from "./route-table.ts";
@@ -400,6 +401,44 @@ describe("a token that was taken before", () => {
     vi.restoreAllMocks();
     await site.store.write(buryRows([vaultKey(vault.id as VaultId)]));
     expect((await listOf(vault.path, vault.token)).status).toBe(401);
+  });
+
+  it("is refused at once when its access is blocked, and taken again when it is not", async () => {
+    const vault = await site.createVault();
+    const reader = await site.addAccess(vault.id, "read");
+    expect((await listOf(vault.path, reader)).status).toBe(200);
+    const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
+    await site.store.blockAccess(accessId);
+    expect((await listOf(vault.path, reader)).status).toBe(401);
+    await site.store.unblockAccess(accessId);
+    expect((await listOf(vault.path, reader)).status).toBe(200);
+  });
+
+  it("is checked anew when somebody without the vault's key has changed its access", async () => {
+    const vault = await site.createVault();
+    const reader = await site.addAccess(vault.id, "read");
+    expect((await listOf(vault.path, reader)).status).toBe(200);
+    const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
+    const key = accessKey(vault.id as VaultId, accessId);
+    const row = await site.store.row(key);
+    const access = { ...decodeAccess(row?.body ?? new Uint8Array()), scope: "owner" } as const;
+    await site.store.write({ keys: [key], decide: () => [{ key, body: encodeAccess(access) }] });
+    expect((await listOf(vault.path, reader)).json["code"]).toBe("access_forged");
+  });
+
+  it("is neither derived from nor checked anew while nothing has changed", async () => {
+    const vault = await site.createVault();
+    const openSlot = vi.spyOn(AccessSecret.prototype, "openSlot");
+    const body = { type: "note", title: "a" };
+    for (let i = 0; i < 3; i += 1) {
+      expect((await listOf(vault.path, vault.token)).status).toBe(200);
+      const created = await site.call(`POST ${vault.path}/entries`, { token: vault.token, body });
+      expect(created.status).toBe(201);
+    }
+    expect(openSlot).toHaveBeenCalledTimes(1);
+    await site.call(`PATCH ${vault.path}`, { token: vault.token, body: { name: "renamed" } });
+    expect((await listOf(vault.path, vault.token)).status).toBe(200);
+    expect(openSlot).toHaveBeenCalledTimes(2);
   });
 
   it("does not make a mistyped one pass", async () => {

@@ -6,10 +6,12 @@ import type { AccessId, SiteName, VaultId } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { RowMatch } from "../core/row-match.ts";
 import type { StoredRow } from "../core/row.ts";
-import type { Store } from "../core/store.ts";
+import type { Store, Write } from "../core/store.ts";
 import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import type { AlertTestAnswer } from "../protocol/answers.ts";
 import type { AccessSecret } from "../crypto/access-secret.ts";
+import type { WriteRecord } from "./audit-calls.ts";
+import type { KeptVaults } from "./kept-vaults.ts";
 import type { People } from "./people/people.ts";
 import type { Resealing } from "./resealing.ts";
 import type { RouteName, SpecOf } from "./route-table.ts";
@@ -17,7 +19,12 @@ import type { VaultSession } from "./vault-opening.ts";
 
 /** What handlers are given of the site. */
 export type HttpContext = {
-  readonly store: Store;
+  /** What handlers read. They write through `commit`, and so with a record of it. */
+  readonly store: Omit<Store, "write">;
+  /** Commits a client's write together with what the audit is to say of it. */
+  readonly commit: (record: WriteRecord, write: Omit<Write, "audit">) => Promise<readonly StoredRow[]>;
+  /** Finishes the deletion of vaults; returns the last row that it changed. */
+  readonly finishDeletions: () => Promise<StoredRow | undefined>;
   readonly edition: Edition;
   /** Every client write, from before its body is read until it is committed or refused. */
   readonly writesInFlight: WritesInFlight;
@@ -37,6 +44,8 @@ export type HttpContext = {
   readonly people: People;
   /** Whether requests from an IP address come from others, whom it names in X-Forwarded-For. */
   readonly isProxy: (address: string) => boolean;
+  /** What clients have opened before. */
+  readonly keptVaults: KeptVaults;
   /** What finishes the changes of vaults' keys. */
   readonly resealing: Resealing;
   /** How many earlier versions of an entry are kept. */
@@ -113,9 +122,14 @@ export type WriteAnswer = Answer & {
   readonly finish?: () => Promise<object | void>;
 };
 
-type CallOf<Name extends RouteName> = SpecOf<Name>["caller"] extends "read" | "write" | "owner"
-  ? Call<AccessPrincipal>
-  : Call;
+/** A client's write: nothing can be committed for it without its record. */
+export type WriteCall<P extends Principal = Principal> = Call<P> & { readonly record: WriteRecord };
+
+type PrincipalOf<Name extends RouteName> = SpecOf<Name>["caller"] extends Scope ? AccessPrincipal : Principal;
+
+type CallOf<Name extends RouteName> = SpecOf<Name>["isClientWrite"] extends true
+  ? WriteCall<PrincipalOf<Name>>
+  : Call<PrincipalOf<Name>>;
 
 export type Handler<Name extends RouteName> = (
   call: CallOf<Name>,

@@ -1,7 +1,9 @@
 import { byCaller } from "../core/access-writes.ts";
 import { raced } from "../core/resealing.ts";
 import { formatKey, type RowKey, type StoredRow } from "../core/row.ts";
-import type { Store, Write } from "../core/store.ts";
+import type { Write } from "../core/store.ts";
+import type { WriteRecord } from "./audit-calls.ts";
+import type { HttpContext } from "./call.ts";
 import type { OpenVault, VaultSession } from "./vault-opening.ts";
 
 /** Where a write has left the row that it is about. */
@@ -15,8 +17,13 @@ export type Committed = {
 /**
  * Commits a write about one row. Where it found everything as it should be and changed nothing, `row` is the row as it stands.
  */
-export async function commitRow(store: Store, write: Write, key: RowKey): Promise<Committed> {
-  const changed = await store.write(write);
+export async function commitRow(
+  { store, commit }: Pick<HttpContext, "store" | "commit">,
+  record: WriteRecord,
+  write: Write,
+  key: RowKey,
+): Promise<Committed> {
+  const changed = await commit(record, write);
   if (changed.length === 0) {
     const row = await store.row(key);
     return { row, last: row, isChanged: false };

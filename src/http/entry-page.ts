@@ -18,6 +18,8 @@ export type EntryFilter = {
   readonly matches?: ((content: Entry["content"]) => boolean) | undefined;
 };
 
+type PageStore = Pick<VaultStore, "entries" | "row">;
+
 export type PageRequest = {
   readonly seal: EntrySeal;
   readonly before: EntryId | undefined;
@@ -46,7 +48,7 @@ const sliceRowsFirst = 32;
  * pass goes through the whole vault.
  * @throws Refusal `write_raced` where the vault was sealed anew since it was opened
  */
-export async function readPage(store: VaultStore, clock: Clock, request: PageRequest): Promise<Page> {
+export async function readPage(store: PageStore, clock: Clock, request: PageRequest): Promise<Page> {
   const { seal, limit, filter } = request;
   const { vaultId } = seal;
   const entries: OpenedRow[] = [];
@@ -87,7 +89,7 @@ function openRow(seal: EntrySeal, entryId: EntryId, row: LiveRow): OpenedRow | U
 
 /** The cursor behind an entry; null where none is left. */
 async function cursorAt(
-  store: VaultStore,
+  store: PageStore,
   vaultId: EntrySeal["vaultId"],
   last: EntryId,
 ): Promise<EntryId | null> {

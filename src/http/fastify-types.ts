@@ -1,5 +1,5 @@
 import type { AuditActor } from "../core/audit.ts";
-import type { Principal } from "./call.ts";
+import type { Admitted } from "./authentication.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -12,9 +12,9 @@ declare module "fastify" {
 
   interface FastifyRequest {
     /** Set before the body is read. */
-    principal: Principal;
-    /** Whether its handler has begun, which disposes what came with the principal when it ends. */
-    isHandled: boolean;
+    admitted: Admitted;
+    /** Whether the audit has it. */
+    isRecorded: boolean;
     /** Ends the counting of a client's write; undefined for any other call. */
     endWrite: (() => void) | undefined;
     /** Who was verified, whether or not the call is open to them; undefined where nobody was. */

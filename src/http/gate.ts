@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
-import { actorOf } from "./audit-calls.ts";
 import type { Authentication } from "./authentication.ts";
 import type { HttpContext } from "./call.ts";
 import { demandCertificate } from "./client-certificate.ts";
@@ -27,21 +26,11 @@ export function gateOf(
     const { vaultId } = request.params as { readonly vaultId?: string };
     const requirement = { caller: spec.caller, vaultId };
     const { authorization } = request.headers;
-    request.principal = await authentication.authenticate(authorization, requirement, (verified) => {
-      request.actor = actorOf(verified);
+    request.admitted = await authentication.authenticate(authorization, requirement, (actor) => {
+      request.actor = actor;
     });
-    endKeysOf(request, reply);
     if (isRead(spec)) await markRole(context, reply);
   };
-}
-
-/** Zeroes the keys that came with a request that its handler never sees: refused, or cut off in its body. */
-function endKeysOf(request: FastifyRequest, reply: FastifyReply): void {
-  const { principal } = request;
-  if (principal.kind !== "access") return;
-  reply.raw.once("close", () => {
-    if (!request.isHandled) principal.vault[Symbol.dispose]();
-  });
 }
 
 async function guardWrite({ edition }: HttpContext, reply: FastifyReply): Promise<void> {

@@ -73,6 +73,7 @@ export const problemStatus: Readonly<Record<ErrorCode, number>> = {
   data_missing: 500,
   data_exists: 500,
   data_of_other_site: 500,
+  data_replaced: 503,
   data_in_use: 500,
   database_corrupt: 500,
   database_newer: 500,

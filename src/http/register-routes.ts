@@ -3,10 +3,17 @@ import { Refusal } from "../core/errors.ts";
 import { formatPosition } from "../core/position.ts";
 import { adminOverHttpPath } from "../protocol/admin.ts";
 import { registerAdminRoutes } from "./admin-routes.ts";
-import { type AuditedRoute, auditing, recordAnswers, recordRefusals } from "./audit-calls.ts";
-import { Authentication } from "./authentication.ts";
-import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "./call.ts";
+import {
+  type AuditedRoute,
+  recordAnswers,
+  recordOfWrite,
+  recordRefusals,
+  type WriteRecord,
+} from "./audit-calls.ts";
+import { type Admitted, Authentication } from "./authentication.ts";
+import type { Answer, Call, Handlers, HttpContext, Principal, WriteAnswer } from "./call.ts";
 import { gateOf } from "./gate.ts";
+import { forwardedForOf } from "./people/client-address.ts";
 import { waitForBackups } from "./replication-wait.ts";
 import { parseIfMatch, parsePreferWait } from "./request-headers.ts";
 import { type RouteName, type RouteSpec, routeTable } from "./route-table.ts";
@@ -26,7 +33,9 @@ import { vaultRoutes } from "./routes/vaults.ts";
 import { replicationAnswer } from "./row-answers.ts";
 import { sendJson } from "./send-json.ts";
 
-type AnyHandler = (call: Call) => Promise<Answer | WriteAnswer>;
+type AnyHandler = (
+  call: Call & { readonly record: WriteRecord | undefined },
+) => Promise<Answer | WriteAnswer>;
 
 /**
  * Registers every call of the table, every call of the edition and every command that an operator may give over HTTP, each
@@ -34,6 +43,7 @@ type AnyHandler = (call: Call) => Promise<Answer | WriteAnswer>;
  */
 export function registerRoutes(app: FastifyInstance, context: HttpContext): readonly RouteSpec[] {
   const authentication = new Authentication(context);
+  const site = { context, authentication };
   const routes = [...ownRoutes(context), ...editionRoutes(context)];
   const recordAnswer = recordAnswers(context);
   for (const route of routes) {
@@ -42,8 +52,7 @@ export function registerRoutes(app: FastifyInstance, context: HttpContext): read
       ...optionsOf(spec),
       onRequest: gateOf(context, authentication, spec),
       onSend: recordAnswer(route),
-      handler: (request, reply) =>
-        auditing(context, route, request, () => answerCall(context, route, request, reply)),
+      handler: (request, reply) => answerCall(site, route, request, reply),
     });
   }
   const admin = registerAdminRoutes(app, {
@@ -100,26 +109,30 @@ function optionsOf(spec: RouteSpec) {
   };
 }
 
+type Site = { readonly context: HttpContext; readonly authentication: Authentication };
+
 async function answerCall(
-  context: HttpContext,
+  site: Site,
   route: Route,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { answer, body } = await handleCall(context, route, request, reply);
+  const { answer, body } = await handleCall(site, route, request, reply);
   if (answer.tagged !== undefined) reply.header("etag", `"${formatPosition(answer.tagged.position)}"`);
   return sendJson(reply, answer.status, body);
 }
 
 /** The handler's answer and its body. The keys that came with a request end with its handler, before it waits for anybody. */
 async function handleCall(
-  context: HttpContext,
-  { spec, handler }: Route,
+  site: Site,
+  route: Route,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<{ readonly answer: Answer; readonly body: object }> {
-  const waitSeconds = spec.isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
-  const answer = await withKeys(context, spec, request, () => handler(callOf(context, spec, request, reply)));
+  const { context } = site;
+  const { isClientWrite } = route.spec;
+  const waitSeconds = isClientWrite ? parsePreferWait(request.headers.prefer) : undefined;
+  const answer = await runHandler(site, route, request, reply);
   // Before it waits for the backups, which wait for the writes in flight.
   request.endWrite?.();
   if (answer.actor) request.actor = answer.actor;
@@ -127,44 +140,80 @@ async function handleCall(
   return { answer, body };
 }
 
-async function withKeys<T>(
-  context: HttpContext,
-  spec: RouteSpec,
+async function runHandler(
+  { context, authentication }: Site,
+  { name, spec, handler }: Route,
   request: FastifyRequest,
-  handle: () => Promise<T>,
+  reply: FastifyReply,
+): Promise<Answer | WriteAnswer> {
+  const record = spec.isClientWrite ? recordOfWrite(context, name, request) : undefined;
+  const handle = (principal: Principal) =>
+    handler(callOf(context, spec, { request, reply, principal, record }));
+  const answer = await withPrincipal(context, authentication, { spec, request }, handle);
+  if (record?.isCommitted === false) throw new Error(`${name} was answered and is not recorded`);
+  request.isRecorded = record !== undefined;
+  return answer;
+}
+
+async function withPrincipal<T>(
+  { resealing }: HttpContext,
+  authentication: Authentication,
+  { spec, request }: { readonly spec: RouteSpec; readonly request: FastifyRequest },
+  handle: (principal: Principal) => Promise<T>,
 ): Promise<T> {
-  const { principal } = request;
-  if (principal.kind !== "access") return await handle();
-  request.isHandled = true;
+  const admitted = await admittedNow(authentication, spec, request);
+  if (admitted.kind !== "access") return await handle(admitted);
+  using vault = admitted.enter();
+  const { kind, vaultId, accessId, scope, login } = admitted;
   try {
-    // Without a body the handler begins when the token was checked.
-    if (spec.method !== "GET") await principal.vault.recheck();
-    return await handle();
+    return await handle({ kind, vaultId, accessId, scope, login, vault });
   } finally {
-    leaveVault(context, spec, principal);
+    // What is left of a change of the vault's key is continued with the keys of whoever writes to it.
+    if (spec.isClientWrite) resealing.continue(vault.open, vault.isRenewed);
   }
 }
 
-/** What is left of a change of the vault's key is continued with the keys of whoever writes to it; then they are zeroed. */
-function leaveVault({ resealing }: HttpContext, spec: RouteSpec, { vault }: AccessPrincipal): void {
-  if (spec.isClientWrite) resealing.continue(vault.open, vault.isRenewed);
-  vault[Symbol.dispose]();
+/** Who may make a call when it is handled: a body may have taken its time since they were let in. */
+async function admittedNow(
+  authentication: Authentication,
+  spec: RouteSpec,
+  request: FastifyRequest,
+): Promise<Admitted> {
+  const { admitted, headers, params } = request;
+  if (admitted.kind !== "access" || !hasBody(request) || (await authentication.stillHolds(admitted))) {
+    return admitted;
+  }
+  const { vaultId } = params as { readonly vaultId?: string };
+  return await authentication.authenticate(headers.authorization, { caller: spec.caller, vaultId });
 }
+
+/** Whether the request was read after its caller was let in. Of a GET, Fastify reads none. */
+function hasBody({ method, headers }: FastifyRequest): boolean {
+  if (method === "GET" || method === "HEAD") return false;
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+}
+
+type Handling = {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly principal: Principal;
+  readonly record: WriteRecord | undefined;
+};
 
 function callOf(
   { closing }: HttpContext,
   spec: RouteSpec,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Call {
+  { request, reply, principal, record }: Handling,
+): Call & { readonly record: WriteRecord | undefined } {
   if (!spec.takesQuery) refuseQuery(request.query as object);
   return {
-    principal: request.principal,
+    principal,
+    record,
     params: request.params as Readonly<Record<string, string>>,
     query: request.query,
     body: request.body,
     address: request.ip,
-    forwardedFor: [request.headers["x-forwarded-for"]].flat().join(",") || undefined,
+    forwardedFor: forwardedForOf(request.headers),
     get signal() {
       return AbortSignal.any([closing, goneSignal(reply)]);
     },

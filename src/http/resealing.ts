@@ -14,6 +14,7 @@ import {
   vaultOf,
 } from "../core/resealing.ts";
 import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
+import type { Store } from "../core/store.ts";
 import { vaultKey } from "../core/vault.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
 import { VaultKey } from "../crypto/vault-key.ts";
@@ -25,7 +26,10 @@ import { olderKeys, type OpenVault } from "./vault-opening.ts";
 /** The vault's keys for as long as the work lasts. */
 type OwnedSeal = EntrySeal & Disposable;
 
-type Site = Pick<HttpContext, "store" | "edition" | "clock" | "random" | "logger" | "closing">;
+/** What it writes beside a call is not that call's doing, and is not recorded as such. */
+type Site = Pick<HttpContext, "edition" | "clock" | "random" | "logger" | "closing"> & {
+  readonly store: Store;
+};
 
 /** Rows looked at, and sealed anew, in one step: well under 20 ms of work for entries of ordinary size. */
 const sliceRows = 20;

@@ -1,9 +1,10 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { WritesInFlight } from "../core/writes-in-flight.ts";
+import type { Store } from "../core/store.ts";
 import { requestBytesMax } from "../protocol/limits.ts";
-import { auditedStore } from "./audit-calls.ts";
 import type { HttpContext } from "./call.ts";
 import { acceptJson } from "./json-body.ts";
+import { KeptVaults } from "./kept-vaults.ts";
 import { People } from "./people/people.ts";
 import { siteReadiness } from "./readiness.ts";
 import { refuseMalformedHttp, refuseUnknownRoutes, sendProblem } from "./refusals.ts";
@@ -14,6 +15,7 @@ import { securityHeaders, tlsHeaders } from "./security-headers.ts";
 import { clientCertificateOptions, secureContextOf } from "./secure-context.ts";
 import type { ServerOptions } from "./server-options.ts";
 import { enforceSocketDeadlines } from "./socket-deadline.ts";
+import { finishDeletions } from "./vault-deletion.ts";
 import "./fastify-types.ts";
 
 const defaultDeadlineMs = 30_000;
@@ -28,8 +30,8 @@ const defaultHandshakeMs = 10_000;
 export function buildServer(options: ServerOptions): FastifyInstance {
   const closing = new AbortController();
   const app = buildApp(options, closing);
-  app.decorateRequest("principal", undefined as never);
-  app.decorateRequest("isHandled", false);
+  app.decorateRequest("admitted", undefined as never);
+  app.decorateRequest("isRecorded", false);
   app.decorateRequest("endWrite", undefined);
   app.decorateRequest("actor", undefined);
   const context = contextOf(options, closing.signal);
@@ -50,10 +52,14 @@ export type AppOptions = Pick<
 export function buildApp(options: AppOptions, closing: AbortController): FastifyInstance {
   const { logger } = options;
   const app = createApp(options);
-  app.addHook("onRequest", async (_, reply) => setCommonHeaders(options, reply));
-  app.addHook("onResponse", async (request, reply) => {
+  app.addHook("onRequest", (_, reply, done) => {
+    setCommonHeaders(options, reply);
+    done();
+  });
+  app.addHook("onResponse", (request, reply, done) => {
     // A turn later: the push of what was just written leaves before its line is written.
     setImmediate(() => logAnswer(logger, request, reply));
+    done();
   });
   app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
   acceptJson(app);
@@ -80,14 +86,14 @@ function setCommonHeaders({ tls }: AppOptions, reply: FastifyReply): void {
 }
 
 function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
-  const { edition, clock, random, logger, site, version, adminCommands = [] } = options;
-  const store = auditedStore(options.store);
+  const { store, edition, clock, random, logger, site, version, adminCommands = [] } = options;
   const readiness = options.readiness ?? siteReadiness(store);
   const testAlerts = options.testAlerts ?? (async () => []);
   const demandsCertificates = options.tls?.clientCa !== undefined;
   const people = new People({ store, clock, random });
-  // What it writes beside a call is not that call's doing, and is not recorded as such.
-  const resealing = new Resealing({ store: options.store, edition, clock, random, logger, closing });
+  const keptVaults = new KeptVaults(clock);
+  const resealing = new Resealing({ store, edition, clock, random, logger, closing });
+  const onCommit = () => edition.signalReplication();
   return {
     people,
     audit: options.audit ?? { record: (event) => store.recordAudit(event).catch(() => undefined) },
@@ -95,6 +101,9 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
     resealing,
     keepVersions: options.keepVersions ?? defaultKeepVersions,
     store,
+    commit: commitWith(store, keptVaults),
+    finishDeletions: () => finishDeletions({ store, clock, onCommit, signal: closing }),
+    keptVaults,
     edition,
     writesInFlight: options.writesInFlight ?? new WritesInFlight(),
     clock,
@@ -107,6 +116,15 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
     logger,
     demandsCertificates,
     closing,
+  };
+}
+
+function commitWith(store: Pick<Store, "write">, keptVaults: KeptVaults): HttpContext["commit"] {
+  return async (record, write) => {
+    const changed = await store.write({ ...write, audit: record.event });
+    record.isCommitted = true;
+    keptVaults.changed(changed);
+    return changed;
   };
 }
 

@@ -1,4 +1,5 @@
 import { type AccessBody, decodeAccess } from "../core/access.ts";
+import { bytesEqual } from "../core/bytes.ts";
 import type { Caller, SlotRenewal } from "../core/access-writes.ts";
 import { Refusal } from "../core/errors.ts";
 import type { AccessId, VaultId } from "../core/ids.ts";
@@ -9,10 +10,11 @@ import type { Store } from "../core/store.ts";
 import { accessKey, decodeVault, type KeyLink, type VaultBody, vaultKey } from "../core/vault.ts";
 import type { AccessSecret } from "../crypto/access-secret.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
+import { type KeptKey, keepKey, openKeptKey } from "../crypto/kept-key.ts";
 import { isSameMac, type VaultKey } from "../crypto/vault-key.ts";
 
-/** A vault as one access has opened it, at one moment. Its owner disposes it: the keys in it are zeroed. */
-export type OpenVault = Disposable & {
+/** What is known of a vault that one access has opened, without its keys. */
+type KnownVault = {
   readonly vaultId: VaultId;
   readonly accessId: AccessId;
   readonly access: AccessBody;
@@ -20,10 +22,15 @@ export type OpenVault = Disposable & {
   readonly accessAt: Position;
   readonly vault: VaultBody;
   readonly vaultAt: Position;
-  readonly key: VaultKey;
-  /** The key with those of before: it owns them all. */
-  readonly seal: VaultSeal;
 };
+
+/** A vault as one access has opened it, at one moment. Its owner disposes it: the keys in it are zeroed. */
+export type OpenVault = Disposable &
+  KnownVault & {
+    readonly key: VaultKey;
+    /** The key with those of before: it owns them all. */
+    readonly seal: VaultSeal;
+  };
 
 /** The rows that a vault is opened with. */
 export type VaultRows = { readonly vault: LiveRow; readonly access: LiveRow };
@@ -50,10 +57,47 @@ export async function openVault(
     key[Symbol.dispose]();
     throw new Refusal("access_forged");
   }
-  const seal = new VaultSeal({ vaultId, current: key, older: olderKeys(vaultId, vault, key), random });
   const [accessAt, vaultAt] = [rows.access.position, rows.vault.position];
-  const dispose = () => seal[Symbol.dispose]();
-  return { vaultId, accessId, access, accessAt, vault, vaultAt, key, seal, [Symbol.dispose]: dispose };
+  return withKey({ vaultId, accessId, access, accessAt, vault, vaultAt }, key, random);
+}
+
+function withKey(known: KnownVault, key: VaultKey, random: Random): OpenVault {
+  const { vaultId, vault } = known;
+  const older = () => olderKeys(vaultId, vault, key);
+  const seal = new VaultSeal({ vaultId, current: key, older, random });
+  return { ...known, key, seal, [Symbol.dispose]: () => seal[Symbol.dispose]() };
+}
+
+/** A vault that a client has opened, as it is kept for the client's next request: with a key that only the client's token opens. */
+export type KeptVault = KnownVault & {
+  readonly accessHash: Uint8Array;
+  readonly vaultHash: Uint8Array;
+  readonly kept: KeptKey;
+};
+
+/** @param bearer of whoever has opened it */
+export function keepVault(open: OpenVault, rows: VaultRows, bearer: string): KeptVault {
+  const { vaultId, accessId, access, accessAt, vault, vaultAt, key } = open;
+  const known = { vaultId, accessId, access, accessAt, vault, vaultAt };
+  const [accessHash, vaultHash] = [rows.access.hash, rows.vault.hash];
+  return { ...known, accessHash, vaultHash, kept: keepKey(bearer, vaultId, key) };
+}
+
+/** Whether the rows are still those that a vault was opened with, and what was checked of them holds. */
+export function isOfRows({ accessAt, accessHash, vaultAt, vaultHash }: KeptVault, rows: VaultRows): boolean {
+  return (
+    comparePositions(rows.access.position, accessAt) === 0 &&
+    comparePositions(rows.vault.position, vaultAt) === 0 &&
+    bytesEqual(rows.access.hash, accessHash) &&
+    bytesEqual(rows.vault.hash, vaultHash)
+  );
+}
+
+/** The vault once more, with the token that it was kept for: nothing of it is derived or checked anew. */
+export function openKept({ kept, ...known }: KeptVault, bearer: string, random: Random): OpenVault {
+  const key = openKeptKey(bearer, known.vaultId, kept);
+  if (key === undefined) throw new Error("a token finds a vault that is kept, and does not open it");
+  return withKey(known, key, random);
 }
 
 /**
@@ -106,19 +150,21 @@ type Site = {
 };
 
 /**
- * A vault that stays opened for one request: where its key is changed meanwhile, it is opened anew with the same secret. Owns
- * the secret, and is disposed with the request.
+ * A vault that stays opened for one request: where its key is changed meanwhile, it is opened anew with the same secret. Is disposed
+ * with the request.
  */
 export class VaultSession implements Disposable {
   readonly #site: Site;
-  readonly #secret: AccessSecret;
+  readonly #secretOf: () => AccessSecret;
+  #secret: AccessSecret | undefined;
   #open: OpenVault;
   /** Whether a write has gone out with a slot of the current key for an access that was absent. */
   isRenewed = false;
 
-  constructor(site: Site, secret: AccessSecret, open: OpenVault) {
+  /** @param secretOf called once at most, where the secret is needed; this owns what it returns */
+  constructor(site: Site, secretOf: () => AccessSecret, open: OpenVault) {
     this.#site = site;
-    this.#secret = secret;
+    this.#secretOf = secretOf;
     this.#open = open;
   }
 
@@ -127,37 +173,12 @@ export class VaultSession implements Disposable {
     return this.#open;
   }
 
-  /**
-   * Looks again whether the access is there, and whether the vault is as it was opened: since a token was checked, the request's body
-   * may have taken its time.
-   * @throws Refusal `unauthorized` where the access has ended or was blocked meanwhile, `access_forged`
-   */
-  async recheck(): Promise<void> {
-    const { vaultAt, accessAt } = this.#open;
-    const rows = await this.#rows();
-    const isSame =
-      comparePositions(rows.vault.position, vaultAt) === 0 &&
-      comparePositions(rows.access.position, accessAt) === 0;
-    if (!isSame) await this.#openWith(rows);
-  }
-
   /** @throws Refusal `unauthorized` where the access has ended or was blocked meanwhile, `access_forged` */
   async reopen(): Promise<OpenVault> {
-    return await this.#openWith(await this.#rows());
-  }
-
-  async #rows(): Promise<VaultRows> {
-    const { store, clock } = this.#site;
     const { vaultId, accessId } = this.#open;
-    const rows = await readVaultRows(store, vaultId, accessId);
-    if (rows === undefined || (await store.isBlocked(accessId))) throw new Refusal("unauthorized");
-    const { expiresAt } = decodeAccess(rows.access.body);
-    if (expiresAt !== null && expiresAt <= clock.now()) throw new Refusal("unauthorized");
-    return rows;
-  }
-
-  async #openWith(rows: VaultRows): Promise<OpenVault> {
-    const open = await openVault(rows, this.#secret, this.#site.random);
+    const rows = await readGoodRows(this.#site, vaultId, accessId);
+    if (rows === undefined) throw new Refusal("unauthorized");
+    const open = await openVault(rows, this.#accessSecret(), this.#site.random);
     if (open === undefined) throw new Refusal("unauthorized");
     this.#open[Symbol.dispose]();
     this.#open = open;
@@ -183,15 +204,32 @@ export class VaultSession implements Disposable {
     const { kind, scope, expiresAt, publicKey } = access;
     return {
       ...access,
-      slot: { keyId: key.id, sealed: this.#secret.sealSlot(key, vaultId) },
+      slot: { keyId: key.id, sealed: this.#accessSecret().sealSlot(key, vaultId) },
       mac: key.accessMac({ vaultId, accessId, kind, scope, expiresAt, publicKey }),
     };
   }
 
+  #accessSecret(): AccessSecret {
+    this.#secret ??= this.#secretOf();
+    return this.#secret;
+  }
+
   [Symbol.dispose](): void {
     this.#open[Symbol.dispose]();
-    this.#secret[Symbol.dispose]();
+    this.#secret?.[Symbol.dispose]();
   }
+}
+
+/** The rows that a vault is opened with, where both are there and the access has not ended here in any way. */
+export async function readGoodRows(
+  { store, clock }: Omit<Site, "random">,
+  vaultId: VaultId,
+  accessId: AccessId,
+): Promise<VaultRows | undefined> {
+  const rows = await readVaultRows(store, vaultId, accessId);
+  if (rows === undefined || (await store.isBlocked(accessId))) return undefined;
+  const { expiresAt } = decodeAccess(rows.access.body);
+  return expiresAt === null || expiresAt > clock.now() ? rows : undefined;
 }
 
 /** The rows that a vault is opened with, where both are there. */

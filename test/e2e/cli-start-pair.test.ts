@@ -11,7 +11,7 @@ import { childrenOf } from "../support/proc.ts";
 import { freePort } from "../support/processes.ts";
 
 const checkout = resolve(import.meta.dirname, "../..");
-const launcher = join(checkout, "src/cli/start-pair.ts");
+const launcher = join(checkout, "dist/start-pair.js");
 
 let folder: string;
 let ports: readonly number[];

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { cpSync, rmSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -5,15 +6,16 @@ import { call, freePort, Sites } from "../support/processes.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
-/** A checkout without the commercial files. */
+/** A checkout without the commercial files, built. */
 function copyCommunityPart(folder: string): string {
   const checkout = join(folder, "checkout");
-  for (const part of ["bin", "src", "package.json"]) {
+  for (const part of ["bin", "build", "src", "package.json"]) {
     cpSync(join(root, part), join(checkout, part), { recursive: true });
   }
   for (const part of ["src/replication", "src/editions/commercial.ts"])
     rmSync(join(checkout, part), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
+  execFileSync(process.execPath, ["build/run.ts"], { cwd: checkout });
   return join(checkout, "bin/dormouse");
 }
 
@@ -36,5 +38,5 @@ describe("the community edition", () => {
     expect(made.status).toBe(201);
     expect((await call(site, { path: "/api/replication" })).status).toBe(404);
     expect((await call(site, { method: "POST", path: "/api/replication/apply", body: {} })).status).toBe(404);
-  });
+  }, 60_000);
 });

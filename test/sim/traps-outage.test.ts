@@ -86,6 +86,39 @@ test("one write every 10 ms to a peer that refuses makes one attempt a second, a
   await atRest(world);
 });
 
+/** A pair whose backup has crashed, with one write every 50 ms since: an attempt is made each second, the last 350 ms ago. */
+async function outageUnderWrites(): Promise<{ readonly world: World; readonly write: () => Promise<void> }> {
+  const { world, vault } = await pair();
+  const key = world.newEntryKey(vault.vaultId);
+  const write = async (): Promise<void> => {
+    void world.write(key);
+    await world.scheduler.run(50);
+  };
+  world.crash(zurich);
+  for (let passedMs = 0; passedMs < 3_350; passedMs += 50) await write();
+  return { world, write };
+}
+
+test("a backup that comes back while others write is filled at once: its hello waits for no second to pass", async () => {
+  const { world, write } = await outageUnderWrites();
+  await world.start(zurich);
+  await write();
+  await world.scheduler.run(200);
+  expect((await statusOf(world)).dirty).toBe(0);
+  await atRest(world);
+});
+
+test("a hello frees one attempt and no more, however many writes follow it", async () => {
+  const { world, write } = await outageUnderWrites();
+  world.network.intercept = (path) => (path === applyPath ? { status: 500, body: undefined } : undefined);
+  await world.start(zurich);
+  const before = pushes(world).length;
+  for (let passedMs = 0; passedMs < 900; passedMs += 50) await write();
+  expect(pushes(world).length - before).toBe(1);
+  world.network.intercept = null;
+  await atRest(world);
+});
+
 test("a shutdown in the middle of a backoff ends the wait at once, and the next start goes on", async () => {
   const scene = await pair();
   const { world } = scene;

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { isIP, isIPv6 } from "node:net";
 
 export type Origin = {
@@ -6,6 +7,12 @@ export type Origin = {
   /** What the header X-Forwarded-For says; anybody may write it. */
   readonly forwardedFor: string | undefined;
 };
+
+/** The header X-Forwarded-For; undefined where there is none. */
+export function forwardedForOf(headers: IncomingHttpHeaders): string | undefined {
+  const header = headers["x-forwarded-for"];
+  return (Array.isArray(header) ? header.join(",") : header) || undefined;
+}
 
 /**
  * Whom an attempt is counted against: the client, whom a proxy in front names last. A proxy that names nobody is everybody, and

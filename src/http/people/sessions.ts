@@ -87,6 +87,14 @@ export class Sessions {
     };
   }
 
+  /** Uses a session whose token was checked before. Returns whether it lasts. */
+  use(id: string): boolean {
+    const session = this.#live(id);
+    if (session === undefined) return false;
+    this.#touch(session);
+    return true;
+  }
+
   times(id: string): SessionTimes | undefined {
     const session = this.#live(id);
     if (session === undefined) return undefined;

@@ -16,7 +16,15 @@ import type {
 } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
 import { type ListedAccess, readAccesses, seenOf, stateOf } from "../access-list.ts";
-import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
+import type {
+  AccessPrincipal,
+  Answer,
+  Call,
+  Handlers,
+  HttpContext,
+  WriteAnswer,
+  WriteCall,
+} from "../call.ts";
 import { commitOpened, commitRow } from "../commit.ts";
 import { prepareKeyChange } from "../key-change.ts";
 import { makeAccess } from "../new-access.ts";
@@ -27,6 +35,7 @@ import { olderKeys } from "../vault-opening.ts";
 
 type AccessRoutes = Pick<Handlers, "createAccess" | "listAccesses" | "revokeAccess" | "changeVaultKey">;
 type AccessCall = Call<AccessPrincipal>;
+type AccessWriteCall = WriteCall<AccessPrincipal>;
 
 /** A change of the key makes a link for each, and all of them lie in one row (docs/adr/0015). */
 const accessesMax = 1_000;
@@ -51,7 +60,7 @@ export type NewSecret = {
   readonly shown: { readonly token?: string; readonly passphrase?: string };
 };
 
-async function create(context: HttpContext, call: AccessCall): Promise<WriteAnswer> {
+async function create(context: HttpContext, call: AccessWriteCall): Promise<WriteAnswer> {
   const { store, clock } = context;
   const request = check(newAccessSchema, call.body);
   const now = clock.now();
@@ -67,7 +76,7 @@ async function create(context: HttpContext, call: AccessCall): Promise<WriteAnsw
       const plan = { vaultId, name, scope: request.scope, expiresAt: request.expires_at, passphrase, now };
       const made = await makeAccess(plan, secret, key);
       const write = asCaller(addAccess(vaultId, made, key.id, now));
-      const { last } = await commitRow(store, write, accessKey(vaultId, made.accessId));
+      const { last } = await commitRow(context, call.record, write, accessKey(vaultId, made.accessId));
       const body: NewAccessAnswer = { ...accessAnswer(made), ...shown };
       return { status: 201, body, row: required(last), isChanged: true };
     });
@@ -103,7 +112,7 @@ async function list({ store }: HttpContext, { principal }: AccessCall): Promise<
   return { status: 200, body };
 }
 
-async function revoke(context: HttpContext, call: AccessCall): Promise<WriteAnswer> {
+async function revoke(context: HttpContext, call: AccessWriteCall): Promise<WriteAnswer> {
   const { keep_key: isKeyKept } = check(revokeQuerySchema, call.query);
   const accessId = call.params.accessId ?? "";
   if (!isUuid(accessId)) throw new Refusal("access_unknown");
@@ -124,19 +133,19 @@ const stillOpens =
   "Whoever had this access and a copy of a disk, a snapshot or the traffic between two sites from before can still open what was in the vault then.";
 
 async function endAccess(
-  { store }: HttpContext,
-  { principal }: AccessCall,
+  context: HttpContext,
+  { principal, record }: AccessWriteCall,
   accessId: AccessId,
 ): Promise<StoredRow> {
   const { vaultId, vault } = principal;
   return await commitOpened(vault, async (open, asCaller) => {
-    const seen = seenOf(open, await readAccesses(store, vaultId));
+    const seen = seenOf(open, await readAccesses(context.store, vaultId));
     const write = asCaller(revokeAccess(vaultId, accessId, seen));
-    return required((await commitRow(store, write, accessKey(vaultId, accessId))).last);
+    return required((await commitRow(context, record, write, accessKey(vaultId, accessId))).last);
   });
 }
 
-async function rotate(context: HttpContext, call: AccessCall): Promise<WriteAnswer> {
+async function rotate(context: HttpContext, call: AccessWriteCall): Promise<WriteAnswer> {
   const { vaultId } = call.principal;
   const { row, notLinked } = await replaceKey(context, call, null);
   const body: Omit<KeyChangeAnswer, "replication"> = {
@@ -152,7 +161,7 @@ type Replaced = { readonly row: StoredRow; readonly notLinked: readonly ListedAc
 /** Changes the vault's key in one write, and begins to seal what is in it anew. */
 async function replaceKey(
   context: HttpContext,
-  { principal }: AccessCall,
+  { principal, record }: AccessWriteCall,
   revoked: AccessId | null,
 ): Promise<Replaced> {
   const { store, random, clock } = context;
@@ -163,7 +172,7 @@ async function replaceKey(
       const accesses = await readAccesses(store, vaultId);
       const plan = { next, revoked, now: clock.now() };
       const { change, notLinked } = await prepareKeyChange(vault, accesses, plan);
-      const changed = await store.write(changeKey(change));
+      const changed = await context.commit(record, changeKey(change));
       tellForged(
         context,
         vaultId,

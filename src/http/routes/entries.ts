@@ -25,7 +25,15 @@ import {
   newEntrySchema,
   purgeQuerySchema,
 } from "../../protocol/entry-requests.ts";
-import type { AccessPrincipal, Answer, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
+import type {
+  AccessPrincipal,
+  Answer,
+  Call,
+  Handlers,
+  HttpContext,
+  WriteAnswer,
+  WriteCall,
+} from "../call.ts";
 import { type Committed, commitOpened, commitRow, withOpened } from "../commit.ts";
 import { type Page, readPage } from "../entry-page.ts";
 import { readHistory, readVersionsBelow } from "../entry-history.ts";
@@ -38,6 +46,7 @@ type EntryRoutes = Pick<
   "createEntry" | "listEntries" | "getEntry" | "putEntry" | "patchEntry" | "deleteEntry" | "restoreEntry"
 >;
 export type EntryCall = Call<AccessPrincipal>;
+export type EntryWriteCall = WriteCall<AccessPrincipal>;
 
 export function entryRoutes(context: HttpContext): EntryRoutes {
   return {
@@ -60,8 +69,8 @@ export function entryRoutes(context: HttpContext): EntryRoutes {
   };
 }
 
-async function create(context: HttpContext, call: EntryCall): Promise<WriteAnswer> {
-  const { store, clock, random } = context;
+async function create(context: HttpContext, call: EntryWriteCall): Promise<WriteAnswer> {
+  const { clock, random } = context;
   const { entry_id: chosen, ...content } = check(newEntrySchema, call.body);
   const { vaultId, vault } = call.principal;
   const now = clock.now();
@@ -70,7 +79,7 @@ async function create(context: HttpContext, call: EntryCall): Promise<WriteAnswe
   const key = entryKey({ vaultId, entryId });
   const answer = await commitOpened(vault, async ({ seal }, asCaller) => {
     const write = createEntry(seal, { entryId, body: seal.seal(entryId, entry) });
-    return changedAnswer(vault.open, await commitRow(store, asCaller(write), key));
+    return changedAnswer(vault.open, await commitRow(context, call.record, asCaller(write), key));
   });
   const location = `/api/vaults/${vaultId}/entries/${entryId}`;
   return { ...answer, status: answer.isChanged ? 201 : 200, location };
@@ -104,7 +113,7 @@ async function get(context: HttpContext, call: EntryCall): Promise<Answer> {
 
 function change(
   context: HttpContext,
-  call: EntryCall,
+  call: EntryWriteCall,
   decide: (content: EntryContent) => EntryContent,
 ): Promise<WriteAnswer> {
   return editEntry(context, call, (edit) => changeEntry(edit, decide));
@@ -113,7 +122,7 @@ function change(
 /** Edits the entry that a call names, and keeps what it was. */
 export async function editEntry(
   context: HttpContext,
-  call: EntryCall,
+  call: EntryWriteCall,
   writeOf: (edit: EntryEdit) => Write,
 ): Promise<WriteAnswer> {
   const { store, clock, keepVersions } = context;
@@ -126,7 +135,7 @@ export async function editEntry(
     const expiring = await readVersionsBelow(store, address, versionOf(row) + 1 - keepVersions);
     const history = { keepVersions, expiring };
     const edit = { seal, entryId: address.entryId, match: call.match, now: clock.now(), history };
-    return changedAnswer(open, await commitRow(store, asCaller(writeOf(edit)), key));
+    return changedAnswer(open, await commitRow(context, call.record, asCaller(writeOf(edit)), key));
   });
 }
 
@@ -148,14 +157,15 @@ function keyOfEntry({ key }: StoredRow): Extract<StoredRow["key"], { kind: "entr
 }
 
 /** Purges an entry with its history, and whatever of them the log still holds on this disk. */
-async function remove({ store }: HttpContext, call: EntryCall): Promise<WriteAnswer> {
+async function remove(context: HttpContext, call: EntryWriteCall): Promise<WriteAnswer> {
+  const { store } = context;
   const address = addressOf(call);
   const key = entryKey(address);
   const { last } = await commitOpened(call.principal.vault, async (_, asCaller) => {
     const { position } = requireEntryRow(await store.row(key));
     const versions = await readHistory(store, address);
     const state = { ...address, match: call.match, position, versions };
-    return await commitRow(store, asCaller(purgeEntry(state)), key);
+    return await commitRow(context, call.record, asCaller(purgeEntry(state)), key);
   });
   if (last === undefined) throw new Error("a purge has left no tombstone");
   const body: Omit<PurgedEntryAnswer, "replication"> = { entry_id: address.entryId, purged: true };

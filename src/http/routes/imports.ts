@@ -4,7 +4,7 @@ import { type EntryId, newUuidV7 } from "../../core/ids.ts";
 import { comparePositions } from "../../core/position.ts";
 import { isLive, type RowKey, type StoredRow } from "../../core/row.ts";
 import type { ImportAnswer } from "../../protocol/answers.ts";
-import type { AccessPrincipal, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
+import type { AccessPrincipal, Handlers, HttpContext, WriteAnswer, WriteCall } from "../call.ts";
 import { commitOpened } from "../commit.ts";
 import type { ImportedEntry } from "../import-entries.ts";
 import { ImportReader } from "../import-reader.ts";
@@ -26,14 +26,16 @@ type IdentifiedEntry = ImportedEntry & { readonly entryId: EntryId; readonly isC
 async function run(
   context: HttpContext,
   reader: ImportReader,
-  { principal: { vault }, body }: Call<AccessPrincipal>,
+  { principal: { vault }, body, record }: WriteCall<AccessPrincipal>,
 ): Promise<WriteAnswer> {
   if (!(body instanceof Uint8Array)) throw new Refusal("malformed_json", "The body is empty.");
   const entries = await withIds(context, await reader.read(body));
   try {
     return await commitOpened(vault, async (open, asCaller) => {
       const write = importEntries(open.seal, await sealed(context, open, entries));
-      const changed = (await context.store.write(asCaller(write))).filter(({ key }) => key.kind === "entry");
+      const changed = (await context.commit(record, asCaller(write))).filter(
+        ({ key }) => key.kind === "entry",
+      );
       return await answerOf(context, entries, { changed, keys: write.keys.slice(1) });
     });
   } finally {

@@ -8,7 +8,7 @@ import { originKey } from "../people/client-address.ts";
 import type { PersonAccess } from "../people/person-accesses.ts";
 
 type SessionRoutes = Pick<Handlers, "createSession" | "getSession" | "endSession">;
-type Context = Pick<HttpContext, "people" | "isProxy">;
+type Context = Pick<HttpContext, "people" | "isProxy" | "keptVaults">;
 
 export function sessionRoutes(context: Context): SessionRoutes {
   const { people } = context;
@@ -20,13 +20,15 @@ export function sessionRoutes(context: Context): SessionRoutes {
       return { status: 200, body };
     },
     endSession: async (call) => {
-      people.sessions.end(sessionOf(call).id);
+      const { id } = sessionOf(call);
+      people.sessions.end(id);
+      context.keptVaults.endSession(id);
       return { status: 200, body: { ended: true } };
     },
   };
 }
 
-async function create({ people, isProxy }: Context, call: Call): Promise<Answer> {
+async function create({ people, isProxy }: Omit<Context, "keptVaults">, call: Call): Promise<Answer> {
   const { login: text, passphrase, vault_id: vaultId } = check(newSessionSchema, call.body);
   const login = parseLogin(text);
   if (login === undefined) throw new Error("a login passed its schema and is none");

@@ -6,7 +6,7 @@ import type { Answer, Handlers, HttpContext, WriteAnswer } from "../call.ts";
 import { commitOpened, commitRow, withOpened } from "../commit.ts";
 import { readHistory } from "../entry-history.ts";
 import { entryAnswer } from "../row-answers.ts";
-import { changedAnswer, type EntryCall } from "./entries.ts";
+import { changedAnswer, type EntryCall, type EntryWriteCall } from "./entries.ts";
 
 type StrandedRoutes = Pick<Handlers, "getStranded" | "reapplyStranded">;
 
@@ -25,7 +25,7 @@ async function get({ store }: HttpContext, call: EntryCall): Promise<Answer> {
   return { status: 200, body: { stranded_id: key.strandedId, ...entryAnswer(opened) } };
 }
 
-async function reapply(context: HttpContext, call: EntryCall): Promise<WriteAnswer> {
+async function reapply(context: HttpContext, call: EntryWriteCall): Promise<WriteAnswer> {
   const { store, clock, keepVersions } = context;
   const strandedKey = strandedKeyOf(call);
   const { vaultId, vault } = call.principal;
@@ -36,7 +36,7 @@ async function reapply(context: HttpContext, call: EntryCall): Promise<WriteAnsw
     const expiring = await readHistory(store, { vaultId, entryId });
     const history = { keepVersions, expiring };
     const edit = { seal, entryId, match: call.match, now: clock.now(), history, strandedKey };
-    return changedAnswer(open, await commitRow(store, asCaller(rewriteStranded(edit)), key));
+    return changedAnswer(open, await commitRow(context, call.record, asCaller(rewriteStranded(edit)), key));
   });
 }
 

@@ -13,18 +13,18 @@ import { VaultKey } from "../../crypto/vault-key.ts";
 import type { DeletedVaultAnswer, NewVaultAnswer, VaultListAnswer } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
 import { type NewVault, newVaultSchema, vaultPatchSchema } from "../../protocol/vault-requests.ts";
-import type { AccessPrincipal, Call, Handlers, HttpContext, WriteAnswer } from "../call.ts";
+import type { WriteRecord } from "../audit-calls.ts";
+import type { AccessPrincipal, Handlers, HttpContext, WriteAnswer, WriteCall } from "../call.ts";
 import { commitOpened, commitRow } from "../commit.ts";
 import { makeAccess } from "../new-access.ts";
 import { vaultAnswer } from "../row-answers.ts";
-import { finishDeletions } from "../vault-deletion.ts";
 
 type VaultRoutes = Pick<Handlers, "createVault" | "listVaults" | "getVault" | "renameVault" | "deleteVault">;
 
 export function vaultRoutes(context: HttpContext): VaultRoutes {
   const { store } = context;
   return {
-    createVault: ({ body }) => create(context, check(newVaultSchema, body)),
+    createVault: ({ body, record }) => create(context, record, check(newVaultSchema, body)),
     listVaults: async () => {
       const vaults = await store.vaults();
       const shown = vaults.map(({ row, entries }) => ({
@@ -44,7 +44,8 @@ export function vaultRoutes(context: HttpContext): VaultRoutes {
 }
 
 async function create(
-  { store, clock, random }: HttpContext,
+  { commit, clock, random }: HttpContext,
+  record: WriteRecord,
   { name, recovery }: NewVault,
 ): Promise<WriteAnswer> {
   const now = clock.now();
@@ -52,7 +53,7 @@ async function create(
   using key = VaultKey.generate(random);
   const owners = [await newOwner("owner"), ...(recovery ? [await newOwner("recovery")] : [])];
   const vault = { name, createdAt: now, updatedAt: now, keyId: key.id, older: [], links: [] };
-  const rows = await store.write(createVault(vaultId, vault, owners));
+  const rows = await commit(record, createVault(vaultId, vault, owners));
   const tagged = requireVault(rows[0]);
   const [owner, kept] = owners.map(({ accessId, token }) => ({ access_id: accessId, token }));
   if (owner === undefined) throw new Error("a vault was made without an owner");
@@ -73,29 +74,30 @@ async function create(
 }
 
 async function rename(
-  { store, clock }: HttpContext,
-  { principal: { vaultId, vault }, body, match }: Call<AccessPrincipal>,
+  context: HttpContext,
+  { principal: { vaultId, vault }, body, match, record }: WriteCall<AccessPrincipal>,
 ): Promise<WriteAnswer> {
   const { name } = check(vaultPatchSchema, body);
-  const write = renameVault(vaultId, name, match, clock.now());
+  const write = renameVault(vaultId, name, match, context.clock.now());
   const key = vaultKey(vaultId);
-  const committed = await commitOpened(vault, (_, asCaller) => commitRow(store, asCaller(write), key));
+  const committed = await commitOpened(vault, (_, asCaller) =>
+    commitRow(context, record, asCaller(write), key),
+  );
   const row = requireVault(committed.row);
   return { status: 200, body: vaultAnswer(vaultId, row), tagged: row, row, isChanged: committed.isChanged };
 }
 
 async function remove(
-  { store, clock, edition, closing }: HttpContext,
-  { principal: { vaultId, accessId, vault }, match }: Call<AccessPrincipal>,
+  context: HttpContext,
+  { principal: { vaultId, accessId, vault }, match, record }: WriteCall<AccessPrincipal>,
 ): Promise<WriteAnswer> {
   const write = deleteVault(vaultId, accessId, match);
   const { row } = await commitOpened(vault, (_, asCaller) =>
-    commitRow(store, asCaller(write), vaultKey(vaultId)),
+    commitRow(context, record, asCaller(write), vaultKey(vaultId)),
   );
-  const onCommit = () => edition.signalReplication();
-  onCommit();
-  const last = (await finishDeletions({ store, clock, onCommit, signal: closing })) ?? row;
+  context.edition.signalReplication();
+  const last = (await context.finishDeletions()) ?? row;
   if (last === undefined) throw new Error("a deletion has changed nothing");
   const body: Omit<DeletedVaultAnswer, "replication"> = { vault_id: vaultId, deleted: true };
-  return { status: 200, body, row: last, isChanged: true, finish: () => store.eraseRemains() };
+  return { status: 200, body, row: last, isChanged: true, finish: () => context.store.eraseRemains() };
 }

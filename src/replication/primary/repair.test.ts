@@ -33,8 +33,8 @@ beforeEach(async () => {
 
 const never = (): AbortSignal => new AbortController().signal;
 
-function drain(): Promise<DrainOutcome> {
-  return new Drain({
+async function drain(): Promise<DrainOutcome> {
+  const outcome = await new Drain({
     peer: zurich,
     publicUrl: "https://calgary.example",
     store: pair.primary,
@@ -53,6 +53,9 @@ function drain(): Promise<DrainOutcome> {
     onAcknowledged: async () => undefined,
     onFault: () => undefined,
   }).run();
+  // As a worker does before it sleeps.
+  await pair.primary.settleAcknowledgements();
+  return outcome;
 }
 
 function repair(limit: BatchLimit = { rows: 100, bytes: mib }): Promise<RepairOutcome> {

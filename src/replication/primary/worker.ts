@@ -1,4 +1,4 @@
-import { type BackoffPolicy, isExhausted, waitMs } from "../../core/backoff.ts";
+import type { BackoffPolicy } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, Random, Transport } from "../../core/ports.ts";
 import type { AuditStore } from "../../core/audit-store.ts";
@@ -24,6 +24,7 @@ import { LagWatch } from "./lag-watch.ts";
 import { isProofWanted, isRepairLeft, type ProofMemory } from "./proof.ts";
 import { Repair } from "./repair.ts";
 import { Reports } from "./reports.ts";
+import { Retries } from "./retries.ts";
 import { Signal } from "./signal.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -93,6 +94,7 @@ export class Worker {
   readonly #waiters = new Waiters();
   readonly #reports: Reports;
   readonly #lagWatch: LagWatch;
+  readonly #retries: Retries;
   readonly #proof: ProofMemory = { answeredAt: null, isOwed: false, isRepairOpen: false };
   readonly #counters: WorkerCounters = { signals: 0, wakeups: 0, pushes: 0, rows: 0, bytes: 0, failures: 0 };
   #state: WorkerState = "asleep";
@@ -103,8 +105,6 @@ export class Worker {
   #hellos = 1;
   #hellosAnswered = 0;
   #retriesQuarantined = false;
-  #failures = 0;
-  #nextAttemptAt: number | null = null;
   #lastContactAt: number | null = null;
   #lastError: string | null = null;
   #verified: Verified | null = null;
@@ -115,6 +115,7 @@ export class Worker {
     this.#options = options;
     this.#reports = new Reports(options);
     this.#lagWatch = new LagWatch(options);
+    this.#retries = new Retries({ ...options, signal: this.#signal, stop: this.#stop.signal });
   }
 
   /** Starts with one push, which says hello: that is how a disk put back while this site was down is noticed. */
@@ -129,7 +130,13 @@ export class Worker {
     this.#signal.raise();
   }
 
-  /** The backup has said hello: push once even with nothing dirty, and wait no longer. */
+  /** The backup has said hello: it is there now, and is owed a push. */
+  greet(): void {
+    this.#retries.greet();
+    this.hello();
+  }
+
+  /** A push is owed even with nothing dirty: a wait is cut short. */
   hello(): void {
     this.#hellos += 1;
     this.signal();
@@ -144,8 +151,8 @@ export class Worker {
   status(): WorkerStatus {
     return {
       state: this.#state,
-      attempt: this.#failures,
-      nextAttemptAt: this.#nextAttemptAt,
+      attempt: this.#retries.failures,
+      nextAttemptAt: this.#retries.nextAttemptAt,
       lastContactAt: this.#lastContactAt,
       lastError: this.#lastError,
       verified: this.#verified,
@@ -213,21 +220,15 @@ export class Worker {
 
   /** From the first attempt to a finished drain, through every wait between. Returns asleep, fenced or stopped. */
   async #ship(): Promise<void> {
-    const { clock, backoff } = this.#options;
-    let deadlineMs = 0;
-    let isCut = false;
     while (!this.#isEnded) {
-      const begunMs = clock.monotonicMs();
+      this.#retries.begin();
       const outcome = await this.#attempt();
       if (this.#isEnded) return;
       if (outcome.kind === "fenced") return this.#fenced();
       if (outcome.kind === "drained") return await this.#drained();
-      const counts = outcome.progressed || !isCut;
-      if (outcome.progressed) this.#failures = 0;
-      if (counts) this.#failures += 1;
-      if (counts) deadlineMs = clock.monotonicMs() + waitMs(backoff, this.#failures, this.#options.random);
+      this.#retries.fail(outcome.progressed);
       if (!(await this.#failed(outcome.failure))) return;
-      isCut = await this.#pause(deadlineMs, begunMs + backoff.baseMs);
+      await this.#retries.wait();
       if (this.#isEnded) return;
       this.#become("woken");
     }
@@ -366,8 +367,7 @@ export class Worker {
     // A signal that is there already means another drain, and perhaps a transaction that carries the acknowledgements along.
     if (!this.#signal.isRaised) await this.#guard(() => this.#options.store.settleAcknowledgements());
     if (this.#isEnded) return;
-    this.#failures = 0;
-    this.#nextAttemptAt = null;
+    this.#retries.reset();
     this.#lastError = null;
     this.#lagWatch.drained();
     this.#waiters.drained();
@@ -395,12 +395,12 @@ export class Worker {
     const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
     // Where the disk fails just then nobody knows, and one contact more finds out.
     if (dirty === 0 && (await this.#guard(() => this.#isUnproved())) !== false) this.#hellos += 1;
-    const isTold = isExhausted(this.#options.backoff, this.#failures);
+    const isTold = this.#retries.isExhausted;
     await this.#guard(() => this.#reports.failed(failure, dirty ?? 0, isTold));
     if (this.#isEnded) return false;
     if (dirty === 0 && !this.#owesContact && !this.#signal.isRaised) {
       void this.#lagWatch.end();
-      this.#failures = 0;
+      this.#retries.reset();
       this.#become("gave_up");
       return false;
     }
@@ -426,22 +426,6 @@ export class Worker {
   #meetFault(error: string): void {
     this.#options.onFault(error);
     this.#hellos += 1;
-  }
-
-  /**
-   * Waits until the deadline, or a signal, or the end. A signal's attempt begins no sooner than `earliestMs`, however many
-   * signals there are. Returns whether a signal cut the wait.
-   */
-  async #pause(deadlineMs: number, earliestMs: number): Promise<boolean> {
-    const { clock } = this.#options;
-    this.#nextAttemptAt = clock.now() + Math.max(0, deadlineMs - clock.monotonicMs());
-    const cut = this.#signal.cut();
-    await clock.sleep(deadlineMs - clock.monotonicMs(), AbortSignal.any([this.#stop.signal, cut.signal]));
-    cut.release();
-    const isCut = cut.signal.aborted && clock.monotonicMs() < deadlineMs;
-    await clock.sleep(earliestMs - clock.monotonicMs(), this.#stop.signal);
-    this.#nextAttemptAt = null;
-    return isCut;
   }
 
   /** Runs what touches this site's own disk: its faults must not end the worker, or a full disk would end replication. */

@@ -79,7 +79,12 @@ export class Workers {
     for (const worker of this.#workers.values()) worker.signal();
   }
 
-  /** A peer has said hello, or is owed a push for another reason. */
+  /** A peer has said hello. */
+  greet(peer: SiteName): void {
+    this.#workers.get(peer)?.greet();
+  }
+
+  /** A peer is owed a push even with nothing dirty. */
   hello(peer: SiteName): void {
     this.#workers.get(peer)?.hello();
   }

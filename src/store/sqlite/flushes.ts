@@ -17,6 +17,8 @@ export type FlushesOptions = {
   readonly log: Log | null;
   /** Called when a flush begins; what it returns is called when that flush has ended well. */
   readonly onBegin?: () => () => void;
+  /** Called once, where a flush has failed. */
+  readonly onFailure?: (why: Refusal) => void;
 };
 
 /**
@@ -107,5 +109,6 @@ export class Flushes {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
     this.#failure = new Refusal("storage_failed", `the database's log could not be flushed: ${code}`);
     for (const { reject } of this.#waiters.splice(0)) reject(this.#failure);
+    this.#options.onFailure?.(this.#failure);
   }
 }

@@ -17,8 +17,10 @@ import type { RowKey } from "../../core/row.ts";
 import type { Store } from "../../core/store.ts";
 import { type Connection, openImage } from "./connection.ts";
 import { pruneHistory, pruneLeft } from "./history-pruning.ts";
+import { Knowledge } from "./knowledge.ts";
 import { siteImage } from "./new-site.ts";
 import { SqliteStore } from "./sqlite-store.ts";
+import { loadState } from "./state.ts";
 import { Transaction } from "./transaction.ts";
 
 function memory(role: "primary" | "backup"): SqliteStore {
@@ -35,23 +37,37 @@ function memoryOf(image: Buffer): SqliteStore {
   return store;
 }
 
-/** Works on a memory store's database behind its back. */
-function behind<T>(store: SqliteStore, work: (connection: Connection) => T): T {
+function connectionOf(store: SqliteStore): Connection {
   const connection = connections.get(store);
   if (!connection) throw new Error("this store was not opened here");
-  return work(connection);
+  return connection;
 }
 
-function prune(store: SqliteStore, changesKept: number, pointsMax = 1_000): void {
-  behind(store, (connection) =>
-    pruneHistory(new Transaction(connection, ports.hash), { changesKept, pointsMax }),
-  );
+/** A store as it is opened again, after its database was changed while it was closed. */
+async function reopened(
+  store: SqliteStore,
+  change: (connection: Connection) => unknown,
+): Promise<SqliteStore> {
+  await store.settleAcknowledgements();
+  const next = memoryOf(store.serialize());
+  await store.close();
+  change(connectionOf(next));
+  return next;
+}
+
+/** A store opened again with its history pruned. */
+function pruned(store: SqliteStore, changesKept: number, pointsMax = 1_000): Promise<SqliteStore> {
+  return reopened(store, (connection) => {
+    const tx = new Transaction({ connection, hash: ports.hash, knowledge: new Knowledge(connection) });
+    pruneHistory(tx, { changesKept, pointsMax });
+  });
 }
 
 function seqs(store: SqliteStore): number[] {
-  return behind(store, (connection) =>
-    connection.all<{ seq: number }>("SELECT seq FROM history ORDER BY epoch, seq").map(({ seq }) => seq),
-  );
+  const sql = "SELECT seq FROM history ORDER BY epoch, seq";
+  return connectionOf(store)
+    .all<{ seq: number }>(sql)
+    .map(({ seq }) => seq);
 }
 
 /** The start of the first epoch is at 0; a vault at 1 and one entry, changed so often that the site stands at `last`. */
@@ -64,33 +80,34 @@ async function churn(store: Store, last: number): Promise<RowKey> {
 
 describe("the history", () => {
   it("loses points that no row stands at, but for those of the last changes", async () => {
-    const store = memory("primary");
+    let store = memory("primary");
     await churn(store, 20);
-    prune(store, 5);
+    store = await pruned(store, 5);
     expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
   });
 
   it("loses nothing above the lowest acked, nor while a peer is unknown", async () => {
-    const store = memory("primary");
+    let store = memory("primary");
     await store.configurePeers([zurich]);
     await churn(store, 20);
-    prune(store, 5);
+    store = await pruned(store, 5);
     expect(seqs(store)).toHaveLength(21);
     const { head } = await store.site();
     await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
-    prune(store, 5);
+    store = await pruned(store, 5);
     expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
   });
 
   it("keeps for good every point that a backup stood at, and knows it", async () => {
-    const [store, backup] = [memory("primary"), memory("backup")];
+    let store = memory("primary");
+    const backup = memory("backup");
     await store.configurePeers([zurich]);
     const key = await churn(store, 8);
     await drain(store, backup);
     const old = (await backup.site()).head;
     for (let seq = 9; seq <= 30; seq += 1) await set(store, key, `version ${seq}`);
     await drain(store, backup);
-    prune(store, 2);
+    store = await pruned(store, 2);
     expect(seqs(store)).toEqual([0, 1, 8, 29, 30]);
     expect(await store.resumeFrom(zurich, old, [])).toBe("known");
   });
@@ -98,7 +115,7 @@ describe("the history", () => {
   it.each(["by an acknowledgement", "by a backup that names it"])(
     "keeps a point that is known %s alone",
     async (how) => {
-      const store = memory("primary");
+      let store = memory("primary");
       await store.configurePeers([zurich]);
       const key = await churn(store, 7);
       const { head } = await store.site();
@@ -112,35 +129,36 @@ describe("the history", () => {
         rejected: [],
         verified: null,
       });
-      prune(store, 5);
+      store = await pruned(store, 5);
       expect(seqs(store)).toContain(7);
     },
   );
 
   it("goes on where it stopped, a bounded piece at a time", async () => {
-    const store = memory("primary");
+    let store = memory("primary");
     await churn(store, 20);
-    prune(store, 5, 4);
+    store = await pruned(store, 5, 4);
     expect(seqs(store)).toHaveLength(21 - 2);
-    for (let piece = 0; piece < 5; piece += 1) prune(store, 5, 4);
+    for (let piece = 0; piece < 5; piece += 1) store = await pruned(store, 5, 4);
     expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
   });
 
   it("loses the point that was kept for a row when the row leaves it, but none that it was not kept for", async () => {
-    const store = memory("primary");
+    let store = memory("primary");
     await churn(store, 20);
-    prune(store, 5);
+    store = await pruned(store, 5);
     const vault = (await store.vaults())[0]?.row.key ?? newVault();
     await set(store, vault, "renamed");
     expect(seqs(store)).toEqual([0, 16, 17, 18, 19, 20, 21]);
-    behind(store, (connection) => pruneLeft(connection, { epoch: 1, seq: 16 }));
+    const connection = connectionOf(store);
+    pruneLeft({ connection, state: loadState(connection) }, { epoch: 1, seq: 16 });
     expect(seqs(store)).toEqual([0, 16, 17, 18, 19, 20, 21]);
   });
 
   it("is pruned on a site without peers as it writes, two points with each change", async () => {
-    const store = memory("primary");
+    let store = memory("primary");
     const key = await churn(store, 20);
-    behind(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
+    store = await reopened(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
     for (let change = 0; change < 11; change += 1) await set(store, key, "later");
     expect(seqs(store).filter((seq) => seq <= 20)).toEqual([0, 1]);
     expect(seqs(store)).toHaveLength(13);
@@ -149,13 +167,14 @@ describe("the history", () => {
 
 describe("the history of a backup", () => {
   it("is pruned as it takes pushes, whatever its peers have acknowledged, and as rows leave their places", async () => {
-    const [store, backup] = [memory("primary"), memory("backup")];
+    let store = memory("primary");
+    const backup = memory("backup");
     await store.configurePeers([zurich]);
     await backup.configurePeers(["calgary" as typeof zurich]);
     const key = await churn(store, 20);
     await drain(store, backup);
     expect(seqs(backup)).toHaveLength(21);
-    behind(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
+    store = await reopened(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
     await set(store, key, "later");
     await drain(store, backup);
     // Of the vault, of the point at which this backup stood, and of the last changes.
@@ -167,11 +186,12 @@ describe("the history of a backup", () => {
   });
 
   it("keeps for good the point at which it handed over as a primary: the other went on from there", async () => {
-    const [store, other] = [memory("primary"), memory("backup")];
+    let store = memory("primary");
+    const other = memory("backup");
     await store.configurePeers([zurich]);
     const key = await churn(store, 3);
     await drain(store, other);
-    behind(store, (connection) => connection.run("UPDATE history SET acknowledged = 0"));
+    store = await reopened(store, (connection) => connection.run("UPDATE history SET acknowledged = 0"));
     const { head } = await store.grant(zurich);
     await other.promoteBy(await store.grant(zurich), true);
     await set(other, key, "after");
@@ -183,19 +203,20 @@ describe("the history of a backup", () => {
     const changes = Array.from({ length: 5 }, () => ({ key, body: utf8("later") }));
     await other.write({ keys: [key], decide: () => changes });
     await store.applyPush(await pushOf(other, await other.listAbove({ epoch: 2, seq: 4 }, batch)));
-    prune(store, 1);
+    store = await pruned(store, 1);
     expect(seqs(store)).toEqual([1, 3, 4, 9]);
   });
 
   it("is pruned of more points at a time than a push brings", async () => {
-    const [store, backup] = [memory("primary"), memory("backup")];
+    let store = memory("primary");
+    const backup = memory("backup");
     await store.configurePeers([zurich]);
     const key = await churn(store, 2);
     const text = utf8("again");
     const changes = Array.from({ length: 900 }, () => ({ key, body: text }));
     await store.write({ keys: [key], decide: () => changes });
     await drain(store, backup);
-    behind(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
+    store = await reopened(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
     const left: number[] = [];
     for (let push = 0; push < 6; push += 1) {
       await set(store, key, "later");
@@ -208,10 +229,11 @@ describe("the history of a backup", () => {
 
 describe("a listing from a pruned history", () => {
   it("ends only where the chain is known, and in the end has everything", async () => {
-    const [store, backup] = [memory("primary"), memory("backup")];
+    let store = memory("primary");
+    const backup = memory("backup");
     const { vault, keys } = await fill(store, 30);
     for (const key of keys.slice(5, 20)) await set(store, key, "changed");
-    prune(store, 3);
+    store = await pruned(store, 3);
     await store.configurePeers([zurich]);
     await set(store, vault, "renamed");
     expect(await drain(store, backup, { rows: 4, bytes: 2 ** 20 })).toBeGreaterThan(7);
@@ -220,13 +242,14 @@ describe("a listing from a pruned history", () => {
   });
 
   /** Sizes of the batches with which a former backup of 29 entries would fill another site, at most four rows each. */
-  const sizesOfFormer = async (spoil: (connection: Connection) => void): Promise<number[]> => {
-    const [store, former, other] = [memory("primary"), memory("backup"), memory("backup")];
+  const sizesOfFormer = async (spoil: (connection: Connection) => unknown): Promise<number[]> => {
+    const [store, other] = [memory("primary"), memory("backup")];
+    let former = memory("backup");
     await store.configurePeers([zurich]);
     await fill(store, 29);
     await drain(store, former, { rows: 10, bytes: 2 ** 20 });
     await former.promote();
-    behind(former, spoil);
+    former = await reopened(former, spoil);
     await former.configurePeers([zurich]);
     const sizes: number[] = [];
     for (let after = { epoch: 0, seq: 0 }, isLast = false; !isLast; ) {

@@ -58,7 +58,7 @@ describe("an upgrade", () => {
     const copy = upgrade?.copyPath ?? "";
     expect(statSync(copy).mode & 0o777).toBe(0o600);
     expect(look(copy, schemaVersion)).toBe(1);
-    expect(look(copy, (database) => database.prepare("SELECT count(*) FROM rows").pluck().get())).toBe(30);
+    expect(look(copy, (database) => database.prepare("SELECT count(*) FROM rows").pluck().get())).toBe(31);
     expect(readdirSync(dirname(path)).filter((file) => file.endsWith(".new"))).toEqual([]);
   });
 

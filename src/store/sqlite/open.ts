@@ -1,4 +1,4 @@
-import { statfsSync } from "node:fs";
+import { statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
@@ -20,6 +20,8 @@ export type OpenOptions = StorePorts & {
   readonly expectedSite?: SiteName;
   /** With less room than this on the disk, client writes are refused (`disk_full`); 0 never looks. */
   readonly diskFreeMinBytes?: number;
+  /** Called once, where the database can be trusted no more while it is open: its file was replaced, or a flush has failed. */
+  readonly onLost?: (why: Refusal) => void;
   /** All of this program's unless a test names others. */
   readonly migrations?: readonly Migration[];
 };
@@ -42,8 +44,10 @@ export function openSqliteStore(options: OpenOptions): OpenedStore {
   try {
     const upgraded = attempt(() => prepare(connections, options));
     const checkRoom = roomCheck(dirname(path), options.diskFreeMinBytes ?? 0, options.clock);
-    const file = { path, log: new LogFile(path) };
-    const store = new SqliteStore({ connections, file, clock, random, hash, audit, checkRoom });
+    const file = { path, log: new LogFile(path), refuseReplaced: replacementCheck(path) };
+    const { onLost } = options;
+    const ports = { clock, random, hash, audit, checkRoom, ...(onLost && { onLost }) };
+    const store = new SqliteStore({ ...ports, connections, file });
     return { store, upgrade: upgraded };
   } catch (error) {
     connections.reader.close();
@@ -75,6 +79,18 @@ function prepare({ writer }: Connections, options: OpenOptions): Upgrade | null 
   const upgraded = upgrade(database, { path: options.path, steps, now: options.clock.now() });
   refuseOtherSite(readSite(writer).site, options);
   return upgraded;
+}
+
+/**
+ * A folder that is put back under a running site would have it go on writing into a file that nobody finds any more. One look at
+ * the path before each transaction notices it.
+ */
+function replacementCheck(path: string): () => void {
+  const { ino } = statSync(path);
+  return () => {
+    if (statSync(path, { throwIfNoEntry: false })?.ino === ino) return;
+    throw new Refusal("data_replaced", `${path} is not the file any more that this site has opened`);
+  };
 }
 
 function refuseOtherSite(site: SiteName, { path, expectedSite }: OpenOptions): void {

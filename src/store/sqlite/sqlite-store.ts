@@ -89,9 +89,16 @@ export type StorePorts = {
 export type SqliteStoreOptions = StorePorts & {
   readonly connections: Connections;
   /** The database file and its log, which threads can use beside this store; left away in memory. */
-  readonly file?: { readonly path: string; readonly log: LogFile };
+  readonly file?: {
+    readonly path: string;
+    readonly log: LogFile;
+    /** Throws where another file has taken the database's place. */
+    readonly refuseReplaced: () => void;
+  };
   /** In memory, what makes commits durable; every commit is at once where left away. */
   readonly log?: Log;
+  /** Called once, where the database can be trusted no more while it is open: its file was replaced, or a flush has failed. */
+  readonly onLost?: (why: Refusal) => void;
   /** Throws a `disk_full` Refusal where the disk has too little room for clients. */
   readonly checkRoom: () => void;
 };
@@ -111,6 +118,7 @@ export class SqliteStore implements Store {
   readonly #audit: AuditRows;
   readonly #abandoned = new AbortController();
   #closing: Promise<void> | undefined;
+  #lost: Refusal | undefined;
 
   constructor(options: SqliteStoreOptions) {
     const { connections, file, hash, clock } = options;
@@ -120,6 +128,7 @@ export class SqliteStore implements Store {
     this.#flushes = new Flushes({
       log: file?.log ?? options.log ?? null,
       onBegin: () => this.#audit.flushing(ownChain(this.#knowledge.state)),
+      onFailure: (why) => this.#lose(why),
     });
     this.#queue = new WriteQueue({
       clock,
@@ -128,6 +137,7 @@ export class SqliteStore implements Store {
       yields: file !== undefined,
       knowledge: this.#knowledge,
       flushes: this.#flushes,
+      onBegin: () => this.#refuseLost(),
       onCommit: (before) => this.#committed(before),
     });
     const path = file?.path ?? null;
@@ -145,6 +155,23 @@ export class SqliteStore implements Store {
       knowledge: this.#knowledge,
       log: file?.log ?? null,
     });
+  }
+
+  /** @throws Refusal `data_replaced`, `storage_failed` where the database is not what this store knows of it */
+  #refuseLost(): void {
+    if (this.#lost) throw this.#lost;
+    try {
+      this.#options.file?.refuseReplaced();
+    } catch (error) {
+      if (error instanceof Refusal) this.#lose(error);
+      throw error;
+    }
+  }
+
+  #lose(why: Refusal): void {
+    if (this.#lost) return;
+    this.#lost = why;
+    this.#options.onLost?.(why);
   }
 
   #committed(before: State): void {
@@ -611,6 +638,7 @@ export class SqliteStore implements Store {
     await file?.log.idle();
     reader.close();
     if (writer !== reader) writer.close();
+    await this.#flushes.idle();
     await file?.log.close();
   }
 
@@ -629,6 +657,7 @@ export class SqliteStore implements Store {
    */
   async #read<T>(read: (view: View) => T): Promise<T> {
     if (this.#closing) throw new Refusal("shutting_down");
+    if (this.#lost) throw this.#lost;
     try {
       const found = read({ connection: this.#options.connections.reader, state: this.#knowledge.state });
       await this.#flushes.settled();

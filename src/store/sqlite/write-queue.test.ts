@@ -1,31 +1,40 @@
-import Sqlite from "better-sqlite3";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { calgary } from "../../../test/contract/store-harness.ts";
 import { sha256Hash, VirtualClock } from "../../../test/support/ports.ts";
-import { sqliteSite } from "../../../test/support/sqlite-site.ts";
-import { Connection } from "./connection.ts";
+import { HeldLog, settle, watch } from "../../../test/support/held-log.ts";
+import { ports } from "../../../test/support/sqlite-site.ts";
+import { type Connection, openImage } from "./connection.ts";
+import { Flushes } from "./flushes.ts";
+import { Knowledge } from "./knowledge.ts";
+import { siteImage } from "./new-site.ts";
 import { inOneStep, type Work } from "./transaction.ts";
-import { LargeCommit } from "./large-commit.ts";
-import { WriteQueue } from "./write-queue.ts";
-
-const { folder } = sqliteSite();
+import { WriteQueue, type WriteQueueOptions } from "./write-queue.ts";
 
 let connection: Connection;
+let knowledge: Knowledge;
 let queue: WriteQueue;
 
+function queueWith(options: Partial<WriteQueueOptions>): WriteQueue {
+  return new WriteQueue({
+    clock: new VirtualClock(),
+    hash: sha256Hash,
+    connection,
+    yields: false,
+    knowledge,
+    flushes: new Flushes({ log: null }),
+    ...options,
+  });
+}
+
 beforeEach(() => {
-  const database = new Sqlite(":memory:");
-  database.pragma("foreign_keys = ON");
-  database.exec(`
+  connection = openImage(siteImage({ site: calgary, role: "primary", ...ports })).writer;
+  connection.database.pragma("foreign_keys = ON");
+  connection.database.exec(`
     CREATE TABLE made (n INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE late (n INTEGER REFERENCES made (n) DEFERRABLE INITIALLY DEFERRED) STRICT;
   `);
-  connection = new Connection(database);
-  queue = new WriteQueue({
-    clock: new VirtualClock(),
-    hash: sha256Hash,
-    connection: () => connection,
-    largeCommit: null,
-  });
+  knowledge = new Knowledge(connection);
+  queue = queueWith({});
 });
 
 const insert = (n: number): Work<number> =>
@@ -105,22 +114,80 @@ describe("members of one turn", () => {
     expect(stored()).toEqual([1, 3]);
   });
 
-  it("that may wait for the disk make no other wait less", async () => {
-    const level = inOneStep((tx) => tx.connection.database.pragma("synchronous", { simple: true }));
-    const levels: unknown[] = [];
-    for (const durability of [
-      "at_commit",
-      "at_next_commit",
-      "at_commit",
-      "at_commit",
-      "at_next_commit",
-      "at_commit",
-    ] as const) {
-      levels.push(await queue.enqueue(level, durability));
-    }
-    expect(levels).toEqual([2, 1, 2, 2, 1, 2]);
-    const mixed = [queue.enqueue(level, "at_next_commit"), queue.enqueue(level, "at_commit")];
-    expect(await Promise.all(mixed)).toEqual([2, 2]);
+  it("wait for the disk each as it asked to, whoever they share the transaction with", async () => {
+    const log = new HeldLog();
+    queue = queueWith({ flushes: new Flushes({ log }) });
+    const settled = watch({
+      durable: queue.enqueue(insert(1), "durable"),
+      committed: queue.enqueue(insert(2), "committed"),
+    });
+    await settle();
+    expect([stored(), log.begun, settled]).toEqual([[1, 2], 1, ["committed"]]);
+    await log.end();
+    expect(settled).toEqual(["committed", "durable"]);
+  });
+
+  it("begin no flush where none of them waits for one", async () => {
+    const log = new HeldLog();
+    queue = queueWith({ flushes: new Flushes({ log }) });
+    await Promise.all([1, 2].map((n) => queue.enqueue(insert(n), "committed")));
+    await queue.idle();
+    expect([stored(), log.begun]).toEqual([[1, 2], 0]);
+  });
+});
+
+describe("a transaction", () => {
+  it("begins while the one before it is being flushed, and shares the next flush with those that do so too", async () => {
+    const log = new HeldLog();
+    queue = queueWith({ flushes: new Flushes({ log }) });
+    const first = queue.enqueue(insert(1));
+    await settle();
+    const second = queue.enqueue(insert(2));
+    await settle();
+    const settled = watch({ first, second, third: queue.enqueue(insert(3)) });
+    await settle();
+    expect([stored(), log.begun, settled]).toEqual([[1, 2, 3], 1, []]);
+    await log.end();
+    expect([log.begun, settled]).toEqual([2, ["first"]]);
+    await log.end();
+    expect([log.begun, settled]).toEqual([2, ["first", "second", "third"]]);
+  });
+
+  it("does not begin any more when a flush has failed", async () => {
+    const log = new HeldLog();
+    queue = queueWith({ flushes: new Flushes({ log }) });
+    const failed = expect(queue.enqueue(insert(1))).rejects.toMatchObject({ code: "storage_failed" });
+    await settle();
+    await log.fail();
+    await failed;
+    for (const durability of ["durable", "committed"] as const)
+      await expect(queue.enqueue(insert(2), durability)).rejects.toMatchObject({ code: "storage_failed" });
+    expect(stored()).toEqual([1]);
+  });
+
+  it("that is lost makes nothing known: neither one that failed nor one whose COMMIT did", async () => {
+    const known = knowledge.state;
+    const primary = { site: calgary, url: "https://calgary.example", lastPushAt: 0 };
+    const change = inOneStep((tx) => tx.saveSite({ ...tx.site(), primary }));
+    const failed = queue.enqueue(function* (tx) {
+      yield* change(tx);
+      throw new Error("a fault of its own");
+    });
+    await expect(failed).rejects.toThrow("a fault of its own");
+    expect(knowledge.state).toBe(known);
+    const lost = await Promise.allSettled([queue.enqueue(change), queue.enqueue(poison)]);
+    expect(lost.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    expect(knowledge.state).toEqual(known);
+    await queue.enqueue(change);
+    expect(knowledge.state.site.primary).toEqual(primary);
+  });
+
+  it("that is open is said to be, and by its COMMIT is not any more", async () => {
+    expect(queue.isOpen).toBe(false);
+    expect(await queue.enqueue(inOneStep(() => queue.isOpen))).toBe(true);
+    expect(queue.isOpen).toBe(false);
+    await expect(queue.enqueue(failing)).rejects.toThrow("a fault of its own");
+    expect(queue.isOpen).toBe(false);
   });
 });
 
@@ -176,16 +243,7 @@ describe("a queue that is held", () => {
 
 describe("a member that comes while others are being committed", () => {
   it("goes with the next commit", async () => {
-    const path = `${folder()}/queue.db`;
-    connection = new Connection(new Sqlite(path));
-    connection.database.exec("CREATE TABLE made (n INTEGER PRIMARY KEY) STRICT");
-    const largeCommit = new LargeCommit(path);
-    queue = new WriteQueue({
-      clock: new VirtualClock(),
-      hash: sha256Hash,
-      connection: () => connection,
-      largeCommit,
-    });
+    queue = queueWith({ yields: true });
     const commits = countRuns("COMMIT");
     let late: Promise<number> | undefined;
     await queue.enqueue(function* (tx) {
@@ -197,7 +255,6 @@ describe("a member that comes while others are being committed", () => {
     expect([commits(), stored()]).toEqual([1, [1]]);
     await late;
     expect([commits(), stored()]).toEqual([2, [1, 2]]);
-    connection.close();
   });
 });
 

@@ -144,7 +144,8 @@ export class WriteQueue {
       connection.run("COMMIT");
       knowledge.committed(tx.committed());
     } catch (error) {
-      for (const member of members) member.reject(refusalOf(error));
+      const failed: Outcome = { kind: "failed", error: refusalOf(error) };
+      settleAfter(flushes.settled(), new Map(members.map((member) => [member, failed])));
       this.#undo(isCommitting);
       return [];
     } finally {
@@ -158,16 +159,15 @@ export class WriteQueue {
     const { flushes, onCommit } = this.#options;
     const commit = flushes.committed();
     onCommit?.(before);
-    const waiting: [Member, Outcome][] = [];
+    const waiting = new Map<Member, Outcome>();
+    let isFlushed = false;
     for (const [member, outcome] of outcomes) {
-      if (member.durability === "durable" && outcome.kind === "done") waiting.push([member, outcome]);
-      else settle(member, outcome);
+      const isDone = outcome.kind === "done";
+      isFlushed ||= isDone && member.durability === "durable";
+      if (isDone && member.durability === "committed") settle(member, outcome);
+      else waiting.set(member, outcome);
     }
-    if (waiting.length === 0) return;
-    flushes.reach(commit).then(
-      () => waiting.forEach(([member, outcome]) => settle(member, outcome)),
-      (error: unknown) => waiting.forEach(([member]) => member.reject(error)),
-    );
+    settleAfter(isFlushed ? flushes.reach(commit) : flushes.settled(), waiting);
   }
 
   /** SQLite itself rolls back everything on some faults (a full disk): the member that met it is out, the others run again. */
@@ -209,6 +209,13 @@ function* runMember(tx: Transaction, member: Member): Steps<Outcome> {
     if (tx.connection.database.inTransaction) tx.rollback(before);
     return { kind: "failed", error: refusalOf(error) };
   }
+}
+
+/** Why a member failed may show what others have committed: it is told when that is on the disk, as whatever else is. */
+function settleAfter(flushed: Promise<void> | undefined, outcomes: ReadonlyMap<Member, Outcome>): void {
+  const settleNow = () => outcomes.forEach((outcome, member) => settle(member, outcome));
+  if (!flushed) return settleNow();
+  flushed.then(settleNow, (error: unknown) => outcomes.forEach((_, member) => member.reject(error)));
 }
 
 function settle(member: Member, outcome: Outcome): void {

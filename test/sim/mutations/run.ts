@@ -24,7 +24,7 @@ const { values } = parseArgs({
 });
 
 const root = resolve(import.meta.dirname, "../../..");
-const copied = ["src", "test", "docs", "package.json", "tsconfig.json", "vitest.config.ts"];
+const copied = ["src", "build", "test", "docs", "package.json", "tsconfig.json", "vitest.config.ts"];
 
 /** No bug makes the seeds so slow: one of them goes round in circles. */
 const endlessMs = 600_000;

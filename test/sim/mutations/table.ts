@@ -7,9 +7,14 @@ export type Mutation = {
   /** Stands in the file exactly once. */
   readonly find: string;
   readonly replace: string;
-  /** A test that shows what no seed can. */
+  /** A test that shows what no seed can: then no seed is asked. */
   readonly test?: { readonly file: string; readonly title: string };
 };
+
+/** How often what is to be replaced stands in its file: once, or the row is of a program that is no more. */
+export function occurrences({ find }: Mutation, source: string): number {
+  return source.split(find).length - 1;
+}
 
 export const mutations: readonly Mutation[] = [
   {

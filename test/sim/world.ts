@@ -251,6 +251,10 @@ export class World {
     };
   }
 
+  isPowerCutNear(site: SiteName): boolean {
+    return this.#powerCuts.has(site);
+  }
+
   /** No power is cut any more. */
   keepPower(): void {
     this.#powerCuts.clear();

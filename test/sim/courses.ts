@@ -8,6 +8,8 @@ import type { World } from "./world.ts";
 const hourMs = 3_600_000;
 /** A disk that is armed for a cut of the power copies itself at every flush. */
 const powerCutMsMax = 20_000;
+/** Writes before a cut come within the time of a few slow flushes. */
+const writesMsMax = 2_000;
 
 type Action = () => Promise<void> | void;
 
@@ -273,7 +275,9 @@ export class Course {
       const cut = world.cutPowerSoon(each, { moment, flushes: 1 + world.draw(4) });
       world.scheduler.schedule(world.draw(powerCutMsMax), cut);
     }
-    for (let i = world.draw(6); i >= 0; i -= 1) this.write();
+    // Each is signalled while the next is committed and not flushed.
+    for (let i = world.draw(8); i >= 0; i -= 1)
+      world.scheduler.schedule(world.draw(writesMsMax), () => this.write());
   }
 
   #keepImage(site: SiteName): void {

@@ -7,6 +7,9 @@ const hourMs = 3_600_000;
 /** Longer than any message is late and any wait between two attempts. */
 const restMs = 6 * hourMs;
 
+/** A disk that is about to lose its power takes so long that a push of what is not flushed would have arrived by then. */
+const dyingFlushMsMax = 1_000;
+
 /** What one seed did, for a person who reads along: what happened how often. */
 export type ScenarioReport = Readonly<Record<string, number>>;
 
@@ -65,7 +68,10 @@ class Scenario {
     world.onCrash = (site) => void world.scheduler.schedule(world.draw(20_000), () => void world.start(site));
     world.lingerLikelihood = world.pick([0, 0, 0.2]);
     const flushMsMax = world.pick([0, 0, 20, 200]);
-    world.flushMs = () => (flushMsMax > 0 ? world.draw(flushMsMax) : 0);
+    world.flushMs = (site) => {
+      const msMax = world.isPowerCutNear(site) ? dyingFlushMsMax : flushMsMax;
+      return msMax > 0 ? world.draw(msMax) : 0;
+    };
     const failLikelihood = world.pick([0, 0, 0.02]);
     world.storeFails = () => failLikelihood > 0 && world.random.fraction() < failLikelihood;
     network.faults = {

@@ -176,7 +176,8 @@ export class World {
   }
 
   async #lookAtTries(process: SiteProcess, { site, role, fenced }: Site): Promise<void> {
-    const ships = role === "primary" && fenced === null;
+    // Most are at rest at most looks: only marks are worth a closer one.
+    const ships = role === "primary" && fenced === null && this.#site(site).disk.hasDirty();
     const dirty = ships ? await this.reading(site, async (store) => (await store.backlogOfAll()).dirty) : 0;
     this.watch.tries(process, site, dirty, this.scheduler.nowMs);
   }
@@ -248,6 +249,10 @@ export class World {
     return () => {
       if (this.#powerCuts.get(site) === cut) this.cutPower(site);
     };
+  }
+
+  isPowerCutNear(site: SiteName): boolean {
+    return this.#powerCuts.has(site);
   }
 
   /** No power is cut any more. */
@@ -459,11 +464,11 @@ export class World {
 
   /** Every row of a site by its key, tombstones too. */
   async rows(site: SiteName): Promise<Map<string, StoredRow>> {
-    return this.reading(site, async (store) => {
-      if (this.record(site).realm === null) return new Map();
-      const { rows } = await store.listAbove({ epoch: 0, seq: 0 }, allRows);
-      return new Map(rows.map((row) => [formatKey(row.key), row]));
-    });
+    return new Map(
+      this.#site(site)
+        .disk.rows()
+        .map((row) => [formatKey(row.key), row]),
+    );
   }
 
   /** Looks into a site's disk, whether it runs or not. */
@@ -546,5 +551,3 @@ function outcomeOf(result: object): string {
   if ("result" in result) return String(result.result);
   return "equal" in result ? `equal ${String(result.equal)}` : "done";
 }
-
-const allRows: BatchLimit = { rows: 1_000_000, bytes: Number.MAX_SAFE_INTEGER };

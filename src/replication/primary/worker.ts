@@ -399,7 +399,8 @@ export class Worker {
     this.#lastError = failure.error;
     if (failure.kind === "local") this.#meetFault(failure.error);
     const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
-    if (dirty === 0 && (await this.#guard(() => this.#isUnproved()))) this.#hellos += 1;
+    // Where the disk fails just then nobody knows, and one contact more finds out.
+    if (dirty === 0 && (await this.#guard(() => this.#isUnproved())) !== false) this.#hellos += 1;
     const isTold = this.#retries.isExhausted;
     await this.#guard(() => this.#reports.failed(failure, dirty ?? 0, isTold));
     if (this.#isEnded) return false;

@@ -4,18 +4,21 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
-import { type Mutation, mutations } from "./table.ts";
+import { type Mutation, mutations, occurrences } from "./table.ts";
 
-const usage = `Plants one bug after another in a copy of the program, and shows which the simulator finds.
+const usage = `Plants one bug after another in a copy of the program, and shows what finds it: a seed of the simulator, or the
+test that the table names where no seed can.
 
   npm run test:mutations                     all of them
   npm run test:mutations -- --promise I7     those of one promise
+  npm run test:mutations -- --bug flush      those whose description says so
   npm run test:mutations -- --seeds 2000     looks at so many seeds before a bug counts as not caught
 `;
 
 const { values } = parseArgs({
   options: {
     promise: { type: "string" },
+    bug: { type: "string", default: "" },
     seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "1" },
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
@@ -29,7 +32,7 @@ const copied = ["src", "build", "test", "docs", "package.json", "tsconfig.json",
 /** No bug makes the seeds so slow: one of them goes round in circles. */
 const endlessMs = 600_000;
 
-type Verdict = { readonly mutation: Mutation; readonly caughtBy: string | null };
+type Verdict = { readonly mutation: Mutation; readonly caughtBy: string | null; readonly seconds: number };
 type Ended = { readonly status: number | null; readonly output: string };
 
 /** A copy of the program with one bug in it; the work tree is never touched. */
@@ -38,12 +41,8 @@ function plant({ file, find, replace }: Mutation): string {
   for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   const path = join(folder, file);
-  const source = readFileSync(path, "utf8");
-  if (source.split(find).length !== 2) throw new Error(`${file} does not hold exactly once: ${find}`);
-  writeFileSync(
-    path,
-    source.replace(find, () => replace),
-  );
+  const mutated = readFileSync(path, "utf8").replace(find, () => replace);
+  writeFileSync(path, mutated);
   return folder;
 }
 
@@ -61,9 +60,11 @@ function run(folder: string, args: readonly string[]): Promise<Ended> {
 }
 
 async function judge(mutation: Mutation): Promise<Verdict> {
+  const begunMs = performance.now();
   const folder = plant(mutation);
   try {
-    return { mutation, caughtBy: (await bySeeds(folder)) ?? (await byTest(folder, mutation)) };
+    const caughtBy = mutation.test ? await byTest(folder, mutation.test) : await bySeeds(folder);
+    return { mutation, caughtBy, seconds: Math.round((performance.now() - begunMs) / 1000) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -80,16 +81,12 @@ async function bySeeds(folder: string): Promise<string | null> {
 }
 
 /** What no seed can show is shown by a test that the table names. */
-async function byTest(folder: string, { test }: Mutation): Promise<string | null> {
-  if (!test) return null;
-  const { status } = await run(folder, [
-    "node_modules/vitest/vitest.mjs",
-    "run",
-    test.file,
-    "-t",
-    test.title,
-  ]);
-  return status === 0 ? null : `no seed; ${test.file}: "${test.title}"`;
+async function byTest(
+  folder: string,
+  { file, title }: NonNullable<Mutation["test"]>,
+): Promise<string | null> {
+  const { status } = await run(folder, ["node_modules/vitest/vitest.mjs", "run", file, "-t", title]);
+  return status === 0 ? null : `${file}: "${title}"`;
 }
 
 function print(verdicts: readonly Verdict[]): void {
@@ -107,13 +104,22 @@ function print(verdicts: readonly Verdict[]): void {
 
 async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(usage);
-  const chosen = mutations.filter(({ promise }) => !values.promise || promise === values.promise);
+  const chosen = mutations.filter(
+    ({ promise, bug }) => (!values.promise || promise === values.promise) && bug.includes(values.bug),
+  );
+  const stale = chosen.filter((row) => occurrences(row, readFileSync(join(root, row.file), "utf8")) !== 1);
+  for (const { bug, file, find } of stale)
+    process.stderr.write(`"${bug}": ${file} does not hold exactly once: ${find}\n`);
+  if (stale.length > 0) throw new Error(`${stale.length} rows of the table are of a program that is no more`);
   const verdicts: Verdict[] = [];
   const waiting = chosen.entries();
   const work = async () => {
     for (const [at, mutation] of waiting) {
       verdicts[at] = await judge(mutation);
-      process.stderr.write(`${mutation.promise}: ${verdicts[at].caughtBy ?? "NOT CAUGHT"}\n`);
+      const { caughtBy, seconds } = verdicts[at];
+      process.stderr.write(
+        `${mutation.promise} ${mutation.bug}: ${caughtBy ?? "NOT CAUGHT"} (${seconds} s)\n`,
+      );
     }
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, work));

@@ -7,9 +7,14 @@ export type Mutation = {
   /** Stands in the file exactly once. */
   readonly find: string;
   readonly replace: string;
-  /** A test that shows what no seed can. */
+  /** A test that shows what no seed can: then no seed is asked. */
   readonly test?: { readonly file: string; readonly title: string };
 };
+
+/** How often what is to be replaced stands in its file: once, or the row is of a program that is no more. */
+export function occurrences({ find }: Mutation, source: string): number {
+  return source.split(find).length - 1;
+}
 
 export const mutations: readonly Mutation[] = [
   {
@@ -23,8 +28,22 @@ export const mutations: readonly Mutation[] = [
     promise: "I1",
     bug: "a write is answered though its COMMIT failed",
     file: "src/store/sqlite/write-queue.ts",
-    find: "for (const member of members) member.reject(refusalOf(error));",
-    replace: "for (const [member, outcome] of outcomes) settle(member, outcome);",
+    find: "new Map(members.map((member) => [member, failed])));",
+    replace: "new Map(members.map((member) => [member, outcomes.get(member) ?? failed])));",
+  },
+  {
+    promise: "I1",
+    bug: "a write is answered when it is committed, before it is flushed",
+    file: "src/store/sqlite/write-queue.ts",
+    find: 'if (isDone && member.durability === "committed") settle(member, outcome);',
+    replace: "if (isDone) settle(member, outcome);",
+  },
+  {
+    promise: "I1",
+    bug: "a flush counts for what is committed after it, too",
+    file: "src/store/sqlite/flushes.ts",
+    find: "const covered = this.#committed;",
+    replace: "const covered = Number.MAX_SAFE_INTEGER;",
   },
   {
     promise: "I2",
@@ -50,16 +69,16 @@ export const mutations: readonly Mutation[] = [
   {
     promise: "I3",
     bug: "acked moves to the head, whatever was acknowledged",
-    file: "src/store/sqlite/primary.ts",
-    find: "    saveAcked(tx.connection, site, ack.through);\n",
-    replace: "    saveAcked(tx.connection, site, tx.site().head);\n",
+    file: "src/store/sqlite/plain-ack.ts",
+    find: "...acknowledgedPeer(peer, ack, now) };",
+    replace: "...acknowledgedPeer(peer, { ...ack, through: state.site.head }, now) };",
   },
   {
     promise: "I3",
     bug: "a mark is cleared by the first of several backups",
-    file: "src/store/sqlite/marks.ts",
-    find: "const lowest = lowestAcked(tx.connection);",
-    replace: "const lowest = lowestAcked(tx.connection) && everything;",
+    file: "src/store/sqlite/peers.ts",
+    find: "(peer.acked ?? origin).position).toSorted(comparePositions)[0];",
+    replace: "(peer.acked ?? origin).position).toSorted(comparePositions).at(-1);",
     test: {
       file: "test/sim/traps-outage.test.ts",
       title: "one stuck backup delays no other",
@@ -71,6 +90,21 @@ export const mutations: readonly Mutation[] = [
     file: "src/store/sqlite/backup.ts",
     find: "  if (code) return refuseRow(",
     replace: "  if (code) return; else if (code) return refuseRow(",
+  },
+  {
+    promise: "I4",
+    bug: "a backup acknowledges a push that is not flushed yet",
+    file: "src/store/sqlite/sqlite-store.ts",
+    find: "        return audit.answer(tx, push, yield* applyPush(tx, push, hash, clock.now()));\n      }),",
+    replace:
+      '        return audit.answer(tx, push, yield* applyPush(tx, push, hash, clock.now()));\n      }, "committed"),',
+  },
+  {
+    promise: "I4",
+    bug: "what is committed is read and pushed before it is flushed",
+    file: "src/store/sqlite/sqlite-store.ts",
+    find: "      await this.#flushes.settled();\n",
+    replace: "",
   },
   {
     promise: "I5",

@@ -608,10 +608,11 @@ export class SqliteStore implements Store {
   async #closeConnections(): Promise<void> {
     const { connections, file } = this.#options;
     const { reader, writer } = connections;
+    // SQLite deletes the log with the last connection to it, and a flush under way needs it.
+    if (file) await this.#flushes.idle();
     await file?.log.idle();
     reader.close();
     if (writer !== reader) writer.close();
-    await this.#flushes.idle();
     await file?.log.close();
   }
 

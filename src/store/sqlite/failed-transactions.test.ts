@@ -8,7 +8,7 @@ import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
 import type { SqliteStore } from "./sqlite-store.ts";
 
-/** A change of role, a repair and a decision are whole or not at all, wherever in them the disk fails. */
+/** A change of role, a repair and a decision are whole or not at all, wherever in them the disk fails: on the disk, and in what the process knows of it. */
 
 function memory(role: "primary" | "backup"): SqliteStore {
   const site = role === "primary" ? calgary : zurich;
@@ -27,6 +27,12 @@ function contents(store: SqliteStore): string {
   return JSON.stringify(tables);
 }
 
+/** What a store says of itself, out of what it knows without asking its disk. */
+async function knownBy(store: SqliteStore): Promise<string> {
+  const known = [store.site(), store.timeline(), store.peers(), store.digest(), store.auditChains()];
+  return JSON.stringify(await Promise.all(known));
+}
+
 /** Tables that a change of role, a repair or a decision writes to, and how. */
 const writes = [
   "UPDATE ON site",
@@ -34,7 +40,7 @@ const writes = [
   "DELETE ON history",
   "INSERT ON history",
   "UPDATE ON digest",
-  "UPDATE ON peers",
+  "INSERT ON peers",
   "DELETE ON quarantine",
   "DELETE ON rejections",
   "INSERT ON grants",
@@ -42,10 +48,9 @@ const writes = [
   "INSERT ON grant_answers",
   "INSERT ON aside",
   "UPDATE ON aside",
-  "DELETE ON entries",
-  "UPDATE ON entries",
-  "INSERT ON entries",
-  "INSERT ON stranded",
+  "DELETE ON rows",
+  "UPDATE ON rows",
+  "INSERT ON rows",
 ] as const;
 
 /** A store that fails at one kind of write, and the one it was before. */
@@ -62,7 +67,7 @@ async function failures(image: Buffer, step: (store: SqliteStore) => Promise<unk
   const failed: string[] = [];
   for (const write of writes) {
     const store = failing(image, write);
-    const before = contents(store);
+    const [before, known] = [contents(store), await knownBy(store)];
     const error = await step(store).then(
       () => undefined,
       (reason: unknown) => reason,
@@ -70,6 +75,7 @@ async function failures(image: Buffer, step: (store: SqliteStore) => Promise<unk
     if (error !== undefined) {
       expect(String(error)).toContain("the disk failed");
       expect([write, contents(store)]).toEqual([write, before]);
+      expect([write, await knownBy(store)]).toEqual([write, known]);
       failed.push(write);
     }
     await store.close();
@@ -112,10 +118,10 @@ describe("where the disk fails, nothing has changed:", () => {
       "INSERT ON timeline",
       "DELETE ON history",
       "UPDATE ON digest",
-      "UPDATE ON peers",
+      "INSERT ON peers",
       "DELETE ON quarantine",
       "INSERT ON aside",
-      "DELETE ON entries",
+      "DELETE ON rows",
     ]);
   });
 
@@ -125,7 +131,7 @@ describe("where the disk fails, nothing has changed:", () => {
       "UPDATE ON site",
       "INSERT ON timeline",
       "INSERT ON history",
-      "UPDATE ON peers",
+      "INSERT ON peers",
       "DELETE ON quarantine",
     ];
     expect(await failures(image, (store) => store.promote())).toEqual(promotion);
@@ -155,7 +161,7 @@ describe("where the disk fails, nothing has changed:", () => {
       "UPDATE ON site",
       "INSERT ON timeline",
       "INSERT ON history",
-      "UPDATE ON peers",
+      "INSERT ON peers",
       "INSERT ON grant_answers",
     ]);
     await Promise.all([primary.close(), backup.close()]);
@@ -171,7 +177,7 @@ describe("where the disk fails, nothing has changed:", () => {
       "UPDATE ON site",
       "INSERT ON history",
       "UPDATE ON digest",
-      "INSERT ON stranded",
+      "INSERT ON rows",
     ]);
   });
 
@@ -188,13 +194,7 @@ describe("where the disk fails, nothing has changed:", () => {
     }));
     expect(
       await failures(backup.serialize(), (store) => store.applyRepair(guard, rows, keys.slice(2))),
-    ).toEqual([
-      "UPDATE ON digest",
-      "INSERT ON aside",
-      "DELETE ON entries",
-      "UPDATE ON entries",
-      "INSERT ON entries",
-    ]);
+    ).toEqual(["UPDATE ON digest", "INSERT ON aside", "DELETE ON rows", "UPDATE ON rows"]);
     await Promise.all([primary.close(), backup.close()]);
   });
 });

@@ -211,20 +211,27 @@ const meant = [
   /^SCAN (site|peers|p|timeline|rejections|q|CONSTANT ROW|\(subquery-\d+\))( |$)/,
   /^SCAN (quarantine|peers|aside|grants)( |$)/,
   /^SCAN blocked_accesses$/,
-  /^SCAN stranded USING COVERING INDEX stranded_live$/,
   // As many as there are sites, and disks that were put back.
   /^SCAN (audit_chains|audit_shown)( |$)/,
   /^SCAN r USING INDEX audit_records_at$/,
   /^SCAN alerts$/,
   /^SCAN alerts USING INDEX alerts_open$/,
-  /^SCAN vaults USING (COVERING )?INDEX vaults_(live|deleted)$/,
-  /^SCAN \w+ USING INDEX \w+_dirty_since$/,
+  // Four records; and ids that the statement is given.
+  /^SCAN digest$/,
+  /^SCAN json_each VIRTUAL TABLE/,
+];
+
+/** Sorted because there are few of them. */
+const sorted = [
+  /FROM (alerts|rejections) /,
+  // idsOf in repair-rows.ts: one row in 256 of those that one step looks at. Live rows and tombstones lie apart in the index.
+  /^SELECT id FROM rows INDEXED BY rows_key WHERE kind IN \(\?\) AND deleted IN \(0, 1\) AND bucket = \?/,
 ];
 
 describe("no statement of the store", () => {
   it("looks at every row of a table that grows, or sorts rows to list some of them", async () => {
     const statements = await statementsInUse();
-    expect(statements.length).toBeGreaterThan(110);
+    expect(statements.length).toBeGreaterThan(100);
     const database = new Sqlite(":memory:");
     migrate(database, migrations, 0);
     const costly = statements.flatMap((sql) =>
@@ -239,5 +246,5 @@ describe("no statement of the store", () => {
 
 function isCostly(step: string, sql: string): boolean {
   if (step.startsWith("SCAN ")) return !meant.some((pattern) => pattern.test(step));
-  return step === "USE TEMP B-TREE FOR ORDER BY" && !/FROM (alerts|rejections) /.test(sql);
+  return step === "USE TEMP B-TREE FOR ORDER BY" && !sorted.some((pattern) => pattern.test(sql));
 }

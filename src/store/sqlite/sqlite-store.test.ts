@@ -9,9 +9,10 @@ import {
   set,
   zurich,
 } from "../../../test/contract/store-harness.ts";
+import { HeldLog, settle, watch } from "../../../test/support/held-log.ts";
 import { VirtualClock } from "../../../test/support/ports.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
-import { Connection } from "./connection.ts";
+import { LogFile } from "./log-file.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
 
@@ -51,29 +52,40 @@ describe("a write of a thousand rows", () => {
   });
 });
 
+/** How often the log of a file has been flushed. */
+function countFlushes(): () => number {
+  const flush = vi.spyOn(LogFile.prototype, "flush");
+  return () => flush.mock.calls.length;
+}
+
 describe("the disk", () => {
-  it("is waited for by writes, and not by acknowledgements", async () => {
+  it("is waited for by writes and by a peer that resumes, and not by acknowledgements", async () => {
     const { store } = open(init());
     await store.configurePeers([zurich]);
-    const level = vi.spyOn(Connection.prototype, "setSynchronous");
+    const flushes = countFlushes();
     await fill(store, 1);
+    expect(flushes()).toBe(2);
     const { head } = await store.site();
     await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
+    await store.settleAcknowledgements();
+    expect(flushes()).toBe(2);
     await store.resumeFrom(zurich, head, []);
-    expect(level.mock.calls.flat()).toEqual(["FULL", "FULL", "NORMAL", "FULL"]);
+    expect(flushes()).toBe(3);
   });
 
   it("is waited for by a push before it is acknowledged", async () => {
+    const log = new HeldLog();
     const { store } = open(init());
-    const backup = openMemoryStore({
-      image: siteImage({ site: zurich, role: "backup", ...ports }),
-      ...ports,
-    });
+    const image = siteImage({ site: zurich, role: "backup", ...ports });
+    const backup = openMemoryStore({ image, log, ...ports });
     await store.configurePeers([zurich]);
     await fill(store, 1);
-    const level = vi.spyOn(Connection.prototype, "setSynchronous");
-    await backup.applyPush(await pushOf(store, await store.listAbove({ epoch: 0, seq: 0 }, batch)));
-    expect(level.mock.calls.flat()).toEqual(["FULL"]);
+    const push = await pushOf(store, await store.listAbove({ epoch: 0, seq: 0 }, batch));
+    const settled = watch({ push: backup.applyPush(push) });
+    await settle();
+    expect([log.begun, settled]).toEqual([1, []]);
+    await log.end();
+    expect(settled).toEqual(["push"]);
     await backup.close();
   });
 });

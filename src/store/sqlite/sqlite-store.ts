@@ -16,7 +16,7 @@ import {
 } from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Point, Position } from "../../core/position.ts";
-import type { Push, PushRefusal, Receiver, Rejection } from "../../core/push.ts";
+import { type Push, type PushRefusal, type Receiver, type Rejection, samePoint } from "../../core/push.ts";
 import type { RowSummary } from "../../core/repair.ts";
 import type { Row, RowKey, StoredRow } from "../../core/row.ts";
 import type {
@@ -366,7 +366,8 @@ export class SqliteStore implements Store {
     const now = this.#options.clock.now();
     const knowledge = this.#knowledge;
     const plain = await this.#read((view) => {
-      if (!knowsPoint(view.connection, ack.through)) return "unknown";
+      const isHead = samePoint(view.state.site.head, ack.through);
+      if (!isHead && !knowsPoint(view.connection, ack.through)) return "unknown";
       const taken = this.#queue.isOpen
         ? undefined
         : takePlainAck(view, { peer, ack, now }, knowledge.unsavedAcks);
@@ -635,10 +636,11 @@ export class SqliteStore implements Store {
   async #closeConnections(): Promise<void> {
     const { connections, file } = this.#options;
     const { reader, writer } = connections;
+    // SQLite deletes the log with the last connection to it, and a flush under way needs it.
+    if (file) await this.#flushes.idle();
     await file?.log.idle();
     reader.close();
     if (writer !== reader) writer.close();
-    await this.#flushes.idle();
     await file?.log.close();
   }
 

@@ -4,9 +4,10 @@ import { type EntryId, newUuidV7, type VaultId } from "../src/core/ids.ts";
 import { accessKey, encodeVault, vaultKey } from "../src/core/vault.ts";
 import { AccessSecret } from "../src/crypto/access-secret.ts";
 import { formatToken, newToken, parseToken } from "../src/crypto/token.ts";
+import { keptName } from "../src/crypto/kept-key.ts";
 import { VaultKey } from "../src/crypto/vault-key.ts";
 import { makeAccess } from "../src/http/new-access.ts";
-import { type OpenVault, openVault, type VaultRows } from "../src/http/vault-opening.ts";
+import { keepVault, openKept, type OpenVault, openVault, type VaultRows } from "../src/http/vault-opening.ts";
 import { instantMs } from "./support/instant.ts";
 import { sampleEntryOf } from "./support/sample-entry.ts";
 import { median } from "./support/statistics.ts";
@@ -30,9 +31,15 @@ export async function opening(): Promise<void> {
     using _ = await opened(rows, kept);
   });
   using open = await opened(rows, kept);
+  const before = keepVault(open, rows, text);
+  const keptUs = await timed(() => {
+    keptName(text, vaultId);
+    using _ = openKept(before, text, systemRandom);
+  });
   const figures: [string, number][] = [
     ["a token: taken apart, its verifier derived", tokenUs],
     ["the vault: slot opened, key id and MAC checked, all zeroed", openUs],
+    ["both, of a client that has opened it before", keptUs],
   ];
   for (const [size, bytes] of Object.entries({ "300 B": 300, "4 kB": 4_000 })) {
     const entry = sampleEntryOf(bytes);

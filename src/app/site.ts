@@ -11,7 +11,7 @@ import { WebhookChannel } from "../ops/alerts/webhook-channel.ts";
 import type { Config } from "../ops/config/config.ts";
 import { isInNetworks, isLoopback } from "../ops/config/network.ts";
 import { diskRoom } from "../ops/disk.ts";
-import type { Logger } from "../ops/logging.ts";
+import type { Logger, SiteLogger } from "../ops/logging.ts";
 import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
 import { openSqliteStore } from "../store/sqlite/open.ts";
 import { adminCommands, openAdminSocket } from "./admin.ts";
@@ -25,7 +25,7 @@ import { programVersion } from "./version.ts";
 
 export type SiteOptions = {
   readonly config: Config;
-  readonly log: Logger;
+  readonly log: SiteLogger;
   /** Puts something between the store and everything that uses it: a benchmark's stopwatch. */
   readonly wrapStore?: (store: Store) => Store;
 };
@@ -135,7 +135,7 @@ function openAlerts({ alerts, site }: Config, store: Store, log: Logger): AlertD
 
 type Parts = {
   readonly config: Config;
-  readonly log: Logger;
+  readonly log: SiteLogger;
   readonly store: Store;
   readonly edition: Edition;
   readonly writesInFlight: WritesInFlight;
@@ -165,6 +165,7 @@ async function listen(
     clock: systemClock,
     random: systemRandom,
     logger: log,
+    logTogether: log.together,
     site: config.site,
     version: programVersion,
     keepVersions: config.keepVersions,

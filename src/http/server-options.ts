@@ -13,6 +13,8 @@ export type ServerOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Runs what logs many lines, so that they are written at once; without it each is written by itself. */
+  readonly logTogether?: (write: () => void) => void;
   readonly site: SiteName;
   /** Where client writes are counted, for whoever ships them; without it, nowhere. */
   readonly writesInFlight?: WritesInFlight;

@@ -9,7 +9,7 @@ import { People } from "./people/people.ts";
 import { siteReadiness } from "./readiness.ts";
 import { refuseMalformedHttp, refuseUnknownRoutes, sendProblem } from "./refusals.ts";
 import { registerRoutes } from "./register-routes.ts";
-import { logAnswer } from "./request-log.ts";
+import { AnswerLog } from "./request-log.ts";
 import { Resealing } from "./resealing.ts";
 import { securityHeaders, tlsHeaders } from "./security-headers.ts";
 import { clientCertificateOptions, secureContextOf } from "./secure-context.ts";
@@ -42,7 +42,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
 
 export type AppOptions = Pick<
   ServerOptions,
-  "random" | "logger" | "tls" | "deadlineMs" | "keepAliveMs" | "handshakeMs" | "acceptsFrom"
+  "random" | "logger" | "logTogether" | "tls" | "deadlineMs" | "keepAliveMs" | "handshakeMs" | "acceptsFrom"
 >;
 
 /**
@@ -56,9 +56,9 @@ export function buildApp(options: AppOptions, closing: AbortController): Fastify
     setCommonHeaders(options, reply);
     done();
   });
+  const answerLog = new AnswerLog(logger, options.logTogether);
   app.addHook("onResponse", (request, reply, done) => {
-    // A turn later: the push of what was just written leaves before its line is written.
-    setImmediate(() => logAnswer(logger, request, reply));
+    answerLog.add({ request, reply });
     done();
   });
   app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));

@@ -89,3 +89,26 @@ test("logging leaves nothing behind that could wake the process", async () => {
   log.info("hello");
   expect(getActiveResourcesInfo().toSorted()).toEqual(before);
 });
+
+test("lines that are logged together go out in one write, in their order, also where what logs them throws", async () => {
+  const writes: string[] = [];
+  const output = { write: (lines: string) => void writes.push(lines) };
+  const log = await createLogger({ site: siteName("calgary"), format: "json", output });
+  log.together(() => {
+    log.info("one");
+    log.info({ token }, "two");
+  });
+  expect(() =>
+    log.together(() => {
+      log.info("three");
+      throw new Error("a fault");
+    }),
+  ).toThrow("a fault");
+  log.info("four");
+  expect(writes.map((lines) => lines.match(/(?<="msg":")[a-z]+/g))).toEqual([
+    ["one", "two"],
+    ["three"],
+    ["four"],
+  ]);
+  expect(writes.join("")).not.toContain(token);
+});

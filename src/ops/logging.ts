@@ -2,6 +2,11 @@ import { type DestinationStream, destination, type Logger, pino, stdTimeFunction
 import type { SiteName } from "../core/ids.ts";
 
 export type { Logger } from "pino";
+/** A logger that can write many lines at once: each write wakes whoever reads the log. */
+export type SiteLogger = Logger & {
+  /** Runs `write`; the lines that it logs go out in one write when it returns. */
+  readonly together: (write: () => void) => void;
+};
 export type LogFormat = "json" | "pretty";
 
 export type LoggerOptions = {
@@ -20,12 +25,12 @@ export type LoggerOptions = {
  * One line for each event, to standard output, written before the call returns: no thread, no buffer, no timer, so that a
  * sleeping site stays asleep and a crash loses no line. Nobody logs secrets on purpose; what slips through is struck out here.
  */
-export async function createLogger(options: LoggerOptions): Promise<Logger> {
+export async function createLogger(options: LoggerOptions): Promise<SiteLogger> {
   const isTerminal = options.isTerminal ?? process.stdout.isTTY === true;
   const format = options.format ?? (isTerminal ? "pretty" : "json");
-  const output = options.output ?? destination({ fd: 1, sync: true });
+  const output = new HeldLines(options.output ?? destination({ fd: 1, sync: true }));
   const stream = format === "pretty" ? await readable(output, isTerminal) : output;
-  return pino(
+  const logger = pino(
     {
       level: options.level ?? "info",
       base: { site: options.site },
@@ -35,6 +40,33 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
     },
     stream,
   );
+  return Object.assign(logger, { together: (write: () => void) => output.hold(write) });
+}
+
+/** Holds lines back for as long as a function runs, and no longer: nothing waits for a timer or a turn. */
+class HeldLines implements DestinationStream {
+  readonly #output: DestinationStream;
+  #held: string | undefined;
+
+  constructor(output: DestinationStream) {
+    this.#output = output;
+  }
+
+  write(line: string): void {
+    if (this.#held === undefined) this.#output.write(line);
+    else this.#held += line;
+  }
+
+  hold(write: () => void): void {
+    this.#held ??= "";
+    try {
+      write();
+    } finally {
+      const lines = this.#held;
+      this.#held = undefined;
+      if (lines !== "") this.#output.write(lines);
+    }
+  }
 }
 
 const struckOut = "[struck out]";

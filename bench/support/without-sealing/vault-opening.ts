@@ -1,7 +1,7 @@
 import { decodeAccess } from "../../../src/core/access.ts";
 import { decodeVault } from "../../../src/core/vault.ts";
 import type { AccessSecret } from "../../../src/crypto/access-secret.ts";
-import type { OpenVault, VaultRows } from "../../../src/http/vault-opening.ts";
+import type { KeptVault, OpenVault, VaultRows } from "../../../src/http/vault-opening.ts";
 import { PlainSeal } from "../../../test/support/plain-seal.ts";
 
 export * from "../../../src/http/vault-opening.ts";
@@ -11,20 +11,38 @@ export * from "../../../src/http/vault-opening.ts";
  * bytes behind the header that sealed ones have.
  */
 export async function openVault({ vault, access }: VaultRows, secret: AccessSecret): Promise<OpenVault> {
-  const { vaultId } = vault.key;
-  const body = decodeVault(vault.body);
-  const nothing = {
-    key: { id: body.keyId },
-    seal: new PlainSeal(vaultId, body.keyId),
-    [Symbol.dispose]: () => {},
-  } as unknown as Pick<OpenVault, "key" | "seal" | typeof Symbol.dispose>;
-  return {
-    vaultId,
+  return plain({
+    vaultId: vault.key.vaultId,
     accessId: secret.accessId,
     access: decodeAccess(access.body),
     accessAt: access.position,
-    vault: body,
+    vault: decodeVault(vault.body),
     vaultAt: vault.position,
-    ...nothing,
-  };
+  });
+}
+
+/** Keeps what needs no key. */
+export function keepVault(open: OpenVault, { access, vault }: VaultRows): KeptVault {
+  const kept = { keyId: open.vault.keyId, sealed: new Uint8Array() };
+  return { ...knownOf(open), accessHash: access.hash, vaultHash: vault.hash, kept };
+}
+
+export function openKept(kept: KeptVault): OpenVault {
+  return plain(knownOf(kept));
+}
+
+type Known = Omit<OpenVault, "key" | "seal" | typeof Symbol.dispose>;
+
+function knownOf({ vaultId, accessId, access, accessAt, vault, vaultAt }: Known): Known {
+  return { vaultId, accessId, access, accessAt, vault, vaultAt };
+}
+
+function plain(known: Known): OpenVault {
+  const { vaultId, vault } = known;
+  const nothing = {
+    key: { id: vault.keyId },
+    seal: new PlainSeal(vaultId, vault.keyId),
+    [Symbol.dispose]: () => {},
+  } as unknown as Pick<OpenVault, "key" | "seal" | typeof Symbol.dispose>;
+  return { ...known, ...nothing };
 }

@@ -34,6 +34,6 @@ const counts = process.argv.slice(2).map(Number);
 await writeUntil(2_000);
 const bytes: number[] = [];
 for (const count of counts) bytes.push(await writeUntil(count));
-console.log(JSON.stringify(bytes));
+process.stdout.write(JSON.stringify(bytes));
 await store.close();
 rmSync(folder, { recursive: true });

@@ -11,7 +11,7 @@ import type { SqliteStore } from "./sqlite-store.ts";
 
 function held(): { log: HeldLog; flushes: Flushes } {
   const log = new HeldLog();
-  return { log, flushes: new Flushes({ log }) };
+  return { log, flushes: new Flushes({ clock: ports.clock, log }) };
 }
 
 function heldStore(): { log: HeldLog; store: SqliteStore; image: Buffer } {
@@ -58,7 +58,7 @@ describe("a commit", () => {
   });
 
   it("is durable at once where there is no log", async () => {
-    const flushes = new Flushes({ log: null });
+    const flushes = new Flushes({ clock: ports.clock, log: null });
     await flushes.reach(flushes.committed());
     expect(flushes.settled()).toBeUndefined();
   });
@@ -69,6 +69,7 @@ describe("whoever holds what belongs to a flush", () => {
     const log = new HeldLog();
     const told: string[] = [];
     const flushes = new Flushes({
+      clock: ports.clock,
       log,
       onBegin: () => {
         told.push("begins");

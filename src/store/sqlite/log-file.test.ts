@@ -159,7 +159,12 @@ describe("a store that is closed", () => {
     const path = init();
     const connections: Connections = openFile(path);
     const log = new LogFile(path);
-    const store = new SqliteStore({ connections, file: { path, log }, ...ports, checkRoom: () => {} });
+    const store = new SqliteStore({
+      connections,
+      file: { path, log, refuseReplaced: () => {} },
+      ...ports,
+      checkRoom: () => {},
+    });
     const begun = Promise.withResolvers<void>();
     const flush = log.flush.bind(log);
     vi.spyOn(log, "flush").mockImplementation(() => {
@@ -177,7 +182,10 @@ describe("a store that is closed", () => {
 
 describe("a log that cannot be flushed", () => {
   it("is said so, once for all: what the kernel has dropped, no second flush brings back", async () => {
-    const flushes = new Flushes({ log: new LogFile(join(folder(), "nowhere", "dormouse.db")) });
+    const flushes = new Flushes({
+      clock: ports.clock,
+      log: new LogFile(join(folder(), "nowhere", "dormouse.db")),
+    });
     const failure = { code: "storage_failed", message: expect.stringContaining("ENOENT") };
     await expect(flushes.reach(flushes.committed())).rejects.toMatchObject(failure);
     expect(flushes.failure).toMatchObject(failure);

@@ -15,13 +15,14 @@ import { WriteQueue } from "./write-queue.ts";
 async function comeHome({ path, winner, now }: RejoinRequest): Promise<{ readonly putAside: number }> {
   const { writer, reader } = openFile(path);
   const log = new LogFile(path);
+  const clock = { turn: () => Promise.resolve(), monotonicMs: () => performance.now() };
   const queue = new WriteQueue({
-    clock: { turn: () => Promise.resolve() },
+    clock,
     hash: sha256,
     connection: writer,
     yields: false,
     knowledge: new Knowledge(writer),
-    flushes: new Flushes({ log }),
+    flushes: new Flushes({ clock, log }),
   });
   try {
     return await queue.enqueue((tx) => rejoin(tx, winner, { hash: sha256, now }));

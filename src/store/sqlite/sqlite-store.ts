@@ -126,6 +126,7 @@ export class SqliteStore implements Store {
     this.#knowledge = new Knowledge(connections.writer);
     this.#audit = new AuditRows({ ...options, ...options.audit });
     this.#flushes = new Flushes({
+      clock,
       log: file?.log ?? options.log ?? null,
       onBegin: () => this.#audit.flushing(ownChain(this.#knowledge.state)),
       onFailure: (why) => this.#lose(why),

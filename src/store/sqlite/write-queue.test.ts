@@ -21,7 +21,7 @@ function queueWith(options: Partial<WriteQueueOptions>): WriteQueue {
     connection,
     yields: false,
     knowledge,
-    flushes: new Flushes({ log: null }),
+    flushes: new Flushes({ clock: new VirtualClock(), log: null }),
     ...options,
   });
 }
@@ -116,7 +116,7 @@ describe("members of one turn", () => {
 
   it("wait for the disk each as it asked to, whoever they share the transaction with", async () => {
     const log = new HeldLog();
-    queue = queueWith({ flushes: new Flushes({ log }) });
+    queue = queueWith({ flushes: new Flushes({ clock: new VirtualClock(), log }) });
     const settled = watch({
       durable: queue.enqueue(insert(1), "durable"),
       committed: queue.enqueue(insert(2), "committed"),
@@ -129,7 +129,7 @@ describe("members of one turn", () => {
 
   it("begin no flush where none of them waits for one", async () => {
     const log = new HeldLog();
-    queue = queueWith({ flushes: new Flushes({ log }) });
+    queue = queueWith({ flushes: new Flushes({ clock: new VirtualClock(), log }) });
     await Promise.all([1, 2].map((n) => queue.enqueue(insert(n), "committed")));
     await queue.idle();
     expect([stored(), log.begun]).toEqual([[1, 2], 0]);
@@ -139,7 +139,7 @@ describe("members of one turn", () => {
 describe("a transaction", () => {
   it("begins while the one before it is being flushed, and shares the next flush with those that do so too", async () => {
     const log = new HeldLog();
-    queue = queueWith({ flushes: new Flushes({ log }) });
+    queue = queueWith({ flushes: new Flushes({ clock: new VirtualClock(), log }) });
     const first = queue.enqueue(insert(1));
     await settle();
     const second = queue.enqueue(insert(2));
@@ -153,9 +153,32 @@ describe("a transaction", () => {
     expect([log.begun, settled]).toEqual([2, ["first", "second", "third"]]);
   });
 
+  it("on a disk with short flushes waits for the one under way, with all who come meanwhile", async () => {
+    const log = new HeldLog();
+    queue = queueWith({ flushes: new Flushes({ clock: new VirtualClock(), log }) });
+    for (const n of [1, 2]) {
+      const settled = queue.enqueue(insert(n));
+      await settle();
+      if (n === 1) await log.end();
+      else void settled;
+    }
+    const commits = countRuns("COMMIT");
+    const late = [3, 4].map(async (n) => {
+      await settle();
+      return queue.enqueue(insert(n));
+    });
+    await settle();
+    await settle();
+    expect([stored(), commits()]).toEqual([[1, 2], 0]);
+    await log.end();
+    expect([stored(), commits()]).toEqual([[1, 2, 3, 4], 1]);
+    await log.end();
+    await Promise.all(late);
+  });
+
   it("does not begin any more when a flush has failed", async () => {
     const log = new HeldLog();
-    queue = queueWith({ flushes: new Flushes({ log }) });
+    queue = queueWith({ flushes: new Flushes({ clock: new VirtualClock(), log }) });
     const failed = expect(queue.enqueue(insert(1))).rejects.toMatchObject({ code: "storage_failed" });
     await settle();
     await log.fail();

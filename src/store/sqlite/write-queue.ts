@@ -102,6 +102,7 @@ export class WriteQueue {
   async #run(): Promise<void> {
     do {
       await this.#options.clock.turn();
+      await this.#options.flushes.gathered();
       let members: readonly Member[] = this.#members.splice(0);
       while (members.length > 0 && !this.#abandoned) members = await this.#drive(this.#commit(members));
       for (const member of members) member.reject(new Refusal("shutting_down"));

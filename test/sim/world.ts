@@ -175,11 +175,16 @@ export class World {
     }
   }
 
+  /**
+   * As the process knows it: what was acknowledged is stored with some later transaction. While a flush is at work it tells nobody, and the
+   * next look asks again.
+   */
   async #lookAtTries(process: SiteProcess, { site, role, fenced }: Site): Promise<void> {
     // Most are at rest at most looks: only marks are worth a closer one.
     const ships = role === "primary" && fenced === null && this.#site(site).disk.hasDirty();
-    const dirty = ships ? await this.reading(site, async (store) => (await store.backlogOfAll()).dirty) : 0;
-    this.watch.tries(process, site, dirty, this.scheduler.nowMs);
+    const asked = ships ? process.store.backlogOfAll() : { dirty: 0 };
+    const backlog = await Promise.race([asked, new Promise<void>((resolve) => setImmediate(resolve))]);
+    if (backlog) this.watch.tries(process, site, backlog.dirty, this.scheduler.nowMs);
   }
 
   /** Running primaries that take writes, the highest epoch first: one, or none or two for a while. */

@@ -96,7 +96,7 @@ async function start(kind: Kind, pair: VirtualPair, stop: AbortSignal): Promise<
   const onWake = (): void => {
     wakeups += 1;
   };
-  const configured = primary.store.configurePeers([zurich]);
+  const configured = primary.store.transact((tx) => tx.replication.configurePeers([zurich]));
   await pair.scheduler.run(0);
   await configured;
   void poll(

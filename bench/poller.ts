@@ -1,7 +1,7 @@
 import type { SiteName } from "../src/core/ids.ts";
 import type { Clock, Transport } from "../src/core/ports.ts";
 import { protocolVersion } from "../src/core/push.ts";
-import type { Store } from "../src/core/store.ts";
+import type { Store } from "../src/core/store/store.ts";
 
 export type PollerOptions = {
   readonly store: Store;
@@ -21,9 +21,13 @@ export async function poll(options: PollerOptions, stop: AbortSignal): Promise<v
   while (!stop.aborted) {
     await clock.sleep(intervalMs, stop);
     onWake();
-    const { site: from, head } = await store.site();
-    const known = (await store.peers()).find((candidate) => candidate.site === site)?.acked;
-    const listing = await store.listAbove((known ?? head).position, { rows: 100, bytes: 1024 * 1024 });
+    const { site: from, head } = await store.read((r) => r.site.record());
+    const known = (await store.read((r) => r.replication.peers())).find(
+      (candidate) => candidate.site === site,
+    )?.acked;
+    const listing = await store.read((r) =>
+      r.replication.listAbove((known ?? head).position, { rows: 100, bytes: 1024 * 1024 }),
+    );
     const { epoch, realm, through, rows } = listing;
     const pushed = (known ? rows : []).map((row) => ({ kind: "row" as const, row }));
     const { answer } = await transport.push(
@@ -33,7 +37,7 @@ export async function poll(options: PollerOptions, stop: AbortSignal): Promise<v
         site: from,
         publicUrl: `https://${from}.example`,
         epoch,
-        timeline: await store.timeline(),
+        timeline: await store.read((r) => r.site.timeline()),
         after: known ?? through,
         through,
         points: [],
@@ -44,7 +48,8 @@ export async function poll(options: PollerOptions, stop: AbortSignal): Promise<v
       stop,
     );
     if (answer.kind === "applied")
-      await store.acknowledge(site, { through, rows, rejected: [], verified: null });
-    else if (answer.kind === "refused") await store.resumeFrom(site, answer.identity.applied, []);
+      await store.acknowledgements.take(site, { through, rows, rejected: [], verified: null });
+    else if (answer.kind === "refused")
+      await store.transact((tx) => tx.replication.resumeFrom(site, answer.identity.applied, []));
   }
 }

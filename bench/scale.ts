@@ -71,7 +71,9 @@ function fill(path: string, stored: number): void {
          seq > ?, iif(seq > ?, 1, NULL) FROM n`,
     )
     .run(stored, systemHash.sha256(rowBody), rowBody, acked, acked);
-  database.exec("INSERT INTO history (epoch, seq, chain) SELECT epoch, seq, randomblob(32) FROM rows WHERE kind = 'entry'");
+  database.exec(
+    "INSERT INTO history (epoch, seq, chain) SELECT epoch, seq, randomblob(32) FROM rows WHERE kind = 'entry'",
+  );
   const chain = "(SELECT chain FROM history WHERE epoch = 1 AND seq = ?)";
   database.prepare(`UPDATE site SET head_epoch = 1, head_seq = ?, head_chain = ${chain}`).run(stored, stored);
   database
@@ -90,12 +92,16 @@ async function measureStore(path: string, runs: number): Promise<Omit<Figures, "
     const beganMs = instantMs();
     const { store } = openSqliteStore({ path, ...ports });
     opened.push(instantMs() - beganMs);
-    const [peer] = await store.peers();
+    const [peer] = await store.read((r) => r.replication.peers());
     const after = peer?.acked?.position;
     if (!after) throw new Error("the peer has acknowledged nothing");
     for (let i = 0; i < listings; i += 1) {
-      listed.push(await timed(() => store.listAbove(after, { rows: 100, bytes: 1024 * 1024 })));
-      counted.push(await timed(() => store.backlog(zurich)));
+      listed.push(
+        await timed(() =>
+          store.read((r) => r.replication.listAbove(after, { rows: 100, bytes: 1024 * 1024 })),
+        ),
+      );
+      counted.push(await timed(() => store.read((r) => r.replication.backlog(zurich))));
     }
     await store.close();
   }

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openSite } from "../../src/app/site.ts";
 import { readSiteConfig } from "../../src/app/site-config.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { createLogger } from "../../src/ops/logging.ts";
 import { instantMs } from "./instant.ts";
 import { answerParent, reportVisible } from "./messages.ts";
@@ -16,10 +16,10 @@ let writesBegun: number[] = [];
 function watched(store: Store): Store {
   const write: Store["write"] = (change) => {
     writesBegun.push(instantMs());
-    return store.write(change);
+    return store.transact((tx) => tx.rows.write(change));
   };
   const applyPush: Store["applyPush"] = async (push) => {
-    const outcome = await store.applyPush(push);
+    const outcome = await store.transact((tx) => tx.replication.applyPush(push));
     reportVisible(outcome.receiver.applied.position.seq, instantMs());
     return outcome;
   };

@@ -16,7 +16,7 @@ const path = process.argv[2] ?? "";
 const ports = { clock: systemClock, random: systemRandom, hash: systemHash };
 initialiseSite(path, { site: "calgary" as SiteName, role: "primary", ...ports });
 const { store } = openSqliteStore({ path, ...ports });
-await store.configurePeers(["zurich" as SiteName]);
+await store.transact((tx) => tx.replication.configurePeers(["zurich" as SiteName]));
 const vaultId = newUuidV7(systemClock.now(), systemRandom) as VaultId;
 
 async function timeWrites(count: number): Promise<number[]> {
@@ -28,7 +28,7 @@ async function timeWrites(count: number): Promise<number[]> {
       entryId: newUuidV7(systemClock.now(), systemRandom) as EntryId,
     };
     const beganMs = instantMs();
-    await store.write({ keys: [key], decide: () => [{ key, body: rowBody }] });
+    await store.transact((tx) => tx.rows.write({ keys: [key], decide: () => [{ key, body: rowBody }] }));
     times.push(instantMs() - beganMs);
   }
   return times;

@@ -1,7 +1,7 @@
 import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { AccessId } from "../core/ids.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 import { buildAdminServer, listenOnSocket } from "../http/admin-server.ts";
 import type { Config } from "../ops/config/config.ts";
 import type { Logger } from "../ops/logging.ts";
@@ -72,7 +72,7 @@ function statusCommand({ store, edition }: AdminParts): AdminCommand {
     name: "status",
     handle: async ({ body }): Promise<AdminStatus> => {
       check(noFields, body);
-      const { site, role } = await store.site();
+      const { site, role } = await store.read((r) => r.site.record());
       return { site, role, edition: edition.name, version: programVersion };
     },
   };
@@ -106,9 +106,10 @@ function accessCommand({ store }: AdminParts): AdminCommand {
     name: "access",
     handle: async ({ body }): Promise<BlockedAccessList> => {
       const request = check(accessFields, body);
-      if (request.action === "block") await store.blockAccess(request.id as AccessId);
-      if (request.action === "unblock") await store.unblockAccess(request.id as AccessId);
-      const blocked = await store.blockedAccesses();
+      if (request.action === "block") await store.transact((tx) => tx.accesses.block(request.id as AccessId));
+      if (request.action === "unblock")
+        await store.transact((tx) => tx.accesses.unblock(request.id as AccessId));
+      const blocked = await store.read((r) => r.accesses.blocked());
       return {
         blocked: blocked.map(({ accessId, at }) => ({
           access_id: accessId,
@@ -132,7 +133,7 @@ function alertsCommand({ store, edition }: AdminParts): AdminCommand {
     handle: async ({ body }) => {
       const { event } = check(alertsFields, body);
       // Of another site's audit, the next message of a peer tells that it is over.
-      if (event === "audit_truncated") await store.settleAudit();
+      if (event === "audit_truncated") await store.transact((tx) => tx.audit.settle());
       edition.alertOperator(endOf[event], "The machine's owner says that it was dealt with", {});
       return { ended: event };
     },

@@ -1,5 +1,5 @@
 import type { AdminCommand } from "../core/edition.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 import { listAudit } from "../http/audit-answers.ts";
 import { auditFields } from "../protocol/audit-requests.ts";
 import { check } from "../protocol/check.ts";

@@ -113,7 +113,7 @@ test("a site in order has nothing but good findings, each check among them, and 
 test("a site that runs can be examined, and its own port is no finding", async () => {
   const ports = { clock: systemClock, random: systemRandom, hash: systemHash };
   const { store } = openSqliteStore({ path: data("dormouse.db"), ...ports });
-  await store.addAlert("test", "", "keeps the log of the database busy", {});
+  await store.transact((tx) => tx.alerts.add("test", "", "keeps the log of the database busy", {}));
   const own = createServer((_, response) => response.end('{"site":"calgary","role":"primary"}'));
   await listen(own, port);
   const findings = await examine({ configPath, machine });

@@ -1,6 +1,7 @@
 import type { Alerts, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { BatchLimit, Store } from "../core/store.ts";
+import type { BatchLimit } from "../core/store/replication.ts";
+import type { Store } from "../core/store/store.ts";
 import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import { communityEdition } from "../editions/community.ts";
 import type { CommercialConfig, CommunityConfig } from "../ops/config/config.ts";
@@ -20,12 +21,12 @@ const batchBytesMax = 1024 * 1024;
  * @throws Refusal `config_invalid` on a site that is a backup
  */
 export async function openCommunity(config: CommunityConfig, store: Store, log: Logger): Promise<Edition> {
-  const { role } = await store.site();
+  const { role } = await store.read((r) => r.site.record());
   if (role === "backup") {
     const detail = `${config.site} is a backup; the community edition has none: set \`edition: commercial\``;
     throw new Refusal("config_invalid", detail);
   }
-  await store.configurePeers([]);
+  await store.transact((tx) => tx.replication.configurePeers([]));
   return communityEdition((event, message, details) => log.error({ event, details }, message));
 }
 

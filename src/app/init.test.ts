@@ -66,8 +66,8 @@ test("the operator token is one that the site knows, and the site keeps no more 
     random: systemRandom,
     hash: systemHash,
   });
-  const stored = await store.operator(formatTokenId(token));
-  const { role, site } = await store.site();
+  const stored = await store.read((r) => r.operators.find(formatTokenId(token)));
+  const { role, site } = await store.read((r) => r.site.record());
   await store.close();
   expect([site, role]).toEqual(["calgary", "primary"]);
   expect(isSameVerifier(verifierOf(token), stored?.verifier)).toBe(true);

@@ -52,13 +52,15 @@ async function draftSite(folder: string, { site }: Config, role: Role): Promise<
   const { store } = openSqliteStore({ path, ...ports });
   const token = newToken("operator", systemRandom);
   try {
-    await store.addOperator({
-      tokenId: formatTokenId(token),
-      verifier: verifierOf(token),
-      label: "init",
-      createdAt: systemClock.now(),
-      expiresAt: null,
-    });
+    await store.transact((tx) =>
+      tx.operators.add({
+        tokenId: formatTokenId(token),
+        verifier: verifierOf(token),
+        label: "init",
+        createdAt: systemClock.now(),
+        expiresAt: null,
+      }),
+    );
   } finally {
     await store.close();
   }

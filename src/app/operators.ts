@@ -1,12 +1,13 @@
 import type { AdminCommand } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { OperatorToken, SiteStore } from "../core/store.ts";
+import type { OperatorToken } from "../core/store/operators.ts";
+import type { Transacts } from "../core/store/store.ts";
 import { formatToken, formatTokenId, newToken, verifierOf } from "../crypto/token.ts";
 import { type NewOperator, type OperatorList, operatorFields } from "../protocol/admin.ts";
 import { check } from "../protocol/check.ts";
 import { systemClock, systemRandom } from "./system-ports.ts";
 
-type Store = Pick<SiteStore, "operators" | "addOperator" | "removeOperator">;
+type Store = Transacts<"operators">;
 
 /**
  * Lists, makes and ends operators' tokens. Only on the machine itself: whoever has stolen one token must not make himself others.
@@ -22,7 +23,8 @@ export function operatorCommand(store: Store): AdminCommand {
         case "add":
           return add(store, request.label, request.expires_at);
         case "remove":
-          if (!(await store.removeOperator(request.id))) throw new Refusal("operator_unknown");
+          if (!(await store.transact((tx) => tx.operators.remove(request.id))))
+            throw new Refusal("operator_unknown");
           return list(store);
       }
     },
@@ -30,7 +32,7 @@ export function operatorCommand(store: Store): AdminCommand {
 }
 
 async function list(store: Store): Promise<OperatorList> {
-  return { operators: (await store.operators()).map(shown) };
+  return { operators: (await store.read((r) => r.operators.all())).map(shown) };
 }
 
 async function add(store: Store, label: string, expiresAt: number | null): Promise<NewOperator> {
@@ -47,7 +49,7 @@ async function add(store: Store, label: string, expiresAt: number | null): Promi
     createdAt: now,
     expiresAt,
   };
-  await store.addOperator(added);
+  await store.transact((tx) => tx.operators.add(added));
   return { ...shown(added), token: formatToken(token) };
 }
 

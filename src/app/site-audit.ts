@@ -1,11 +1,11 @@
 import type { Audit, AuditEvent } from "../core/audit.ts";
-import type { AuditStore } from "../core/audit-store.ts";
+import type { Store } from "../core/store/store.ts";
 import type { Edition } from "../core/edition.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Logger } from "../ops/logging.ts";
 
 export type SiteAuditOptions = {
-  readonly store: Pick<AuditStore, "recordAudit">;
+  readonly store: Pick<Store, "journal">;
   readonly edition: Pick<Edition, "name" | "alertOperator">;
   readonly clock: Pick<Clock, "turn">;
   readonly log: Logger;
@@ -43,7 +43,7 @@ export class SiteAudit implements Audit {
   async #record(event: AuditEvent): Promise<void> {
     const { store, edition } = this.#options;
     try {
-      await store.recordAudit(event);
+      await store.journal.record(event);
     } catch (error) {
       return this.#fail(error, event);
     }

@@ -1,7 +1,7 @@
 import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 import { WritesInFlight } from "../core/writes-in-flight.ts";
 import { siteReadiness } from "../http/readiness.ts";
 import { buildServer } from "../http/server.ts";
@@ -192,7 +192,10 @@ async function listen(
       ? new Refusal("port_in_use", `another process listens on ${host} port ${port}`)
       : error;
   }
-  log.info({ role: (await store.site()).role, edition: edition.name, url: config.publicUrl }, "listening");
+  log.info(
+    { role: (await store.read((r) => r.site.record())).role, edition: edition.name, url: config.publicUrl },
+    "listening",
+  );
 }
 
 function isInUse(error: unknown): boolean {

@@ -182,8 +182,8 @@ describe("restoring", () => {
       random: systemRandom,
       hash: systemHash,
     });
-    expect(Buffer.from((await store.row(kept))?.body ?? []).toString()).toBe("kept");
-    expect(await store.row(later)).toBeUndefined();
+    expect(Buffer.from((await store.read((r) => r.rows.row(kept)))?.body ?? []).toString()).toBe("kept");
+    expect(await store.read((r) => r.rows.row(later))).toBeUndefined();
     await store.close();
     expect((await stat(path("one"))).size).toBe(bytes);
   });

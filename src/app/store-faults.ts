@@ -1,6 +1,6 @@
 import type { Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 
 /**
  * The store, telling the operator where a client's write meets a disk that is full or a database that is damaged, and when
@@ -10,7 +10,7 @@ export function tellFaults(store: Store, edition: Edition): Store {
   let mayBeLow = true;
   const write: Store["write"] = async (change) => {
     try {
-      const rows = await store.write(change);
+      const rows = await store.transact((tx) => tx.rows.write(change));
       if (mayBeLow) edition.alertOperator("disk_recovered", "There is room on the disk again", {});
       mayBeLow = false;
       return rows;

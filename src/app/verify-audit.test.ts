@@ -19,7 +19,7 @@ const reading: AuditEvent = {
 };
 
 async function read(store: SqliteStore, count: number): Promise<void> {
-  for (let i = 0; i < count; i += 1) await store.recordAudit(reading);
+  for (let i = 0; i < count; i += 1) await store.journal.record(reading);
 }
 
 function verify(pair: LinkedPair, store: SqliteStore) {
@@ -103,8 +103,8 @@ test.each([
 /** Cuts a site's own chain off so that what is left is whole in itself. */
 async function cutOff(pair: LinkedPair, side: "primary" | "backup"): Promise<void> {
   const store = pair[side];
-  const own = (await store.auditChains()).find(({ isOwn }) => isOwn);
-  const [, second] = own ? await store.auditRecords(own.chain, 0, 2) : [];
+  const own = (await store.read((r) => r.audit.chains())).find(({ isOwn }) => isOwn);
+  const [, second] = own ? await store.read((r) => r.audit.records(own.chain, 0, 2)) : [];
   if (!own || !second) throw new Error("no record to cut behind");
   const chain = "(SELECT id FROM audit_chains WHERE own = 1)";
   pair.behind(side, `DELETE FROM audit_records WHERE seq > 2 AND chain = ${chain}`);
@@ -130,10 +130,10 @@ test("a chain that was cut off shows by what the peer has shown, and then at the
 test("an owner who shows less of its chain than is held elsewhere is named there", async () => {
   const pair = await pairWithAudits(3);
   await ship(pair);
-  const shown = (await pair.primary.auditShown()).flatMap(({ heads }) => heads);
-  const own = (await pair.backup.auditChains()).find(({ isOwn }) => isOwn);
+  const shown = (await pair.primary.read((r) => r.audit.shown())).flatMap(({ heads }) => heads);
+  const own = (await pair.backup.read((r) => r.audit.chains())).find(({ isOwn }) => isOwn);
   const rest = shown.filter(({ chain }) => chain !== own?.chain);
-  const [second] = own ? await pair.backup.auditRecords(own.chain, 1, 1) : [];
+  const [second] = own ? await pair.backup.read((r) => r.audit.records(own.chain, 1, 1)) : [];
   if (!own || !second) throw new Error("no record");
   const heads = [...rest, { chain: own.chain, head: second, held: 4 }].map(({ chain, head, held }) => [
     chain,
@@ -158,7 +158,7 @@ test("records that are older than is kept go, the rest proves itself, and a new 
   await read(store, 30);
   await clock.advance(11 * dayMs);
   await read(store, 30);
-  const [chain] = await store.auditChains();
+  const [chain] = await store.read((r) => r.audit.chains());
   expect(chain).toMatchObject({ anchor: { seq: 31 }, head: { seq: 61 } });
   expect(await verify(pair, store)).toMatchObject({
     whole: true,
@@ -174,5 +174,8 @@ test("records that are older than is kept go, the rest proves itself, and a new 
 
 test("a peer that has shown nothing yet is told where the chains stand, and sent no records", async () => {
   const pair = await pairWithAudits(1);
-  expect(await pair.primary.auditFor("oslo" as SiteName)).toMatchObject({ heads: [{}, {}], records: [] });
+  expect(await pair.primary.read((r) => r.audit.partFor("oslo" as SiteName))).toMatchObject({
+    heads: [{}, {}],
+    records: [],
+  });
 });

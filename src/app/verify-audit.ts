@@ -1,12 +1,13 @@
 import { type AuditMark, type ChainBeginning, decodeBeginning, walkChain } from "../core/audit.ts";
-import type { AuditChain, AuditStore, AuditTrouble, ShownHead } from "../core/audit-store.ts";
+import type { AuditChain, AuditTrouble, ShownHead } from "../core/store/audit.ts";
+import type { Transacts } from "../core/store/store.ts";
 import { bytesEqual } from "../core/bytes.ts";
 import type { ChainId, SiteName } from "../core/ids.ts";
 import type { Clock, Hash } from "../core/ports.ts";
 import type { AuditVerifyResult, VerifiedChain } from "../protocol/audit-requests.ts";
 
 export type AuditCheckPorts = {
-  readonly store: AuditStore;
+  readonly store: Transacts<"audit">;
   readonly hash: Hash;
   readonly clock: Pick<Clock, "turn">;
   /** Ends the check between two slices. */
@@ -32,9 +33,12 @@ const noFault: Fault = { fault: null, at: null, peer: null };
  */
 export async function verifyAudit(ports: AuditCheckPorts): Promise<AuditVerifyResult> {
   const { store } = ports;
-  const [shown, troubles] = [await store.auditShown(), await store.auditTroubles()];
+  const [shown, troubles] = [
+    await store.read((r) => r.audit.shown()),
+    await store.read((r) => r.audit.troubles()),
+  ];
   const walked: Walked[] = [];
-  for (const { chain } of await store.auditChains()) {
+  for (const { chain } of await store.read((r) => r.audit.chains())) {
     const found = await walk(ports, chain);
     if (found.fault.fault !== null) walked.push(found);
     else walked.push({ ...found, fault: await compare(store, found.chain, shown, troubles) });
@@ -59,8 +63,8 @@ async function walk(ports: AuditCheckPorts, id: ChainId): Promise<Walked> {
   }
 }
 
-async function chainOf(store: AuditStore, id: ChainId): Promise<AuditChain> {
-  const found = (await store.auditChains()).find(({ chain }) => chain === id);
+async function chainOf(store: Transacts<"audit">, id: ChainId): Promise<AuditChain> {
+  const found = (await store.read((r) => r.audit.chains())).find(({ chain }) => chain === id);
   if (!found) throw new Error("a chain of the audit is gone");
   return found;
 }
@@ -72,7 +76,7 @@ async function walkFrom({ store, hash, clock, signal }: AuditCheckPorts, chain: 
   while (end.seq < chain.head.seq) {
     signal.throwIfAborted();
     const limit = Math.min(sliceRecords, chain.head.seq - end.seq);
-    const records = await store.auditRecords(chain.chain, end.seq, limit);
+    const records = await store.read((r) => r.audit.records(chain.chain, end.seq, limit));
     const [first] = records;
     if (first?.seq === 1 && first.details) beginning = decodeBeginning(first.details);
     const found = walkChain(hash, end, records);
@@ -87,7 +91,7 @@ async function walkFrom({ store, hash, clock, signal }: AuditCheckPorts, chain: 
 
 /** What peers have shown of a chain that is whole in itself. */
 async function compare(
-  store: AuditStore,
+  store: Transacts<"audit">,
   chain: AuditChain,
   shown: readonly Shown[],
   troubles: readonly AuditTrouble[],
@@ -102,7 +106,7 @@ async function compare(
 }
 
 async function compareWith(
-  store: AuditStore,
+  store: Transacts<"audit">,
   chain: AuditChain,
   peer: SiteName,
   { head: theirs, held }: ShownHead,
@@ -111,7 +115,7 @@ async function compareWith(
     return chain.isOwn ? { fault: "truncated", at: chain.head.seq + 1 } : undefined;
   }
   if (theirs.seq > chain.anchor.seq) {
-    const [here] = await store.auditRecords(chain.chain, theirs.seq - 1, 1);
+    const [here] = await store.read((r) => r.audit.records(chain.chain, theirs.seq - 1, 1));
     if (here?.seq === theirs.seq && !bytesEqual(here.hash, theirs.hash)) {
       return { fault: "forked", at: theirs.seq };
     }

@@ -5,7 +5,7 @@ import { addAccess, byCaller, changeKey, revokeAccess } from "./access-writes.ts
 import { type ErrorCode, Refusal } from "./errors.ts";
 import type { AccessId, KeyId, VaultId } from "./ids.ts";
 import type { RowKey, StoredRow } from "./row.ts";
-import type { Write } from "./store.ts";
+import type { Write } from "./store/rows.ts";
 import { accessKey, encodeVault, vaultKey } from "./vault.ts";
 
 const vaultId = "0190a000-0000-7000-8000-000000000001" as VaultId;

@@ -3,7 +3,7 @@ import { Refusal } from "./errors.ts";
 import type { AccessId, KeyId, VaultId } from "./ids.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { formatKey, isLive, type StoredRow } from "./row.ts";
-import type { Write } from "./store.ts";
+import type { Write } from "./store/rows.ts";
 import {
   accessKey,
   encodeVault,

@@ -16,7 +16,7 @@ import {
 import { type ErrorCode, Refusal } from "./errors.ts";
 import type { EntryId, KeyId, VaultId } from "./ids.ts";
 import type { RowKey, StoredRow } from "./row.ts";
-import type { Write } from "./store.ts";
+import type { Write } from "./store/rows.ts";
 import { encodeVault, vaultKey } from "./vault.ts";
 
 const vaultId = "0190a000-0000-7000-8000-000000000001" as VaultId;

@@ -5,7 +5,7 @@ import { type EntryId, type VaultId, versionIdOf } from "./ids.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { type RowMatch, requireMatch } from "./row-match.ts";
-import type { RowChange, Write } from "./store.ts";
+import type { RowChange, Write } from "./store/rows.ts";
 import { requireKey, vaultKey } from "./vault.ts";
 
 /**

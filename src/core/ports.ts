@@ -7,7 +7,7 @@ import type { Point, Position } from "./position.ts";
 import type { Identity, Push, PushRefusal, Rejection } from "./push.ts";
 import type { RowSummary } from "./repair.ts";
 import type { Row, RowKey } from "./row.ts";
-import type { Grant, GrantAnswer } from "./store.ts";
+import type { Grant, GrantAnswer } from "./store/roles.ts";
 
 /** What the core and the replication need of the world. In production it is the machine; in the simulator it is one seed. */
 

@@ -5,7 +5,7 @@ import { type AccessId, type EntryId, type KeyId, parseVersionId, type VaultId }
 import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { readSealedHeader } from "./sealed-header.ts";
-import type { Write } from "./store.ts";
+import type { Write } from "./store/rows.ts";
 import {
   encodeVault,
   type KeyLink,

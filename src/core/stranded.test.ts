@@ -14,7 +14,7 @@ import {
   versionIdOf,
 } from "./ids.ts";
 import { formatKey, hashRow, type RowKey, type StoredRow } from "./row.ts";
-import type { Write } from "./store.ts";
+import type { Write } from "./store/rows.ts";
 import { discardStranded, type EntryState, reapplyStranded } from "./stranded.ts";
 import { decodeVault, encodeVault } from "./vault.ts";
 

@@ -8,7 +8,7 @@ import { type EntryId, parseVersionId } from "./ids.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { isLive, type LiveRow, type Row, type RowKey, type StoredRow } from "./row.ts";
 import { readSealedHeader, type SealedHeader } from "./sealed-header.ts";
-import type { RowChange, Write } from "./store.ts";
+import type { RowChange, Write } from "./store/rows.ts";
 import { decodeVault, encodeVault, type VaultBody, vaultKey } from "./vault.ts";
 
 /** The operator's decisions on a stranded row: each is a write for the store, and settles it on every site. */

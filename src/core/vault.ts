@@ -5,7 +5,7 @@ import { type AccessBody, encodeAccess } from "./access.ts";
 import { formatPosition, parsePosition, type Position } from "./position.ts";
 import { isLive, type LiveRow, type RowKey, type StoredRow } from "./row.ts";
 import { type RowMatch, requireMatch } from "./row-match.ts";
-import type { RowChange, Write } from "./store.ts";
+import type { RowChange, Write } from "./store/rows.ts";
 
 /** A vault key of before, which rows may still be sealed under: itself sealed under the current one. */
 export type OlderKey = {

@@ -11,7 +11,8 @@ import type {
 import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
-import type { BatchLimit, Store } from "../core/store.ts";
+import type { BatchLimit } from "../core/store/replication.ts";
+import type { Store } from "../core/store/store.ts";
 import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import { signalRequest } from "../protocol/replication-status.ts";
 import { AuditWatch } from "../replication/audit-watch.ts";
@@ -127,13 +128,15 @@ export class CommercialEdition implements Edition {
   }
 
   async writeGuard(): Promise<WriteRefusal | undefined> {
-    const { role, fenced, primary } = await this.#options.store.site();
+    const { role, fenced, primary } = await this.#options.store.read((r) => r.site.record());
     if (role === "backup") return { code: "read_only_backup", primaryUrl: primary?.url ?? null };
     return fenced === null ? undefined : { code: "site_fenced", primaryUrl: null };
   }
 
   async start(): Promise<void> {
-    await this.#options.store.configurePeers(this.#peers.map((peer) => peer.site));
+    await this.#options.store.transact((tx) =>
+      tx.replication.configurePeers(this.#peers.map((peer) => peer.site)),
+    );
     await this.#keeper.look();
   }
 
@@ -142,7 +145,7 @@ export class CommercialEdition implements Edition {
    * dirty, and one with another transport is reached by that from its next push on. The caller closes transports that are gone.
    */
   async setPeers(peers: readonly CommercialPeer[]): Promise<void> {
-    await this.#options.store.configurePeers(peers.map((peer) => peer.site));
+    await this.#options.store.transact((tx) => tx.replication.configurePeers(peers.map((peer) => peer.site)));
     this.#peers = peers;
     this.#workers.setPeers(peers);
     await this.#keeper.look();

@@ -2,7 +2,7 @@ import { type AccessBody, decodeAccess } from "../core/access.ts";
 import type { SeenAccess } from "../core/access-writes.ts";
 import type { AccessId, VaultId } from "../core/ids.ts";
 import { isLive, type LiveRow } from "../core/row.ts";
-import type { AccessStore } from "../core/store.ts";
+import type { Reads } from "../core/store/store.ts";
 import { isSameMac } from "../crypto/vault-key.ts";
 import type { AccessState } from "../protocol/answers.ts";
 import { macOf, type OpenVault } from "./vault-opening.ts";
@@ -18,12 +18,12 @@ const pageRows = 200;
 
 /** Every live access of a vault, by id. */
 export async function readAccesses(
-  store: Pick<AccessStore, "accesses">,
+  store: Reads<"accesses">,
   vaultId: VaultId,
 ): Promise<readonly ListedAccess[]> {
   const accesses: ListedAccess[] = [];
   for (;;) {
-    const rows = await store.accesses(vaultId, accesses.at(-1)?.accessId, pageRows);
+    const rows = await store.read((r) => r.accesses.ofVault(vaultId, accesses.at(-1)?.accessId, pageRows));
     for (const row of rows) {
       if (row.key.kind !== "access" || !isLive(row)) throw new Error("a list of accesses holds another row");
       accesses.push({ accessId: row.key.accessId, access: decodeAccess(row.body), row });

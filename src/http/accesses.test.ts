@@ -35,7 +35,7 @@ async function addEntry(vault: Vault, title = "a"): Promise<string> {
 }
 
 async function vaultBody(vault: Vault) {
-  const row = await site.store.row(vaultKey(vault.id as VaultId));
+  const row = await site.store.read((r) => r.rows.row(vaultKey(vault.id as VaultId)));
   return decodeVault(row?.body ?? new Uint8Array(0));
 }
 
@@ -124,7 +124,7 @@ describe("a revocation", () => {
     const after = await vaultBody(vault);
     expect(after.keyId).not.toBe(before.keyId);
     for (const kind of ["entry", "version"] as const) {
-      const rows = await site.store.vaultRows(vault.id as VaultId, kind, undefined, 100);
+      const rows = await site.store.read((r) => r.rows.vaultRows(vault.id as VaultId, kind, undefined, 100));
       for (const row of rows)
         expect(readSealedHeader(row.body ?? new Uint8Array(0))?.keyId).toBe(after.keyId);
     }
@@ -172,7 +172,7 @@ describe("a revocation", () => {
     const { json } = await revoke(vault, reader);
     expect(json["honoured_by"]).toEqual(["zurich"]);
     // Nothing is dropped that a site may still need.
-    await site.store.write({ keys: [], decide: () => [] });
+    await site.store.transact((tx) => tx.rows.write({ keys: [], decide: () => [] }));
     expect((await vaultBody(vault)).older).toHaveLength(1);
     site.edition.holding = async () => ({});
   });
@@ -221,10 +221,14 @@ describe("an access's row that was changed without the vault's key", () => {
     const vault = await site.createVault();
     const reader = await addMachine(vault, "read");
     const key = accessKey(vault.id as VaultId, idOf(reader));
-    await site.store.write({
-      keys: [key],
-      decide: ([row]) => [{ key, body: encodeAccess(change(decodeAccess(row?.body ?? new Uint8Array(0)))) }],
-    });
+    await site.store.transact((tx) =>
+      tx.rows.write({
+        keys: [key],
+        decide: ([row]) => [
+          { key, body: encodeAccess(change(decodeAccess(row?.body ?? new Uint8Array(0)))) },
+        ],
+      }),
+    );
     return { vault, reader };
   }
 

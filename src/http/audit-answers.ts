@@ -1,15 +1,17 @@
-import type { AuditPlace } from "../core/audit-store.ts";
+import type { AuditPlace } from "../core/store/audit.ts";
+import type { Reads, Store } from "../core/store/store.ts";
 import { toHex } from "../core/bytes.ts";
-import type { Store } from "../core/store.ts";
 import type { AuditListAnswer, AuditRecordAnswer } from "../protocol/answers.ts";
 import type { AuditListQuery } from "../protocol/audit-requests.ts";
 
 /** One page of the records of all chains, newest first. */
 export async function listAudit(
-  store: Pick<Store, "auditPage">,
+  store: Reads<"audit">,
   { limit, cursor, vault_id: vaultId }: AuditListQuery,
 ): Promise<AuditListAnswer> {
-  const { records, next } = await store.auditPage({ limit, before: cursor, vaultId: vaultId ?? null });
+  const { records, next } = await store.read((r) =>
+    r.audit.page({ limit, before: cursor, vaultId: vaultId ?? null }),
+  );
   return { records: records.map(recordAnswer), next_cursor: next ? formatPlace(next) : null };
 }
 

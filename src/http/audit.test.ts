@@ -32,7 +32,9 @@ async function openSite(...options: Parameters<typeof openHttpSite>): Promise<Ht
 
 /** What the audit of a site says, oldest first, without the beginning of its chain. */
 async function audited({ store }: HttpSite) {
-  const { records } = await store.auditPage({ limit: 1_000, before: undefined, vaultId: null });
+  const { records } = await store.read((r) =>
+    r.audit.page({ limit: 1_000, before: undefined, vaultId: null }),
+  );
   return records.toReversed().slice(1);
 }
 
@@ -193,14 +195,14 @@ async function sceneOf(site: HttpSite) {
   const { id, path, token } = vault;
   const { json } = await site.call(`POST ${path}/entries`, { token, body: note });
   const entryId = String(json["entry_id"]) as EntryId;
-  const row = await site.store.row(entryKey({ vaultId: id as VaultId, entryId }));
+  const row = await site.store.read((r) => r.rows.row(entryKey({ vaultId: id as VaultId, entryId })));
   if (row === undefined) throw new Error("the entry has no row");
   const entry = `${path}/entries/${entryId}`;
   await site.call(`PATCH ${entry}`, { token, body: { title: "edited" } });
   const strandedId = strandedIdOf(systemHash, row);
   const key = { kind: "stranded", vaultId: id as VaultId, strandedId } as const;
   const body = encodeStranded({ row, site: "zurich" as SiteName, at: 1 });
-  await site.store.write({ keys: [key], decide: () => [{ key, body }] });
+  await site.store.transact((tx) => tx.rows.write({ keys: [key], decide: () => [{ key, body }] }));
   return { token, scene: { site, path, entry, strandedId } };
 }
 
@@ -308,7 +310,7 @@ it("a call that is refused is not recorded as done because the end of a change o
   const { id, path, token } = await site.createVault();
   await site.call(`POST ${path}/entries`, { token, body: note });
   const olderKeys = async () => {
-    const row = await site.store.row(vaultKey(id as VaultId));
+    const row = await site.store.read((r) => r.rows.row(vaultKey(id as VaultId)));
     return decodeVault(row?.body ?? new Uint8Array()).older;
   };
   // While the backup is away, what is left of the change is for a later write of a client.

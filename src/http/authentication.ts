@@ -87,7 +87,11 @@ export class Authentication {
   async #holds({ vault, session }: Kept): Promise<boolean> {
     const { store, people } = this.#site;
     if (session !== null && !people.sessions.use(session.id)) return false;
-    if (!this.#isValid(vault.access.expiresAt) || (await store.isBlocked(vault.accessId))) return false;
+    if (
+      !this.#isValid(vault.access.expiresAt) ||
+      (await store.read((r) => r.accesses.isBlocked(vault.accessId)))
+    )
+      return false;
     const rows = await readVaultRows(store, vault.vaultId, vault.accessId);
     return rows !== undefined && isOfRows(vault, rows);
   }
@@ -95,7 +99,7 @@ export class Authentication {
   #admit(bearer: string, kept: Kept): AdmittedAccess {
     const { store, clock, random } = this.#site;
     const { vaultId, accessId, access } = kept.vault;
-    store.noteUse(vaultId, accessId, clock.now());
+    store.uses.note(vaultId, accessId, clock.now());
     const login = kept.session?.login ?? null;
     const enter = () => {
       const secretOf = () => this.#secretOf(bearer, accessId);
@@ -136,7 +140,7 @@ export class Authentication {
   }
 
   async #operatorBy(token: Token): Promise<Verified | undefined> {
-    const operator = await this.#site.store.operator(formatTokenId(token));
+    const operator = await this.#site.store.read((r) => r.operators.find(formatTokenId(token)));
     const isVerified = isSameVerifier(verifierOf(token), operator?.verifier);
     if (!isVerified || !operator || !this.#isValid(operator.expiresAt)) return undefined;
     return { kind: "operator", tokenId: operator.tokenId };
@@ -144,7 +148,7 @@ export class Authentication {
 
   async #accessBy(token: Token): Promise<Verified | undefined> {
     const secret = AccessSecret.ofToken(token);
-    const row = await this.#site.store.access(secret.accessId);
+    const row = await this.#site.store.read((r) => r.accesses.find(secret.accessId));
     if (await this.#isGood(row, secret)) return { kind: "token", row: row as LiveRow, secret };
     secret[Symbol.dispose]();
     return undefined;
@@ -155,9 +159,9 @@ export class Authentication {
     const access = row && isLive(row) ? decodeAccess(row.body) : undefined;
     const isVerified = isSameVerifier(secret.verifier(), access?.verifier);
     if (!isVerified || !access || !row || !this.#isValid(access.expiresAt)) return false;
-    if (await this.#site.store.isBlocked(secret.accessId)) return false;
+    if (await this.#site.store.read((r) => r.accesses.isBlocked(secret.accessId))) return false;
     // A vault's accesses are tombstoned after the vault itself; they end with it all the same.
-    const vault = await this.#site.store.row(vaultKey(row.key.vaultId));
+    const vault = await this.#site.store.read((r) => r.rows.row(vaultKey(row.key.vaultId)));
     return vault !== undefined && isLive(vault);
   }
 
@@ -172,7 +176,7 @@ export class Authentication {
     }
     const { row, secret } = await this.#findAccess(verified, path);
     try {
-      const vault = await this.#site.store.row(vaultKey(row.key.vaultId));
+      const vault = await this.#site.store.read((r) => r.rows.row(vaultKey(row.key.vaultId)));
       if (vault === undefined || !isLive(vault)) throw new Refusal("unauthorized");
       using open = await openVault({ vault, access: row }, secret, this.#site.random);
       if (open?.access.kind !== kindOf[verified.kind]) throw new Refusal("unauthorized");
@@ -207,7 +211,7 @@ export class Authentication {
     vaultId: VaultId,
   ): Promise<{ readonly row: LiveRow; readonly secret: AccessSecret } | undefined> {
     for (const accessId of accessIds) {
-      const row = await this.#site.store.row(accessKey(vaultId, accessId));
+      const row = await this.#site.store.read((r) => r.rows.row(accessKey(vaultId, accessId)));
       if (!row || !isLive(row)) continue;
       const secret = secretOf(accessId);
       if (await this.#isGood(row, secret)) return { row, secret };

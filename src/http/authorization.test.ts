@@ -180,7 +180,7 @@ async function openTown() {
     await site.addAccess(vault.id, "owner"),
     await site.addAccess(vault.id, "owner"),
   ];
-  await site.store.blockAccess(idOf(blocked));
+  await site.store.transact((tx) => tx.accesses.block(idOf(blocked)));
   const past = clock.now() - 1;
   const tokens: Readonly<Record<Asking, string | undefined>> = {
     nobody: undefined,
@@ -218,15 +218,15 @@ async function openTown() {
 
   /** Fenced: another site was promoted, and this one has heard of it. A backup: it has come home to that one. */
   async function become(state: SiteState): Promise<void> {
-    const { role, fenced, epochSeen } = await site.store.site();
-    if (role === "backup" || fenced !== null) await site.store.promote();
+    const { role, fenced, epochSeen } = await site.store.read((r) => r.site.record());
+    if (role === "backup" || fenced !== null) await site.store.transact((tx) => tx.roles.promote());
     const epoch: Epoch = { number: epochSeen.number + 2, id: unknownId };
-    if (state !== "primary") await site.store.recordEpoch(epoch);
+    if (state !== "primary") await site.store.transact((tx) => tx.site.recordEpoch(epoch));
     if (state === "backup") {
-      const { head } = await site.store.site();
+      const { head } = await site.store.read((r) => r.site.record());
       const promoted = { epoch, site: "zurich" as SiteName, from: head };
-      const timeline = [...(await site.store.timeline()), promoted];
-      await site.store.rejoin({ epoch, timeline, common: head });
+      const timeline = [...(await site.store.read((r) => r.site.timeline())), promoted];
+      await site.store.homecoming.rejoin({ epoch, timeline, common: head });
     }
     const code = state === "backup" ? "read_only_backup" : "site_fenced";
     edition.guard = state === "primary" ? undefined : { code, primaryUrl: "https://zurich.example" };
@@ -387,7 +387,9 @@ describe("a token that was taken before", () => {
     const reader = await site.addAccess(vault.id, "read");
     expect((await listOf(vault.path, reader)).status).toBe(200);
     const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
-    await site.store.write(buryRows([{ kind: "access", vaultId: vault.id as VaultId, accessId }]));
+    await site.store.transact((tx) =>
+      tx.rows.write(buryRows([{ kind: "access", vaultId: vault.id as VaultId, accessId }])),
+    );
     expect((await listOf(vault.path, reader)).status).toBe(401);
   });
 
@@ -399,7 +401,7 @@ describe("a token that was taken before", () => {
     vi.spyOn(Date, "now").mockReturnValue(expiresAt);
     expect((await listOf(vault.path, reader)).status).toBe(401);
     vi.restoreAllMocks();
-    await site.store.write(buryRows([vaultKey(vault.id as VaultId)]));
+    await site.store.transact((tx) => tx.rows.write(buryRows([vaultKey(vault.id as VaultId)])));
     expect((await listOf(vault.path, vault.token)).status).toBe(401);
   });
 
@@ -408,9 +410,9 @@ describe("a token that was taken before", () => {
     const reader = await site.addAccess(vault.id, "read");
     expect((await listOf(vault.path, reader)).status).toBe(200);
     const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
-    await site.store.blockAccess(accessId);
+    await site.store.transact((tx) => tx.accesses.block(accessId));
     expect((await listOf(vault.path, reader)).status).toBe(401);
-    await site.store.unblockAccess(accessId);
+    await site.store.transact((tx) => tx.accesses.unblock(accessId));
     expect((await listOf(vault.path, reader)).status).toBe(200);
   });
 
@@ -420,9 +422,11 @@ describe("a token that was taken before", () => {
     expect((await listOf(vault.path, reader)).status).toBe(200);
     const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
     const key = accessKey(vault.id as VaultId, accessId);
-    const row = await site.store.row(key);
+    const row = await site.store.read((r) => r.rows.row(key));
     const access = { ...decodeAccess(row?.body ?? new Uint8Array()), scope: "owner" } as const;
-    await site.store.write({ keys: [key], decide: () => [{ key, body: encodeAccess(access) }] });
+    await site.store.transact((tx) =>
+      tx.rows.write({ keys: [key], decide: () => [{ key, body: encodeAccess(access) }] }),
+    );
     expect((await listOf(vault.path, reader)).json["code"]).toBe("access_forged");
   });
 

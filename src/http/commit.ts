@@ -1,7 +1,7 @@
 import { byCaller } from "../core/access-writes.ts";
 import { raced } from "../core/resealing.ts";
 import { formatKey, type RowKey, type StoredRow } from "../core/row.ts";
-import type { Write } from "../core/store.ts";
+import type { Write } from "../core/store/rows.ts";
 import type { WriteRecord } from "./audit-calls.ts";
 import type { HttpContext } from "./call.ts";
 import type { OpenVault, VaultSession } from "./vault-opening.ts";
@@ -25,7 +25,7 @@ export async function commitRow(
 ): Promise<Committed> {
   const changed = await commit(record, write);
   if (changed.length === 0) {
-    const row = await store.row(key);
+    const row = await store.read((r) => r.rows.row(key));
     return { row, last: row, isChanged: false };
   }
   const name = formatKey(key);

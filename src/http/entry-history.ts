@@ -1,9 +1,9 @@
 import type { EntryAddress } from "../core/entry-writes.ts";
 import { parseVersionId } from "../core/ids.ts";
 import type { StoredRow } from "../core/row.ts";
-import type { VaultStore } from "../core/store.ts";
+import type { Reads } from "../core/store/store.ts";
 
-type Store = Pick<VaultStore, "versions">;
+type Store = Reads<"rows">;
 
 /** Read at once: an entry has about twenty versions, and more only where fewer are to be kept than before. */
 const pageRows = 50;
@@ -15,7 +15,7 @@ export async function readHistory(
 ): Promise<readonly number[]> {
   const versions: number[] = [];
   for (;;) {
-    const rows = await store.versions(vaultId, entryId, versions.at(-1), pageRows);
+    const rows = await store.read((r) => r.rows.versions(vaultId, entryId, versions.at(-1), pageRows));
     versions.push(...rows.map(versionOfRow));
     if (rows.length < pageRows) return versions;
   }
@@ -28,7 +28,7 @@ export async function readVersionsBelow(
   version: number,
 ): Promise<readonly number[]> {
   if (version <= 1) return [];
-  return (await store.versions(vaultId, entryId, version, pageRows)).map(versionOfRow);
+  return (await store.read((r) => r.rows.versions(vaultId, entryId, version, pageRows))).map(versionOfRow);
 }
 
 /** The version that a row of kind `version` holds. */

@@ -3,7 +3,7 @@ import type { EntrySeal } from "../core/entry-seal.ts";
 import { type ErrorCode, Refusal } from "../core/errors.ts";
 import type { EntryId } from "../core/ids.ts";
 import type { LiveRow } from "../core/row.ts";
-import type { Store } from "../core/store.ts";
+import type { Reads } from "../core/store/store.ts";
 import { requireKey, vaultKey } from "../core/vault.ts";
 import type { HttpContext } from "./call.ts";
 import type { OpenedRow } from "./row-answers.ts";
@@ -17,9 +17,9 @@ type Site = Pick<HttpContext, "store" | "edition">;
  */
 export async function openEntry(site: Site, seal: EntrySeal, entryId: EntryId): Promise<OpenedRow> {
   const address = { vaultId: seal.vaultId, entryId };
-  const row = requireEntryRow(await site.store.row(entryKey(address)));
+  const row = requireEntryRow(await site.store.read((r) => r.rows.row(entryKey(address))));
   const opened = await openRow(site, seal, address, row);
-  if (opened.entry.version < (await site.store.newestVersion(seal.vaultId, entryId))) {
+  if (opened.entry.version < (await site.store.read((r) => r.rows.newestVersion(seal.vaultId, entryId)))) {
     tellUnreadable(site, address, "sealed_older");
     throw new Refusal("sealed_older");
   }
@@ -51,13 +51,9 @@ export async function openRow(
  * To be asked before a body is called unreadable: one under a key that is not known may have been sealed anew since.
  * @throws Refusal `write_raced` where the vault's key is another by now than the one that it was opened with
  */
-export async function refuseStale(
-  store: Pick<Store, "row">,
-  seal: EntrySeal,
-  code: ErrorCode,
-): Promise<void> {
+export async function refuseStale(store: Reads<"rows">, seal: EntrySeal, code: ErrorCode): Promise<void> {
   if (code !== "sealed_key_unknown") return;
-  requireKey(await store.row(vaultKey(seal.vaultId)), seal.keyId);
+  requireKey(await store.read((r) => r.rows.row(vaultKey(seal.vaultId))), seal.keyId);
 }
 
 /** Tells the operator that an entry does not open: names it, and nothing of what it holds. */

@@ -5,7 +5,7 @@ import { Refusal } from "../core/errors.ts";
 import type { EntryId } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
-import type { VaultStore } from "../core/store.ts";
+import type { Reads } from "../core/store/store.ts";
 import { refuseStale } from "./entry-opening.ts";
 import type { OpenedRow } from "./row-answers.ts";
 
@@ -18,7 +18,7 @@ export type EntryFilter = {
   readonly matches?: ((content: Entry["content"]) => boolean) | undefined;
 };
 
-type PageStore = Pick<VaultStore, "entries" | "row">;
+type PageStore = Reads<"rows">;
 
 export type PageRequest = {
   readonly seal: EntrySeal;
@@ -57,7 +57,7 @@ export async function readPage(store: PageStore, clock: Clock, request: PageRequ
   let before = request.before;
   let sliceRows = Math.min(sliceRowsFirst, limit + 1);
   for (;;) {
-    const slice = await store.entries(vaultId, before, sliceRows);
+    const slice = await store.read((r) => r.rows.entries(vaultId, before, sliceRows));
     for (const row of slice) {
       before = entryIdOf(row);
       if (!isLive(row)) continue;
@@ -93,7 +93,7 @@ async function cursorAt(
   vaultId: EntrySeal["vaultId"],
   last: EntryId,
 ): Promise<EntryId | null> {
-  const rest = await store.entries(vaultId, last, 1);
+  const rest = await store.read((r) => r.rows.entries(vaultId, last, 1));
   return rest.length === 0 ? null : last;
 }
 

@@ -49,7 +49,7 @@ function isRead({ caller, isClientWrite }: RouteSpec): boolean {
  * site that is not the acting primary also that, and up to where it has followed.
  */
 async function markRole({ store }: HttpContext, reply: FastifyReply): Promise<void> {
-  const { role, fenced, head } = await store.site();
+  const { role, fenced, head } = await store.read((r) => r.site.record());
   reply.header("dormouse-position", formatPosition(head.position));
   if (role === "primary" && fenced === null) return;
   reply.header("dormouse-role", role);

@@ -38,7 +38,7 @@ async function hold(vault: Vault, token: string, { route, body }: Held) {
   const headers = ["Host: a", `Authorization: Bearer ${token}`, "Content-Type: application/json"];
   const length = [`Content-Length: ${text.length}`, "Connection: close", "", ""];
   socket.write([`${method} ${path} HTTP/1.1`, ...headers, ...length].join("\r\n") + text.slice(0, 1));
-  const isChecked = async () => (await site.store.lastUses(vault.id as VaultId)).has(idOf(token));
+  const isChecked = async () => (await site.store.uses.last(vault.id as VaultId)).has(idOf(token));
   await expect.poll(isChecked).toBe(true);
   return async () => {
     socket.write(text.slice(1));
@@ -75,7 +75,7 @@ describe("a call that was begun before its access ended is refused after it", ()
       site.call(`DELETE ${vault.path}/access/${idOf(token)}`, { token: vault.token }),
     "revoked, the key kept": (vault, token) =>
       site.call(`DELETE ${vault.path}/access/${idOf(token)}?keep_key=true`, { token: vault.token }),
-    "blocked here": (_, token) => site.store.blockAccess(idOf(token)),
+    "blocked here": (_, token) => site.store.transact((tx) => tx.accesses.block(idOf(token))),
   };
   const cases = Object.keys(ends).flatMap((end) => Object.keys(routes).map((call) => [end, call] as const));
 
@@ -98,7 +98,7 @@ describe("a call that was begun before the vault's key was changed, and goes on 
     const finish = await hold(vault, writer, routes[call]?.(vault.path, entry) ?? { route: "", body: {} });
     await site.call(`POST ${vault.path}/rotation`, { token: vault.token, body: {} });
     const isResealed = async () => {
-      const row = await site.store.row(vaultKey(vault.id as VaultId));
+      const row = await site.store.read((r) => r.rows.row(vaultKey(vault.id as VaultId)));
       return decodeVault(row?.body ?? new Uint8Array(0)).older.every(({ lastPosition }) => lastPosition);
     };
     await expect.poll(isResealed).toBe(true);

@@ -1,20 +1,21 @@
 import { Refusal } from "../core/errors.ts";
-import type { Site, SiteStore } from "../core/store.ts";
+import type { Site } from "../core/store/site.ts";
+import type { Reads } from "../core/store/store.ts";
 
 /**
  * Why a site cannot do its role's work, as codes: `primary_behind` or `primary_superseded` for a fence, `never_filled` for a
  * backup that no primary has pushed to, the refusal's code where the database does not answer, and what `more` finds besides.
  */
 export function siteReadiness(
-  store: Pick<SiteStore, "site">,
+  store: Reads<"site">,
   more: () => Promise<readonly string[]> = async () => [],
 ): () => Promise<readonly string[]> {
   return async () => [...(await storeReasons(store)), ...(await more())];
 }
 
-async function storeReasons(store: Pick<SiteStore, "site">): Promise<readonly string[]> {
+async function storeReasons(store: Reads<"site">): Promise<readonly string[]> {
   try {
-    return reasonsOf(await store.site());
+    return reasonsOf(await store.read((r) => r.site.record()));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return [error.code];

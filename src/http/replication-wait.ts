@@ -15,7 +15,7 @@ export async function waitForBackups(
   seconds: number,
 ): Promise<ReplicationAnswer> {
   const backups = await holdingWithin({ edition, closing }, row.position, seconds * 1000);
-  const { replicated_at } = replicationAnswer((await store.row(row.key)) ?? row);
+  const { replicated_at } = replicationAnswer((await store.read((r) => r.rows.row(row.key))) ?? row);
   const isHeld = Object.values(backups).every(Boolean);
   return { dirty: !isHeld, replicated_at: isHeld ? replicated_at : null, backups };
 }

@@ -103,7 +103,7 @@ describe("Prefer: wait", () => {
     await site.call(`POST ${path}/entries/import`, { token, headers, body: { entries: [note, note] } });
     await site.call(`DELETE ${created.headers.location}?purge=true`, { token, headers });
     await site.call(`DELETE ${path}`, { token, headers });
-    const { head } = await site.store.site();
+    const { head } = await site.store.read((r) => r.site.record());
     expect(site.edition.waits.map(({ position }) => position)).toEqual([
       "1:5",
       "1:6",
@@ -140,7 +140,7 @@ describe("Prefer: wait", () => {
 it("a wait that begins when the server closes already does not begin", async () => {
   const plain = await openHttpSite();
   const { id } = await plain.createVault();
-  const row = await plain.store.row(vaultKey(id as VaultId));
+  const row = await plain.store.read((r) => r.rows.row(vaultKey(id as VaultId)));
   if (row === undefined) throw new Error("the vault has no row");
   plain.edition.holding = async (_position, ms) =>
     ms === 0 ? { [zurich]: false } : await new Promise(() => {});
@@ -165,7 +165,7 @@ describe("the write guard", () => {
     "refuses $method $path before anything is parsed or authenticated",
     async ({ method, path }) => {
       site.edition.guard = { code: "read_only_backup", primaryUrl: "https://calgary.example" };
-      const before = (await site.store.site()).head;
+      const before = (await site.store.read((r) => r.site.record())).head;
       const headers = { "content-type": "text/nonsense" };
       const {
         status,
@@ -174,7 +174,7 @@ describe("the write guard", () => {
       } = await site.call(`${method} ${addressOf(path)}`, { headers, body: "{" });
       expect([status, json.code]).toEqual([503, "read_only_backup"]);
       expect(sent["x-primary-location"]).toBe("https://calgary.example");
-      expect((await site.store.site()).head).toEqual(before);
+      expect((await site.store.read((r) => r.site.record())).head).toEqual(before);
     },
   );
 
@@ -209,7 +209,7 @@ describe("what a site says of its role", () => {
     const primary = await openHttpSite();
     const acting = await primary.call("GET /api/vaults", { token: primary.operator });
     expect(acting.headers["dormouse-role"]).toBeUndefined();
-    await primary.store.recordEpoch({ number: 2, id: "b" });
+    await primary.store.transact((tx) => tx.site.recordEpoch({ number: 2, id: "b" }));
     const fenced = await primary.call("GET /api/vaults", { token: primary.operator });
     expect([fenced.headers["dormouse-role"], fenced.headers["dormouse-applied"]]).toEqual(["primary", "1:0"]);
     expect((await primary.call("GET /readyz")).json).toMatchObject({
@@ -372,7 +372,7 @@ it("a row's position in answers is the one that the store gave it", async () => 
   const plain = await openHttpSite();
   const { json } = await plain.call("POST /api/vaults", { token: plain.operator, body: { name: "a" } });
   const { headers } = await plain.call(`GET /api/vaults/${json.vault_id}`, { token: String(json.token) });
-  const { head } = await plain.store.site();
+  const { head } = await plain.store.read((r) => r.site.record());
   expect(headers.etag).toBe('"1:1"');
   expect(comparePositions(head.position, { epoch: 1, seq: 2 })).toBe(0);
   await plain.close();

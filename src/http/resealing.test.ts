@@ -40,7 +40,7 @@ async function changeKey(vault: Vault): Promise<void> {
 }
 
 async function liveRow(key: RowKey): Promise<LiveRow> {
-  const row = await site.store.row(key);
+  const row = await site.store.read((r) => r.rows.row(key));
   if (!row || !isLive(row)) throw new Error("there is no such row");
   return row;
 }
@@ -60,7 +60,7 @@ async function strand(row: Row): Promise<RowKey & { readonly kind: "stranded" }>
   const strandedId = strandedIdOf(systemHash, row);
   const key = { kind: "stranded", vaultId: row.key.vaultId, strandedId } as const;
   const body = encodeStranded({ row, site: zurich, at: 1 });
-  await site.store.write({ keys: [key], decide: () => [{ key, body }] });
+  await site.store.transact((tx) => tx.rows.write({ keys: [key], decide: () => [{ key, body }] }));
   return key;
 }
 
@@ -71,11 +71,15 @@ describe("a key of before", () => {
     const first = await liveRow(entry);
     await edit(vault, entry, "lost");
     const stranded = await strand(await liveRow(entry));
-    await site.store.write({ keys: [], decide: () => [{ key: entry, body: first.body }] });
+    await site.store.transact((tx) =>
+      tx.rows.write({ keys: [], decide: () => [{ key: entry, body: first.body }] }),
+    );
     await changeKey(vault);
     await noted(vault);
     const { position } = await liveRow(entry);
-    await site.store.write(reapplyStranded(stranded, entry, { position, versions: [1] }));
+    await site.store.transact((tx) =>
+      tx.rows.write(reapplyStranded(stranded, entry, { position, versions: [1] })),
+    );
     await edit(vault, other, "b");
     await expect.poll(() => olderOf(vault)).toEqual([]);
     expect(await titleOf(vault, entry)).toBe("lost");
@@ -93,7 +97,8 @@ describe("a key of before", () => {
     await noted(vault);
     await asked.promise;
     // What would follow at once has a turn of the store's queue each.
-    for (let turn = 0; turn < 10; turn += 1) await site.store.write({ keys: [], decide: () => [] });
+    for (let turn = 0; turn < 10; turn += 1)
+      await site.store.transact((tx) => tx.rows.write({ keys: [], decide: () => [] }));
     expect(await olderOf(vault)).toHaveLength(1);
     edition.holding = async () => ({ [zurich]: true });
     await edit(vault, entry, "b");
@@ -104,7 +109,7 @@ describe("a key of before", () => {
   it("stays while a backup refuses a row, for it holds that one as it was sealed before", async () => {
     const vault = await site.createVault();
     const [entry, other] = [await addEntry(vault), await addEntry(vault)];
-    await site.store.configurePeers([zurich]);
+    await site.store.transact((tx) => tx.replication.configurePeers([zurich]));
     const asked = Promise.withResolvers<void>();
     const held = Promise.withResolvers<{ [zurich]: boolean }>();
     edition.holding = () => {
@@ -115,17 +120,24 @@ describe("a key of before", () => {
     await noted(vault);
     await asked.promise;
     const { key, position } = await liveRow(entry);
-    const through = (await site.store.site()).head;
+    const through = (await site.store.read((r) => r.site.record())).head;
     const ack = { through, rows: [{ key, position }], verified: null };
-    await site.store.acknowledge(zurich, { ...ack, rejected: [{ key, position, code: "row_hash_wrong" }] });
+    await site.store.acknowledgements.take(zurich, {
+      ...ack,
+      rejected: [{ key, position, code: "row_hash_wrong" }],
+    });
     held.resolve({ [zurich]: true });
     edition.holding = async () => ({ [zurich]: true });
     await edit(vault, other, "b");
     await expect.poll(() => edition.waits.length).toBeGreaterThan(1);
     expect(await olderOf(vault)).toHaveLength(1);
-    await site.store.acknowledge(zurich, { ...ack, through: (await site.store.site()).head, rejected: [] });
+    await site.store.acknowledgements.take(zurich, {
+      ...ack,
+      through: (await site.store.read((r) => r.site.record())).head,
+      rejected: [],
+    });
     await edit(vault, other, "c");
     await expect.poll(() => olderOf(vault)).toEqual([]);
-    await site.store.configurePeers([]);
+    await site.store.transact((tx) => tx.replication.configurePeers([]));
   });
 });

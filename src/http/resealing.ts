@@ -14,7 +14,7 @@ import {
   vaultOf,
 } from "../core/resealing.ts";
 import { isLive, type LiveRow, type StoredRow } from "../core/row.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 import { vaultKey } from "../core/vault.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
 import { VaultKey } from "../crypto/vault-key.ts";
@@ -102,8 +102,8 @@ export class Resealing {
    */
   async #isResealed(vaultId: VaultId): Promise<boolean> {
     const { store } = this.#site;
-    const { vault } = vaultOf(await store.row(vaultKey(vaultId)));
-    const { epoch } = await store.site();
+    const { vault } = vaultOf(await store.read((r) => r.rows.row(vaultKey(vaultId))));
+    const { epoch } = await store.read((r) => r.site.record());
     return vault.older.every(({ lastPosition }) => lastPosition?.epoch === epoch.number);
   }
 
@@ -122,11 +122,14 @@ export class Resealing {
       let limit = sliceRows;
       for (;;) {
         if (this.#site.closing.aborted) return { isWhole: false, last };
-        const rows = await this.#site.store.vaultRows(seal.vaultId, kind, after, limit);
+        const rows = await this.#site.store.read((r) => r.rows.vaultRows(seal.vaultId, kind, after, limit));
         const live = rows.filter(isLive).filter((row) => isUnderOlderKey(row, seal.keyId));
         const readable = live.filter((row) => opens(seal, row));
         isWhole &&= readable.length === live.length;
-        const changed = readable.length === 0 ? [] : await this.#site.store.write(reseal(seal, readable));
+        const changed =
+          readable.length === 0
+            ? []
+            : await this.#site.store.transact((tx) => tx.rows.write(reseal(seal, readable)));
         if (changed.length > 0) this.#site.edition.signalReplication();
         last = later(last, changed.at(-1)?.position);
         after = changed.length < readable.length ? after : itemOf(rows.at(-1));
@@ -140,8 +143,8 @@ export class Resealing {
 
   async #noteWhole({ vaultId, keyId }: EntrySeal, last: Position | undefined): Promise<void> {
     const { store, edition } = this.#site;
-    const head = (await store.site()).head.position;
-    const changed = await store.write(noteResealed(vaultId, keyId, last ?? head));
+    const head = (await store.read((r) => r.site.record())).head.position;
+    const changed = await store.transact((tx) => tx.rows.write(noteResealed(vaultId, keyId, last ?? head)));
     if (changed.length > 0) edition.signalReplication();
   }
 
@@ -149,34 +152,39 @@ export class Resealing {
   async #dropOutlived(seal: EntrySeal): Promise<void> {
     const { vaultId, keyId } = seal;
     const { store, edition } = this.#site;
-    const { row, vault } = vaultOf(await store.row(vaultKey(vaultId)));
+    const { row, vault } = vaultOf(await store.read((r) => r.rows.row(vaultKey(vaultId))));
     const last = vault.older.reduce<Position>(
       (highest, { lastPosition }) => later(highest, lastPosition ?? undefined) ?? highest,
       row.position,
     );
     if (!(await this.#isHeld(last)) || !(await this.#nothingStranded(vaultId))) return;
     const rows = new Map<string, StoredRow | undefined>();
-    for (const key of linkedAccessKeys(vaultId, vault)) rows.set(key.accessId, await store.row(key));
+    for (const key of linkedAccessKeys(vaultId, vault))
+      rows.set(key.accessId, await store.read((r) => r.rows.row(key)));
     const gone = outlived(vault, rows);
     if (gone.older.length > 0 && !(await this.#isStillResealed(seal))) return;
-    const changed = await store.write({ ...dropOutlived(vaultId, keyId, gone), erases: true });
+    const changed = await store.transact((tx) =>
+      tx.rows.write({ ...dropOutlived(vaultId, keyId, gone), erases: true }),
+    );
     if ([...rows.values()].every((each) => !each?.dirty)) this.#settle(vaultId, keyId);
     if (changed.length === 0) return;
     edition.signalReplication();
-    await store.eraseRemains();
+    await store.erasure.eraseRemains();
   }
 
   /** Whether every peer has everything up to a position: what one refuses, it holds as it was before. */
   async #isHeld(position: Position): Promise<boolean> {
     const holding = await holdingWithin(this.#site, position, peersWaitMs);
     if (!Object.values(holding).every(Boolean)) return false;
-    return (await this.#site.store.backlogOfAll()).quarantined === 0;
+    return (await this.#site.store.read((r) => r.replication.backlogOfAll())).quarantined === 0;
   }
 
   /** Looks once more before a key goes for good: what was stranded may have been reapplied since as it was sealed. */
   async #isStillResealed(seal: EntrySeal): Promise<boolean> {
     const { isWhole } = await this.#resealRows(seal);
-    return isWhole && (await this.#isHeld((await this.#site.store.site()).head.position));
+    return (
+      isWhole && (await this.#isHeld((await this.#site.store.read((r) => r.site.record())).head.position))
+    );
   }
 
   #settle(vaultId: VaultId, keyId: KeyId): void {
@@ -186,8 +194,8 @@ export class Resealing {
 
   async #nothingStranded(vaultId: VaultId): Promise<boolean> {
     const { store } = this.#site;
-    const { waiting } = await store.aside(1);
-    const { rows, total } = await store.stranded(null, strandedLookedAt);
+    const { waiting } = await store.read((r) => r.aside.waiting(1));
+    const { rows, total } = await store.read((r) => r.aside.stranded(null, strandedLookedAt));
     return waiting === 0 && total <= strandedLookedAt && rows.every((row) => row.key.vaultId !== vaultId);
   }
 }

@@ -3,7 +3,7 @@ import type { Audit } from "../core/audit.ts";
 import type { AdminCommand, Edition } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 import type { WritesInFlight } from "../core/writes-in-flight.ts";
 import type { AlertTestAnswer } from "../protocol/answers.ts";
 

@@ -1,6 +1,6 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { WritesInFlight } from "../core/writes-in-flight.ts";
-import type { Store } from "../core/store.ts";
+import type { Transacts } from "../core/store/store.ts";
 import { requestBytesMax } from "../protocol/limits.ts";
 import type { HttpContext } from "./call.ts";
 import { acceptJson } from "./json-body.ts";
@@ -96,7 +96,7 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   const onCommit = () => edition.signalReplication();
   return {
     people,
-    audit: options.audit ?? { record: (event) => store.recordAudit(event).catch(() => undefined) },
+    audit: options.audit ?? { record: (event) => store.journal.record(event).catch(() => undefined) },
     isProxy: options.isProxy ?? (() => false),
     resealing,
     keepVersions: options.keepVersions ?? defaultKeepVersions,
@@ -119,9 +119,9 @@ function contextOf(options: ServerOptions, closing: AbortSignal): HttpContext {
   };
 }
 
-function commitWith(store: Pick<Store, "write">, keptVaults: KeptVaults): HttpContext["commit"] {
+function commitWith(store: Transacts<"rows">, keptVaults: KeptVaults): HttpContext["commit"] {
   return async (record, write) => {
-    const changed = await store.write({ ...write, audit: record.event });
+    const changed = await store.transact((tx) => tx.rows.write({ ...write, audit: record.event }));
     record.isCommitted = true;
     keptVaults.changed(changed);
     return changed;

@@ -26,7 +26,7 @@ async function scene() {
   const path = `${vault.path}/entries/${id}`;
   await site.call(`PATCH ${path}`, { token, body: { title: "lost" } });
   const key = entryKey({ vaultId: vault.id as VaultId, entryId: id });
-  const lost = await site.store.row(key);
+  const lost = await site.store.read((r) => r.rows.row(key));
   if (!lost) throw new Error("no row");
   await site.call(`POST ${path}/versions/1/restore`, { token });
   await site.call(`PATCH ${path}`, { token, body: { title: "won" } });
@@ -37,7 +37,7 @@ async function strand(vault: Vault, row: Row): Promise<string> {
   const strandedId = strandedIdOf(systemHash, row);
   const key = { kind: "stranded", vaultId: vault.id as VaultId, strandedId } as const;
   const body = encodeStranded({ row, site: "zurich" as SiteName, at: 1 });
-  await site.store.write({ keys: [key], decide: () => [{ key, body }] });
+  await site.store.transact((tx) => tx.rows.write({ keys: [key], decide: () => [{ key, body }] }));
   return `${vault.path}/stranded/${strandedId}`;
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from "../core/ports.ts";
 import type { StoredRow } from "../core/row.ts";
-import type { Store } from "../core/store.ts";
+import type { Store } from "../core/store/store.ts";
 import { buryRows } from "../core/vault.ts";
 
 /** Rows that one transaction of a deletion tombstones: few enough that other writes hardly wait. */
@@ -25,9 +25,9 @@ export async function finishDeletions(options: DeletionOptions): Promise<StoredR
   const { store, clock, onCommit, signal } = options;
   let last: StoredRow | undefined;
   for (;;) {
-    const keys = await store.orphans(sliceRows);
+    const keys = await store.read((r) => r.rows.orphans(sliceRows));
     if (keys.length === 0 || signal.aborted) return last;
-    const buried = await store.write(buryRows(keys));
+    const buried = await store.transact((tx) => tx.rows.write(buryRows(keys)));
     last = buried.at(-1) ?? last;
     onCommit();
     await clock.turn();

@@ -6,7 +6,7 @@ import type { AccessId, VaultId } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import { comparePositions, type Position } from "../core/position.ts";
 import { isLive, type LiveRow } from "../core/row.ts";
-import type { Store } from "../core/store.ts";
+import type { Reads } from "../core/store/store.ts";
 import { accessKey, decodeVault, type KeyLink, type VaultBody, vaultKey } from "../core/vault.ts";
 import type { AccessSecret } from "../crypto/access-secret.ts";
 import { VaultSeal } from "../crypto/entry-seal.ts";
@@ -144,7 +144,7 @@ async function currentKey(
 }
 
 type Site = {
-  readonly store: Pick<Store, "row" | "isBlocked">;
+  readonly store: Reads<"rows" | "accesses">;
   readonly random: Random;
   readonly clock: Pick<Clock, "now">;
 };
@@ -227,18 +227,18 @@ export async function readGoodRows(
   accessId: AccessId,
 ): Promise<VaultRows | undefined> {
   const rows = await readVaultRows(store, vaultId, accessId);
-  if (rows === undefined || (await store.isBlocked(accessId))) return undefined;
+  if (rows === undefined || (await store.read((r) => r.accesses.isBlocked(accessId)))) return undefined;
   const { expiresAt } = decodeAccess(rows.access.body);
   return expiresAt === null || expiresAt > clock.now() ? rows : undefined;
 }
 
 /** The rows that a vault is opened with, where both are there. */
 export async function readVaultRows(
-  store: Pick<Store, "row">,
+  store: Reads<"rows">,
   vaultId: VaultId,
   accessId: AccessId,
 ): Promise<VaultRows | undefined> {
-  const vault = await store.row(vaultKey(vaultId));
-  const access = await store.row(accessKey(vaultId, accessId));
+  const vault = await store.read((r) => r.rows.row(vaultKey(vaultId)));
+  const access = await store.read((r) => r.rows.row(accessKey(vaultId, accessId)));
   return vault && isLive(vault) && access && isLive(access) ? { vault, access } : undefined;
 }

@@ -87,13 +87,15 @@ describe("a deletion", () => {
     const answered = await site.call(`DELETE ${vault.path}`, { token: vault.token });
     expect(answered.json).toMatchObject({ vault_id: vault.id, deleted: true });
     expect(site.edition.signals).toBeGreaterThanOrEqual(before + 4);
-    expect(await site.store.orphans(10)).toEqual([]);
+    expect(await site.store.read((r) => r.rows.orphans(10))).toEqual([]);
     const vaultId = vault.id as VaultId;
     for (const entryId of (json.entry_ids as string[]).slice(0, 3)) {
-      const row = await site.store.row({ kind: "entry", vaultId, entryId: entryId as never });
+      const row = await site.store.read((r) =>
+        r.rows.row({ kind: "entry", vaultId, entryId: entryId as never }),
+      );
       expect(row?.body).toBeNull();
     }
-    expect((await site.store.row(vaultKey(vaultId)))?.body).toBeNull();
+    expect((await site.store.read((r) => r.rows.row(vaultKey(vaultId))))?.body).toBeNull();
     expect((await site.call(`GET ${kept.path}`, { token: kept.token })).status).toBe(200);
   });
 
@@ -104,13 +106,13 @@ describe("a deletion", () => {
       body: { entries: entries(5) },
     });
     // What the first transaction of a deletion commits; the crash comes before the second.
-    await site.store.write(buryRows([vaultKey(vault.id as VaultId)]));
+    await site.store.transact((tx) => tx.rows.write(buryRows([vaultKey(vault.id as VaultId)])));
     expect((await site.call(`GET ${vault.path}/entries`, { token: vault.token })).status).toBe(401);
-    expect(await site.store.orphans(10)).toHaveLength(6);
+    expect(await site.store.read((r) => r.rows.orphans(10))).toHaveLength(6);
     let commits = 0;
     const options = { store: site.store, clock: systemClock, signal: new AbortController().signal };
     await finishDeletions({ ...options, onCommit: () => (commits += 1) });
-    expect(await site.store.orphans(10)).toEqual([]);
+    expect(await site.store.read((r) => r.rows.orphans(10))).toEqual([]);
     expect(commits).toBe(1);
   });
 

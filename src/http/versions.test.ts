@@ -35,10 +35,12 @@ function versionsIn(json: Record<string, unknown>): readonly (readonly [unknown,
 
 /** Puts bytes where a row's body is, as one who can write the disk would: with a hash that fits. */
 async function plant(key: RowKey, change: (body: Uint8Array) => Uint8Array): Promise<void> {
-  await site.store.write({
-    keys: [key],
-    decide: ([row]) => [{ key, body: change(row?.body ?? new Uint8Array(0)) }],
-  });
+  await site.store.transact((tx) =>
+    tx.rows.write({
+      keys: [key],
+      decide: ([row]) => [{ key, body: change(row?.body ?? new Uint8Array(0)) }],
+    }),
+  );
 }
 
 describe("the history of an entry", () => {
@@ -91,8 +93,8 @@ describe("the history of an entry", () => {
     const { path, id } = await entryOf(vault, 5);
     await site.call(`DELETE ${path}?purge=true`, { token: vault.token });
     const address = { vaultId: vault.id as VaultId, entryId: id };
-    expect(await site.store.versions(address.vaultId, id, undefined, 100)).toEqual([]);
-    expect((await site.store.row(entryKey(address)))?.body).toBeNull();
+    expect(await site.store.read((r) => r.rows.versions(address.vaultId, id, undefined, 100))).toEqual([]);
+    expect((await site.store.read((r) => r.rows.row(entryKey(address))))?.body).toBeNull();
     expect((await site.call(`GET ${path}/versions`, { token: vault.token })).status).toBe(404);
   });
 });
@@ -136,7 +138,8 @@ describe("a sealed body that was changed on the disk", () => {
     const vault = await site.createVault();
     const other = await entryOf(vault, 0);
     const vaultId = vault.id as VaultId;
-    const { body } = (await site.store.row(entryKey({ vaultId, entryId: other.id }))) ?? {};
+    const { body } =
+      (await site.store.read((r) => r.rows.row(entryKey({ vaultId, entryId: other.id })))) ?? {};
     const mine = await entryOf(vault, 0);
     await plant(entryKey({ vaultId, entryId: mine.id }), () => body ?? new Uint8Array(0));
     const { json } = await site.call(`GET ${mine.path}`, { token: vault.token });
@@ -147,7 +150,7 @@ describe("a sealed body that was changed on the disk", () => {
     const vault = await site.createVault();
     const { path, id } = await entryOf(vault, 2);
     const address = { vaultId: vault.id as VaultId, entryId: id };
-    const { body } = (await site.store.row(versionKey(address, 1))) ?? {};
+    const { body } = (await site.store.read((r) => r.rows.row(versionKey(address, 1)))) ?? {};
     await plant(entryKey(address), () => body ?? new Uint8Array(0));
     const { json } = await site.call(`GET ${path}`, { token: vault.token });
     expect(json["code"]).toBe("sealed_older");
@@ -157,7 +160,7 @@ describe("a sealed body that was changed on the disk", () => {
     const vault = await site.createVault();
     const { path, id } = await entryOf(vault, 2);
     const address = { vaultId: vault.id as VaultId, entryId: id };
-    const { body } = (await site.store.row(versionKey(address, 1))) ?? {};
+    const { body } = (await site.store.read((r) => r.rows.row(versionKey(address, 1)))) ?? {};
     await plant(versionKey(address, 2), () => body ?? new Uint8Array(0));
     const { json } = await site.call(`GET ${path}/versions`, { token: vault.token });
     expect(json["unreadable"]).toEqual([{ version: 2, code: "sealed_swapped" }]);

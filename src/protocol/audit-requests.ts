@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AuditPlace } from "../core/audit-store.ts";
+import type { AuditPlace } from "../core/store/audit.ts";
 import { type ChainId, isUuid } from "../core/ids.ts";
 import { pageLimitMax } from "./limits.ts";
 

@@ -5,7 +5,7 @@ import type { ChainId, EntryId, RealmId, SiteName, StrandedId, VaultId } from ".
 import type { AsideStep, GrantMessage, RepairReply, RepairStep } from "../core/ports.ts";
 import type { Identity, Push } from "../core/push.ts";
 import type { Row, RowKey } from "../core/row.ts";
-import type { Grant } from "../core/store.ts";
+import type { Grant } from "../core/store/roles.ts";
 import { decodeAside, encodeAside, encodeAsideReply, readAsideReply } from "./aside-frames.ts";
 import {
   decodeHello,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { SiteName } from "../core/ids.ts";
 import type { Role } from "../core/push.ts";
-import type { Fence } from "../core/store.ts";
+import type { Fence } from "../core/store/site.ts";
 import type { WorkerState } from "../core/worker-state.ts";
 
 /** `GET /api/replication` and `dormouse status --json`: section 11 of the design. Times are RFC 3339 in UTC. */

@@ -3,7 +3,7 @@ import type { Promotion } from "../core/epoch.ts";
 import type { GrantMessage } from "../core/ports.ts";
 import { formatPosition, type Point } from "../core/position.ts";
 import type { Identity } from "../core/push.ts";
-import type { Grant, GrantAnswer } from "../core/store.ts";
+import type { Grant, GrantAnswer } from "../core/store/roles.ts";
 import { decodeIdentity, encodeIdentity, encodeRequest, requestFrame } from "./identity-frames.ts";
 import {
   type Decoded,

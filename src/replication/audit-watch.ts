@@ -1,9 +1,9 @@
-import type { AuditStore, AuditTrouble } from "../core/audit-store.ts";
+import type { AuditTrouble } from "../core/store/audit.ts";
+import type { Reads } from "../core/store/store.ts";
 import type { Alerts } from "../core/edition.ts";
-import type { SiteStore } from "../core/store.ts";
 
 export type AuditWatchPorts = {
-  readonly store: Pick<AuditStore, "auditTroubles"> & Pick<SiteStore, "site">;
+  readonly store: Reads<"audit" | "site">;
   readonly alerts: Alerts;
   readonly onFault: (error: unknown) => void;
 };
@@ -28,11 +28,11 @@ export class AuditWatch {
 
   async #look(): Promise<void> {
     const { store, alerts } = this.#ports;
-    const troubles = await store.auditTroubles();
+    const troubles = await store.read((r) => r.audit.troubles());
     const incidents = await alerts.openIncidents();
     const open = new Set(incidents.filter(({ event }) => event === "audit_truncated").map(siteIn));
     if (troubles.length === 0 && open.size === 0) return;
-    const { site: own } = await store.site();
+    const { site: own } = await store.read((r) => r.site.record());
     const subjectOf = (site: unknown): string => (site === own ? "" : String(site));
     for (const trouble of troubles) {
       if (!open.has(trouble.site)) await this.#tell(subjectOf(trouble.site), trouble);

@@ -3,14 +3,14 @@ import type { EditionReply } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
 import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random, Transport } from "../core/ports.ts";
-import type { SiteStore } from "../core/store.ts";
+import type { Transacts } from "../core/store/store.ts";
 import { decodeHello, encodeHelloReply } from "../protocol/identity-frames.ts";
 import { readFrame, refusalReply } from "./backup/admission.ts";
 import { identityOf } from "./identity.ts";
 
 export type HelloOptions = {
   readonly peer: SiteName;
-  readonly store: SiteStore;
+  readonly store: Transacts<"site">;
   readonly transport: Transport;
   readonly publicUrl: string;
   readonly clock: Clock;
@@ -44,11 +44,12 @@ async function isAnswered({
   onFault,
 }: HelloOptions): Promise<boolean> {
   try {
-    const own = identityOf(await store.site());
+    const own = identityOf(await store.read((r) => r.site.record()));
     const answer = await transport.hello(own, publicUrl, abort);
     if ((answer.kind !== "answered" && answer.kind !== "refused") || answer.identity?.site !== peer)
       return false;
-    if (answer.identity.realm === own.realm) await store.recordEpoch(answer.identity.epoch);
+    if (answer.identity.realm === own.realm)
+      await store.transact((tx) => tx.site.recordEpoch(answer.identity.epoch));
     return true;
   } catch (error) {
     onFault(error);
@@ -62,7 +63,7 @@ async function isAnswered({
  * @throws Refusal `invalid_request` for a frame that cannot be read
  */
 export async function receiveHello(
-  store: SiteStore,
+  store: Transacts<"site">,
   peer: SiteName,
   body: unknown,
   onHello: () => void,
@@ -70,15 +71,19 @@ export async function receiveHello(
   const hello = await readFrame(store, decodeHello(body));
   if ("status" in hello) return hello;
   if (hello.identity.site !== peer) throw new Refusal("unauthorized");
-  const site = await store.site();
+  const site = await store.read((r) => r.site.record());
   const theirs = hello.identity.realm;
   if (theirs !== null && site.realm !== null && theirs !== site.realm) {
     return refusalReply("other_realm", identityOf(site));
   }
   // An empty backup has no realm yet, and the epochs of one that it may never join are no measure for it.
-  if (theirs !== null && theirs === site.realm) await store.recordEpoch(hello.identity.epoch);
+  if (theirs !== null && theirs === site.realm)
+    await store.transact((tx) => tx.site.recordEpoch(hello.identity.epoch));
   onHello();
-  const now = await store.site();
-  const reply = { timeline: await store.timeline(), verifiedAt: now.verified?.at ?? null };
+  const now = await store.read((r) => r.site.record());
+  const reply = {
+    timeline: await store.read((r) => r.site.timeline()),
+    verifiedAt: now.verified?.at ?? null,
+  };
   return { status: 200, body: encodeHelloReply(identityOf(now), reply) };
 }

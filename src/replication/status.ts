@@ -1,7 +1,9 @@
 import type { SiteName } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import { formatPosition } from "../core/position.ts";
-import type { Backlog, Peer, PrimaryStore, Site, SiteStore, Verified } from "../core/store.ts";
+import type { Backlog, Peer } from "../core/store/replication.ts";
+import type { Site, Verified } from "../core/store/site.ts";
+import type { Store, Transacts } from "../core/store/store.ts";
 import type {
   PeerStatus,
   ReplicationStatus,
@@ -10,7 +12,7 @@ import type {
 import type { WorkerStatus } from "./primary/worker.ts";
 
 export type StatusPorts = {
-  readonly store: SiteStore & PrimaryStore;
+  readonly store: Transacts<"site" | "replication"> & Pick<Store, "acknowledgements">;
   readonly clock: Clock;
   readonly peers: readonly { readonly site: SiteName; readonly url: string }[];
   /** What the worker of a peer says of itself; undefined where none runs. */
@@ -20,9 +22,12 @@ export type StatusPorts = {
 /** What an operator reads of a site's replication. Costs what is dirty. */
 export async function describeReplication(ports: StatusPorts): Promise<ReplicationStatus> {
   const { store, clock } = ports;
-  const [site, { head, digest }] = await Promise.all([store.site(), store.digest()]);
+  const [site, { head, digest }] = await Promise.all([
+    store.read((r) => r.site.record()),
+    store.read((r) => r.site.digest()),
+  ]);
   const nowMs = clock.now();
-  const all = site.role === "primary" ? await store.backlogOfAll() : nothingDirty;
+  const all = site.role === "primary" ? await store.read((r) => r.replication.backlogOfAll()) : nothingDirty;
   const base = {
     site: site.site,
     realm: site.realm,
@@ -37,7 +42,7 @@ export async function describeReplication(ports: StatusPorts): Promise<Replicati
     grant: site.grant && { to: site.grant.to, from: formatPosition(site.grant.head.position) },
   } as const;
   if (site.role === "backup") return { ...base, ...describeBackup({ ...site, head }) };
-  const stored = await store.peers();
+  const stored = await store.read((r) => r.replication.peers());
   const peers = ports.peers.map((peer) => describePeer(ports, peer, stored, nowMs));
   return { ...base, peers: await Promise.all(peers) };
 }
@@ -67,7 +72,7 @@ async function describePeer(
   nowMs: number,
 ): Promise<PeerStatus> {
   const peer = stored.find((candidate) => candidate.site === site);
-  const backlog = await store.backlog(site);
+  const backlog = await store.read((r) => r.replication.backlog(site));
   const worker = workerOf(site);
   return {
     site,

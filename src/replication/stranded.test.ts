@@ -79,14 +79,18 @@ test("rows are reapplied and discarded on the primary alone, and when none is le
   expect(await run(world, zurich, "stranded", reapply)).toEqual({ action: "reapply", ...result });
   expect(await run(world, zurich, "stranded", reapply)).toMatchObject({ code: "stranded_unknown" });
   const open = async () =>
-    (await world.process(zurich).store.openIncidents()).map(({ event }) => event as string);
+    (await world.process(zurich).store.read((r) => r.alerts.openIncidents())).map(
+      ({ event }) => event as string,
+    );
   expect(await open()).toEqual(["rows_stranded"]);
   const discard = { action: "discard", id: second?.id };
   expect(await run(world, zurich, "stranded", discard)).toMatchObject({ settled: 1, left: 0 });
   expect(await open()).toEqual([]);
   const rows = await world.rows(calgary);
   expect(keys.map((key) => rows.has(formatKey(key)))).toEqual([true, false]);
-  const [settled] = (await world.process(zurich).store.alerts(1)).map(({ event }) => event);
+  const [settled] = (await world.process(zurich).store.read((r) => r.alerts.newest(1))).map(
+    ({ event }) => event,
+  );
   expect(settled).toBe("stranded_settled");
 });
 
@@ -121,7 +125,7 @@ test("one that cannot be read is listed and shown as that, stays where all are r
   const strandedId = "00000000-0000-8000-8000-000000000000" as StrandedId;
   const key = { kind: "stranded", vaultId: vault.vaultId, strandedId } as const;
   const { store } = world.process(zurich);
-  void store.write({ keys: [], decide: () => [{ key, body: new Uint8Array(7) }] });
+  void store.transact((tx) => tx.rows.write({ keys: [], decide: () => [{ key, body: new Uint8Array(7) }] }));
   await world.scheduler.run(minuteMs);
   const unreadable = { id: strandedId, kind: "stranded", key: formatKey(key), from: null, at: null };
   const [, row] = await listed(world, zurich);

@@ -5,7 +5,8 @@ import { Refusal } from "../core/errors.ts";
 import { parseVersionId, type StrandedId } from "../core/ids.ts";
 import { comparePositions, formatPosition } from "../core/position.ts";
 import { formatKey, isLive, type LiveRow, type Row, type RowKey } from "../core/row.ts";
-import type { AsideStore, VaultStore, Write } from "../core/store.ts";
+import type { Write } from "../core/store/rows.ts";
+import type { Transacts } from "../core/store/store.ts";
 import { readSealedHeader } from "../core/sealed-header.ts";
 import { discardStranded, type EntryState, noEntryState, reapplyStranded } from "../core/stranded.ts";
 import {
@@ -19,7 +20,7 @@ import { check } from "../protocol/check.ts";
 import { tellStranded } from "./stranded-notice.ts";
 
 export type StrandedPorts = {
-  readonly store: AsideStore & VaultStore;
+  readonly store: Transacts<"aside" | "rows">;
   readonly alerts: Alerts;
   readonly workers: { readonly signal: () => void };
 };
@@ -98,7 +99,7 @@ async function settle(
   }
   workers.signal();
   await tellStranded({ store, alerts });
-  return { action, settled, refused, left: (await store.stranded(null, 1)).total };
+  return { action, settled, refused, left: (await store.read((r) => r.aside.stranded(null, 1))).total };
 }
 
 /** A version is one of an entry that must be there first; of each kind, the order stays. */
@@ -116,10 +117,15 @@ const settledElsewhere: ReadonlySet<string> = new Set([
 /** How often a reapplication is decided anew where a client changes the entry meanwhile. */
 const attemptsMax = 5;
 
-async function settleOne(store: VaultStore, action: "reapply" | "discard", opened: Opened): Promise<void> {
+async function settleOne(
+  store: Transacts<"rows">,
+  action: "reapply" | "discard",
+  opened: Opened,
+): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await store.write(await writeOf(store, action, opened));
+      const write = await writeOf(store, action, opened);
+      await store.transact((tx) => tx.rows.write(write));
       return;
     } catch (error) {
       const isRaced = error instanceof Refusal && error.code === "write_raced";
@@ -128,7 +134,11 @@ async function settleOne(store: VaultStore, action: "reapply" | "discard", opene
   }
 }
 
-async function writeOf(store: VaultStore, action: "reapply" | "discard", opened: Opened): Promise<Write> {
+async function writeOf(
+  store: Transacts<"rows">,
+  action: "reapply" | "discard",
+  opened: Opened,
+): Promise<Write> {
   const { stranded, kept } = opened;
   const { key } = stranded;
   if (key.kind !== "stranded") throw new Error("a stranded row has a key of another kind");
@@ -140,10 +150,10 @@ async function writeOf(store: VaultStore, action: "reapply" | "discard", opened:
 /** More versions than a site keeps. */
 const versionsMax = 1_000;
 
-async function entryStateOf(store: VaultStore, key: RowKey): Promise<EntryState> {
+async function entryStateOf(store: Transacts<"rows">, key: RowKey): Promise<EntryState> {
   if (key.kind !== "entry") return noEntryState;
-  const row = await store.row(key);
-  const versions = await store.versions(key.vaultId, key.entryId, undefined, versionsMax);
+  const row = await store.read((r) => r.rows.row(key));
+  const versions = await store.read((r) => r.rows.versions(key.vaultId, key.entryId, undefined, versionsMax));
   return {
     position: row?.position ?? null,
     versions: versions.flatMap(({ key: of }) =>
@@ -152,10 +162,10 @@ async function entryStateOf(store: VaultStore, key: RowKey): Promise<EntryState>
   };
 }
 
-async function openAll(store: AsideStore): Promise<readonly Opened[]> {
+async function openAll(store: Transacts<"aside">): Promise<readonly Opened[]> {
   const opened: Opened[] = [];
   for (let after: StrandedId | null = null; ; ) {
-    const { rows } = await store.stranded(after, pageRows);
+    const { rows } = await store.read((r) => r.aside.stranded(after, pageRows));
     for (const row of rows) if (isLive(row)) opened.push(open(row));
     const last = opened.at(-1);
     if (!last || rows.length < pageRows) break;
@@ -166,8 +176,8 @@ async function openAll(store: AsideStore): Promise<readonly Opened[]> {
 }
 
 /** @throws Refusal `stranded_unknown` */
-async function openOne(store: AsideStore, id: string): Promise<Opened> {
-  const row = await store.strandedById(id as StrandedId);
+async function openOne(store: Transacts<"aside">, id: string): Promise<Opened> {
+  const row = await store.read((r) => r.aside.strandedById(id as StrandedId));
   if (!row || !isLive(row)) throw new Refusal("stranded_unknown");
   return open(row);
 }

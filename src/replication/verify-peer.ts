@@ -5,13 +5,14 @@ import type { PeerAnswer, RepairCursor, RepairReply, RepairStep } from "../core/
 import { comparePositions, type Point, type Position } from "../core/position.ts";
 import { isListedOn, type RowSummary } from "../core/repair.ts";
 import { formatKey, type RowKey } from "../core/row.ts";
-import type { PrimaryStore, Recount, RepairStore, SiteStore } from "../core/store.ts";
+import type { Store, Transacts } from "../core/store/store.ts";
+import type { Recount } from "../core/store/survey.ts";
 import type { RowDifference, VerifiedPeer } from "../protocol/admin-requests.ts";
 import { identityOf } from "./identity.ts";
 import type { PeerLink } from "./peer-link.ts";
 
 export type Comparison = {
-  readonly store: SiteStore & PrimaryStore & RepairStore;
+  readonly store: Transacts<"site" | "replication" | "repair"> & Pick<Store, "acknowledgements" | "survey">;
   readonly link: PeerLink;
   /** This site's own count. */
   readonly counted: Recount;
@@ -136,9 +137,9 @@ async function ask(
   attempts: number,
 ): Promise<Asked> {
   for (let attempt = 1; ; attempt += 1) {
-    const at = (await store.peers()).find(({ site }) => site === link.site)?.acked;
+    const at = (await store.read((r) => r.replication.peers())).find(({ site }) => site === link.site)?.acked;
     if (!at) return { stopped: "where it stands is not known yet", isMoving: false };
-    const from = identityOf(await store.site());
+    const from = identityOf(await store.read((r) => r.site.record()));
     const { answer } = await link.transport.repair({ ...step, from, at }, signal);
     if (answer.kind === "answered" && answer.identity.site === link.site) return { reply: answer.reply, at };
     const isMoving = answer.kind === "refused" && answer.code === "resume";
@@ -162,10 +163,13 @@ function describe(answer: PeerAnswer<object>, link: PeerLink): string {
 }
 
 /** This site's rows of one bucket, by key. */
-export async function* rowsOfBucket(store: RepairStore, bucket: number): AsyncGenerator<RowSummary> {
+export async function* rowsOfBucket(
+  store: Transacts<"repair"> & Pick<Store, "survey">,
+  bucket: number,
+): AsyncGenerator<RowSummary> {
   let after: RowKey | null = null;
   for (;;) {
-    const rows = await store.bucketRows(bucket, after, bucketRowsMax);
+    const rows = await store.survey.bucketRows(bucket, after, bucketRowsMax);
     yield* rows;
     const last = rows.at(-1);
     if (!last || rows.length < bucketRowsMax) return;

@@ -89,7 +89,7 @@ test("a backup that moves faster than it counts is compared by rows", async () =
   const [key] = await writeAt(scene, calgary, 30);
   if (!key) throw new Error("nothing was written");
   await world.turnBit(zurich, key, "body");
-  const { realm, epoch } = await world.process(zurich).store.site();
+  const { realm, epoch } = await world.process(zurich).store.read((r) => r.site.record());
   const identity = { site: zurich, realm, role: "backup", epoch, applied: "1:1", chain: "0".repeat(64) };
   world.network.intercept = (path, json) =>
     path === repairPath && json.includes("recount")
@@ -109,7 +109,7 @@ test("a backup whose list of rows does not end is asked no further, and is not e
   const [key] = await writeAt(scene, calgary, 3);
   if (!key) throw new Error("nothing was written");
   await world.turnBit(zurich, key, "body");
-  const { realm, epoch } = await world.process(zurich).store.site();
+  const { realm, epoch } = await world.process(zurich).store.read((r) => r.site.record());
   const identity = { site: zurich, realm, role: "backup", epoch, applied: "1:1", chain: "0".repeat(64) };
   let lists = 0;
   world.network.intercept = (path, json) => {

@@ -2,14 +2,16 @@ import type { AdminCommand, AdminRequest, Alerts } from "../core/edition.ts";
 import type { SiteName } from "../core/ids.ts";
 import { formatPosition, origin } from "../core/position.ts";
 import { formatKey } from "../core/row.ts";
-import type { PrimaryStore, Recount, RepairStore, Site, SiteStore } from "../core/store.ts";
+import type { Site } from "../core/store/site.ts";
+import type { Store, Transacts } from "../core/store/store.ts";
+import type { Recount } from "../core/store/survey.ts";
 import { verifyFields, type VerifiedPeer, type VerifyResult } from "../protocol/admin-requests.ts";
 import { check } from "../protocol/check.ts";
 import type { PeerLink } from "./peer-link.ts";
 import { compareWithPeer, rowsOfBucket } from "./verify-peer.ts";
 
 export type VerifyPorts = {
-  readonly store: SiteStore & PrimaryStore & RepairStore;
+  readonly store: Transacts<"site" | "replication" | "repair"> & Pick<Store, "acknowledgements" | "survey">;
   readonly peers: () => readonly PeerLink[];
   readonly workers: { readonly hello: (peer: SiteName) => void };
   readonly alerts: Alerts;
@@ -38,10 +40,10 @@ async function verify(ports: VerifyPorts, isRepairWanted: boolean, call: Call): 
   const { store, checkDatabase } = ports;
   call.progress({ stage: "database", done: 0, total: 1 });
   const database = (await checkDatabase()) ?? "ok";
-  const counted = await store.recount((done, total) => call.progress({ stage: "rows", done, total }));
+  const counted = await store.survey.recount((done, total) => call.progress({ stage: "rows", done, total }));
   const damaged = await damagedKeys(store, counted);
   if (damaged.length === 0) await tellHealed(ports.alerts);
-  const site = await store.site();
+  const site = await store.read((r) => r.site.record());
   const compare = (link: PeerLink) => verifyPeer(ports, { site, link, counted, call });
   const peers = await Promise.all(ports.peers().map(compare));
   const isWhole = database === "ok" && damaged.length === 0;
@@ -61,7 +63,10 @@ async function tellHealed(alerts: Alerts): Promise<void> {
   await alerts.raise("rows_healed", "", "Every row of this site fits its own hash again", {});
 }
 
-async function damagedKeys(store: RepairStore, { damaged }: Recount): Promise<readonly string[]> {
+async function damagedKeys(
+  store: Transacts<"repair"> & Pick<Store, "survey">,
+  { damaged }: Recount,
+): Promise<readonly string[]> {
   const keys: string[] = [];
   for (const bucket of damaged) {
     for await (const row of rowsOfBucket(store, bucket)) if (!row.isIntact) keys.push(formatKey(row.key));
@@ -88,11 +93,14 @@ async function verifyPeer(ports: VerifyPorts, { site, link, counted, call }: Pai
   return { site: link.site, equal: differing.length === 0, rows, differing, error: null };
 }
 
-async function quarantinedKeys(store: PrimaryStore, peer: SiteName): Promise<ReadonlySet<string>> {
+async function quarantinedKeys(
+  store: Transacts<"replication"> & Pick<Store, "acknowledgements">,
+  peer: SiteName,
+): Promise<ReadonlySet<string>> {
   const keys = new Set<string>();
   let after = origin.position;
   for (;;) {
-    const rows = await store.listQuarantined(peer, after, quarantinedRowsMax);
+    const rows = await store.read((r) => r.replication.listQuarantined(peer, after, quarantinedRowsMax));
     for (const row of rows) keys.add(formatKey(row.key));
     const last = rows.at(-1);
     if (!last || rows.length < quarantinedRowsMax) return keys;
@@ -110,7 +118,7 @@ async function demandRepairs(
   if (role !== "primary" || (fenced !== null && fenced !== "promotion_granted")) return;
   for (const { site, differing } of peers) {
     if (differing.length === 0 && !isDamaged) continue;
-    await store.demandRepair(site as SiteName);
+    await store.transact((tx) => tx.replication.demandRepair(site as SiteName));
     workers.hello(site as SiteName);
   }
 }

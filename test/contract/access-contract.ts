@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { AccessId, VaultId } from "../../src/core/ids.ts";
 import type { RowKey } from "../../src/core/row.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import { roleSites, winnerOf } from "./role-sites.ts";
 import {
@@ -41,8 +41,8 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       for (const key of more) await set(store, key, "x");
       await withAccess(store);
       await set(store, access, null);
-      const first = await store.accesses(vaultId, undefined, 3);
-      const last = await store.accesses(vaultId, more[2]?.accessId, 3);
+      const first = await store.read((r) => r.accesses.ofVault(vaultId, undefined, 3));
+      const last = await store.read((r) => r.accesses.ofVault(vaultId, more[2]?.accessId, 3));
       expect([...first, ...last].map(({ key }) => key)).toEqual(more);
     });
 
@@ -51,10 +51,14 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const { access } = await withAccess(store);
       const others = [newVault(), newVault()].map(({ vaultId }) => ({ ...access, vaultId }));
       for (const key of others) await set(store, key, "x");
-      expect((await store.accessesById(access.accessId)).map(({ key }) => key)).toEqual([access, ...others]);
+      expect((await store.read((r) => r.accesses.everywhere(access.accessId))).map(({ key }) => key)).toEqual(
+        [access, ...others],
+      );
       await set(store, access, null);
-      expect((await store.accessesById(access.accessId)).map(({ key }) => key)).toEqual(others);
-      expect(await store.accessesById(newAccess(access.vaultId).accessId)).toEqual([]);
+      expect((await store.read((r) => r.accesses.everywhere(access.accessId))).map(({ key }) => key)).toEqual(
+        others,
+      );
+      expect(await store.read((r) => r.accesses.everywhere(newAccess(access.vaultId).accessId))).toEqual([]);
     });
   });
 
@@ -63,65 +67,65 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const { primary, backup } = await pair();
       const { access } = await withAccess(primary);
       await drain(primary, backup);
-      await backup.blockAccess(access.accessId);
+      await backup.transact((tx) => tx.accesses.block(access.accessId));
       const unknown = newAccess(access.vaultId).accessId;
-      await backup.blockAccess(unknown);
-      expect(await primary.isBlocked(access.accessId)).toBe(false);
+      await backup.transact((tx) => tx.accesses.block(unknown));
+      expect(await primary.read((r) => r.accesses.isBlocked(access.accessId))).toBe(false);
       const again = await reopen(backup);
-      expect((await again.blockedAccesses()).map(({ accessId }) => accessId)).toEqual(
+      expect((await again.read((r) => r.accesses.blocked())).map(({ accessId }) => accessId)).toEqual(
         [access.accessId, unknown].toSorted(),
       );
-      await again.unblockAccess(access.accessId);
-      await again.unblockAccess(access.accessId);
-      expect(await again.isBlocked(access.accessId)).toBe(false);
-      expect(await again.isBlocked(unknown)).toBe(true);
+      await again.transact((tx) => tx.accesses.unblock(access.accessId));
+      await again.transact((tx) => tx.accesses.unblock(access.accessId));
+      expect(await again.read((r) => r.accesses.isBlocked(access.accessId))).toBe(false);
+      expect(await again.read((r) => r.accesses.isBlocked(unknown))).toBe(true);
     });
 
     it("is blocked since the first time, and is in no digest", async () => {
       const clock = new VirtualClock();
       const store = await alone(clock);
       const { access } = await withAccess(store);
-      const before = await store.digest();
+      const before = await store.read((r) => r.site.digest());
       const at = clock.now();
-      await store.blockAccess(access.accessId);
+      await store.transact((tx) => tx.accesses.block(access.accessId));
       await clock.advance(minuteMs);
-      await store.blockAccess(access.accessId);
-      expect(await store.blockedAccesses()).toEqual([{ accessId: access.accessId, at }]);
-      expect(await store.digest()).toEqual(before);
+      await store.transact((tx) => tx.accesses.block(access.accessId));
+      expect(await store.read((r) => r.accesses.blocked())).toEqual([{ accessId: access.accessId, at }]);
+      expect(await store.read((r) => r.site.digest())).toEqual(before);
     });
 
     it("stays blocked when the site comes home to another primary", async () => {
       const { primary, backup, fork } = await apart();
       const blocked = newAccess(newVault().vaultId).accessId;
-      await primary.blockAccess(blocked);
-      await primary.rejoin(await winnerOf(backup, fork));
+      await primary.transact((tx) => tx.accesses.block(blocked));
+      await primary.homecoming.rejoin(await winnerOf(backup, fork));
       await drain(backup, primary);
-      expect(await primary.isBlocked(blocked)).toBe(true);
+      expect(await primary.read((r) => r.accesses.isBlocked(blocked))).toBe(true);
     });
   });
 
   describe("the last use of an access", () => {
     const usedAt = async (store: Store, { vaultId, accessId }: Access): Promise<number | undefined> =>
-      (await store.lastUses(vaultId)).get(accessId);
+      (await store.uses.last(vaultId)).get(accessId);
 
     it("is known at once, and is on the disk only with the next write of a client", async () => {
       const store = await alone();
       const { access } = await withAccess(store);
-      store.noteUse(access.vaultId, access.accessId, 5_000);
+      store.uses.note(access.vaultId, access.accessId, 5_000);
       expect(await usedAt(store, access)).toBe(5_000);
       const forgotten = await reopen(store);
       expect(await usedAt(forgotten, access)).toBeUndefined();
-      forgotten.noteUse(access.vaultId, access.accessId, 6_000);
+      forgotten.uses.note(access.vaultId, access.accessId, 6_000);
       await fill(forgotten, 0);
       const kept = await reopen(forgotten);
       expect(await usedAt(kept, access)).toBe(6_000);
-      expect((await kept.lastUses(newVault().vaultId)).size).toBe(0);
+      expect((await kept.uses.last(newVault().vaultId)).size).toBe(0);
     });
 
     it("never goes back, and is written at most once a minute however often it is used", async () => {
       const store = await alone();
       const { access } = await withAccess(store);
-      const note = (at: number): void => store.noteUse(access.vaultId, access.accessId, at);
+      const note = (at: number): void => store.uses.note(access.vaultId, access.accessId, at);
       note(9_000);
       note(8_000);
       await fill(store, 0);
@@ -130,7 +134,7 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       expect(await usedAt(store, access)).toBe(9_000 + minuteMs - 1);
       const again = await reopen(store);
       expect(await usedAt(again, access)).toBe(9_000);
-      again.noteUse(access.vaultId, access.accessId, 7_000);
+      again.uses.note(access.vaultId, access.accessId, 7_000);
       await fill(again, 0);
       expect(await usedAt(again, access)).toBe(9_000);
     });
@@ -139,11 +143,11 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const { primary, backup } = await pair();
       const { access } = await withAccess(primary);
       await drain(primary, backup);
-      const [before] = await primary.rowsOf([access]);
-      primary.noteUse(access.vaultId, access.accessId, 5_000);
+      const [before] = await primary.read((r) => r.repair.rowsOf([access]));
+      primary.uses.note(access.vaultId, access.accessId, 5_000);
       await fill(primary, 0);
-      expect(await primary.rowsOf([access])).toEqual([before]);
-      expect((await primary.digest()).digest).toEqual(await countedDigest(primary));
+      expect(await primary.read((r) => r.repair.rowsOf([access]))).toEqual([before]);
+      expect((await primary.read((r) => r.site.digest())).digest).toEqual(await countedDigest(primary));
       await set(primary, access, "a slot for another key");
       expect(await usedAt(await reopen(primary), access)).toBe(5_000);
     });
@@ -152,8 +156,8 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const store = await alone();
       const { vaultId, access } = await withAccess(store);
       const ids = Array.from({ length: 3_000 }, (_, index) => `access ${index}` as AccessId);
-      for (const [index, id] of [access.accessId, ...ids].entries()) store.noteUse(vaultId, id, index);
-      const uses = await store.lastUses(vaultId);
+      for (const [index, id] of [access.accessId, ...ids].entries()) store.uses.note(vaultId, id, index);
+      const uses = await store.uses.last(vaultId);
       expect(uses.size).toBe(2_000);
       expect([uses.has(access.accessId), uses.has("access 2999" as AccessId)]).toEqual([false, true]);
     });
@@ -165,20 +169,26 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const { vault, keys } = await fill(store, 2);
       const access = newAccess(vault.vaultId);
       await set(store, access, "a slot");
-      expect(await store.hasRemains()).toBe(false);
+      expect(await store.erasure.hasRemains()).toBe(false);
       const [first, second] = keys as [RowKey, RowKey];
       const writes: readonly (() => Promise<unknown>)[] = [
         () => set(store, first, null),
         () => set(store, access, null),
         () => set(store, vault, "a vault with another key"),
         () =>
-          store.write({ keys: [], decide: () => [{ key: second, body: new Uint8Array(1) }], erases: true }),
+          store.transact((tx) =>
+            tx.rows.write({
+              keys: [],
+              decide: () => [{ key: second, body: new Uint8Array(1) }],
+              erases: true,
+            }),
+          ),
       ];
       for (const write of writes) {
         await write();
-        expect(await store.hasRemains()).toBe(true);
-        await store.eraseRemains();
-        expect(await store.hasRemains()).toBe(false);
+        expect(await store.erasure.hasRemains()).toBe(true);
+        await store.erasure.eraseRemains();
+        expect(await store.erasure.hasRemains()).toBe(false);
       }
     });
 
@@ -190,11 +200,11 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const version = (number: number): RowKey => newVersion(entry, number);
       for (const key of [version(1), version(2), entry]) await set(store, key, "x");
       await set(store, version(1), null);
-      expect(await store.hasRemains()).toBe(false);
+      expect(await store.erasure.hasRemains()).toBe(false);
       await set(store, entry, null);
-      await store.eraseRemains();
+      await store.erasure.eraseRemains();
       await set(store, version(2), null);
-      expect(await store.hasRemains()).toBe(true);
+      expect(await store.erasure.hasRemains()).toBe(true);
     });
 
     it("remains nowhere where its transaction failed, and everywhere that it was pushed to", async () => {
@@ -202,22 +212,24 @@ export function accessContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(primary, 1);
       const [entry] = keys as [RowKey];
       await drain(primary, backup);
-      const failing = primary.write({
-        keys: [],
-        decide: () => [
-          { key: entry, body: null },
-          { key: entry, body: 5 as unknown as Uint8Array },
-        ],
-      });
+      const failing = primary.transact((tx) =>
+        tx.rows.write({
+          keys: [],
+          decide: () => [
+            { key: entry, body: null },
+            { key: entry, body: 5 as unknown as Uint8Array },
+          ],
+        }),
+      );
       await Promise.allSettled([failing, set(primary, newVault(), "x")]);
-      expect(await primary.hasRemains()).toBe(false);
+      expect(await primary.erasure.hasRemains()).toBe(false);
       await set(primary, entry, null);
       await drain(primary, backup);
-      expect([await primary.hasRemains(), await backup.hasRemains()]).toEqual([true, true]);
+      expect([await primary.erasure.hasRemains(), await backup.erasure.hasRemains()]).toEqual([true, true]);
       const again = await reopen(backup);
-      expect(await again.hasRemains()).toBe(true);
-      await again.eraseRemains();
-      expect(await again.hasRemains()).toBe(false);
+      expect(await again.erasure.hasRemains()).toBe(true);
+      await again.erasure.eraseRemains();
+      expect(await again.erasure.hasRemains()).toBe(false);
     });
   });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import { calgary, type StoreUnderTest } from "./store-harness.ts";
 
@@ -10,12 +10,14 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
     return { store: await open({ site: calgary, role: "primary", clock }), clock };
   };
   const fail = (store: Store, subject = "zurich") =>
-    store.addAlert("replication_failed", subject, "Backup unreachable after retries", {
-      backup: subject,
-      count: 3,
-    });
+    store.transact((tx) =>
+      tx.alerts.add("replication_failed", subject, "Backup unreachable after retries", {
+        backup: subject,
+        count: 3,
+      }),
+    );
   const recover = (store: Store, subject = "zurich") =>
-    store.addAlert("replication_recovered", subject, "Backup reachable again", {});
+    store.transact((tx) => tx.alerts.add("replication_recovered", subject, "Backup reachable again", {}));
 
   describe("an incident", () => {
     it("is told once however often it is raised", async () => {
@@ -29,7 +31,7 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
         endedAt: null,
       });
       expect(await fail(store)).toBeUndefined();
-      expect(await store.openIncidents()).toEqual([alert]);
+      expect(await store.read((r) => r.alerts.openIncidents())).toEqual([alert]);
     });
 
     it("is told once when two raise it in the same turn", async () => {
@@ -46,8 +48,11 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
       expect(ended).toMatchObject({ event: "replication_recovered", severity: "info", endedAt: null });
       expect(ended?.incident).toBe(opened?.incident);
       expect(await recover(store)).toBeUndefined();
-      expect(await store.openIncidents()).toEqual([]);
-      expect((await store.alerts(10)).map(({ endedAt }) => endedAt)).toEqual([null, clock.now()]);
+      expect(await store.read((r) => r.alerts.openIncidents())).toEqual([]);
+      expect((await store.read((r) => r.alerts.newest(10))).map(({ endedAt }) => endedAt)).toEqual([
+        null,
+        clock.now(),
+      ]);
       expect((await fail(store))?.incident).not.toBe(opened?.incident);
     });
 
@@ -55,9 +60,9 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await site();
       await fail(store, "zurich");
       await fail(store, "geneva");
-      await store.addAlert("disk_low", "", "The disk is nearly full", {});
+      await store.transact((tx) => tx.alerts.add("disk_low", "", "The disk is nearly full", {}));
       await recover(store, "zurich");
-      const open = await store.openIncidents();
+      const open = await store.read((r) => r.alerts.openIncidents());
       expect(open.map(({ event, details }) => [event, details["backup"]])).toEqual([
         ["replication_failed", "geneva"],
         ["disk_low", undefined],
@@ -73,12 +78,15 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
 
     it("that has no end is told once, and a test every time, which opens none", async () => {
       const { store } = await site();
-      const superseded = () => store.addAlert("primary_superseded", "", "Another site is primary", {});
+      const superseded = () =>
+        store.transact((tx) => tx.alerts.add("primary_superseded", "", "Another site is primary", {}));
       expect(await superseded()).toBeDefined();
       expect(await superseded()).toBeUndefined();
-      const test = () => store.addAlert("test", "", "A test", {});
+      const test = () => store.transact((tx) => tx.alerts.add("test", "", "A test", {}));
       expect([await test(), await test()].filter((alert) => alert !== undefined)).toHaveLength(2);
-      expect((await store.openIncidents()).map(({ event }) => event)).toEqual(["primary_superseded"]);
+      expect((await store.read((r) => r.alerts.openIncidents())).map(({ event }) => event)).toEqual([
+        "primary_superseded",
+      ]);
     });
   });
 
@@ -87,8 +95,11 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await site();
       await fail(store);
       await recover(store);
-      await store.addAlert("test", "", "A test", {});
-      expect((await store.alerts(2)).map(({ event }) => event)).toEqual(["test", "replication_recovered"]);
+      await store.transact((tx) => tx.alerts.add("test", "", "A test", {}));
+      expect((await store.read((r) => r.alerts.newest(2))).map(({ event }) => event)).toEqual([
+        "test",
+        "replication_recovered",
+      ]);
     });
   });
 
@@ -98,19 +109,23 @@ export function alertContract({ open, reopen }: StoreUnderTest): void {
       const first = await fail(store);
       const second = await recover(store);
       const since = clock.now() - 1;
-      expect(await store.undelivered("webhook", since)).toEqual((await store.alerts(9)).toReversed());
-      await store.markDelivered("webhook", first?.id ?? 0);
-      await store.markDelivered("webhook", first?.id ?? 0);
-      expect((await store.undelivered("webhook", since)).map(({ id }) => id)).toEqual([second?.id]);
-      expect(await store.undelivered("mail", since)).toHaveLength(2);
+      expect(await store.read((r) => r.alerts.undelivered("webhook", since))).toEqual(
+        (await store.read((r) => r.alerts.newest(9))).toReversed(),
+      );
+      await store.transact((tx) => tx.alerts.markDelivered("webhook", first?.id ?? 0));
+      await store.transact((tx) => tx.alerts.markDelivered("webhook", first?.id ?? 0));
+      expect((await store.read((r) => r.alerts.undelivered("webhook", since))).map(({ id }) => id)).toEqual([
+        second?.id,
+      ]);
+      expect(await store.read((r) => r.alerts.undelivered("mail", since))).toHaveLength(2);
     });
 
     it("is owed nothing older than it asks for", async () => {
       const { store, clock } = await site();
       await fail(store);
       const since = clock.now();
-      expect(await store.undelivered("webhook", since - 1)).toHaveLength(1);
-      expect(await store.undelivered("webhook", since)).toEqual([]);
+      expect(await store.read((r) => r.alerts.undelivered("webhook", since - 1))).toHaveLength(1);
+      expect(await store.read((r) => r.alerts.undelivered("webhook", since))).toEqual([]);
     });
   });
 }

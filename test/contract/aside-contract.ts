@@ -4,7 +4,7 @@ import { utf8 } from "../../src/core/bytes.ts";
 import type { StrandedId } from "../../src/core/ids.ts";
 import { rowBodyBytesMax, type RowKey } from "../../src/core/row.ts";
 import { discardStranded } from "../../src/core/stranded.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { sha256Hash } from "../support/ports.ts";
 import { asideOf, asideSites, rowAt, strandedKey } from "./aside-sites.ts";
 import { entryId, flipBody, flipHash, guardOf } from "./repair-driver.ts";
@@ -29,44 +29,51 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const { backup, rows } = await withAside();
       expect(rows.map(({ at }) => at)).toEqual(rows.map(({ at }) => at).toSorted((a, b) => a - b));
       expect(rows.map(({ id }) => id)).toEqual(rows.map((row) => strandedIdOf(sha256Hash, row)));
-      expect(await backup.aside(2)).toEqual({ rows: rows.slice(0, 2), waiting: 3 });
-      expect(await (await reopen(backup)).aside(10)).toEqual({ rows, waiting: 3 });
+      expect(await backup.read((r) => r.aside.waiting(2))).toEqual({ rows: rows.slice(0, 2), waiting: 3 });
+      expect(await (await reopen(backup)).read((r) => r.aside.waiting(10))).toEqual({ rows, waiting: 3 });
     });
 
     it("are forgotten when struck, and wait no more when taken", async () => {
       const { primary, backup, rows } = await withAside();
       const [first, second, third] = rows.map(({ id }) => id) as [StrandedId, StrandedId, StrandedId];
-      for (let times = 0; times < 2; times += 1) await backup.settleAside([first], [second]);
-      expect((await backup.aside(10)).rows.map(({ id }) => id)).toEqual([third]);
+      for (let times = 0; times < 2; times += 1)
+        await backup.transact((tx) => tx.aside.settle([first], [second]));
+      expect((await backup.read((r) => r.aside.waiting(10))).rows.map(({ id }) => id)).toEqual([third]);
       await drain(primary, backup);
-      expect((await backup.aside(10)).waiting).toBe(1);
+      expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(1);
     });
 
     it("that were taken wait again at every change of reign before they came back: here, elsewhere, at coming home", async () => {
       const first = await withAside();
-      await first.backup.settleAside(
-        [],
-        first.rows.map(({ id }) => id),
+      await first.backup.transact((tx) =>
+        tx.aside.settle(
+          [],
+          first.rows.map(({ id }) => id),
+        ),
       );
-      await first.backup.promote();
-      expect(await first.backup.aside(10)).toEqual({ rows: first.rows, waiting: 3 });
+      await first.backup.transact((tx) => tx.roles.promote());
+      expect(await first.backup.read((r) => r.aside.waiting(10))).toEqual({ rows: first.rows, waiting: 3 });
       const { primary, backup, rows } = await withAside();
-      await backup.settleAside(
-        [],
-        rows.map(({ id }) => id),
+      await backup.transact((tx) =>
+        tx.aside.settle(
+          [],
+          rows.map(({ id }) => id),
+        ),
       );
-      await primary.recordEpoch({ number: 2, id: "two" });
-      await primary.promote();
+      await primary.transact((tx) => tx.site.recordEpoch({ number: 2, id: "two" }));
+      await primary.transact((tx) => tx.roles.promote());
       await drain(primary, backup);
-      expect((await backup.aside(10)).waiting).toBe(3);
+      expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(3);
       const third = await withAside();
-      await third.backup.settleAside(
-        [],
-        third.rows.map(({ id }) => id),
+      await third.backup.transact((tx) =>
+        tx.aside.settle(
+          [],
+          third.rows.map(({ id }) => id),
+        ),
       );
-      const { head } = await third.backup.site();
-      await third.backup.rejoin({ epoch: { number: 9, id: "nine" }, timeline: [], common: head });
-      expect((await third.backup.aside(10)).waiting).toBe(3);
+      const { head } = await third.backup.read((r) => r.site.record());
+      await third.backup.homecoming.rejoin({ epoch: { number: 9, id: "nine" }, timeline: [], common: head });
+      expect((await third.backup.read((r) => r.aside.waiting(10))).waiting).toBe(3);
     });
 
     it("that were taken are let go when the stranded row comes, by push or by repair or before", async () => {
@@ -74,34 +81,38 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const [first, second, third] = rows as [AsideRow, AsideRow, AsideRow];
       // Removed on the primary too, as if it had never got them: its own row would strike them.
       const other = await alone();
-      expect(await other.takeAside(rows)).toEqual(["stranded", "stranded", "stranded"]);
-      const stranded = await other.rowsOf(rows.map(strandedKey));
-      await backup.settleAside([], [first.id]);
+      expect(await other.transact((tx) => tx.aside.take(rows))).toEqual(["stranded", "stranded", "stranded"]);
+      const stranded = await other.read((r) => r.repair.rowsOf(rows.map(strandedKey)));
+      await backup.transact((tx) => tx.aside.settle([], [first.id]));
       const guard = await guardOf({ primary, backup });
-      await backup.applyRepair(guard, stranded.slice(0, 1), []);
-      await backup.applyRepair(guard, stranded.slice(1, 2), []);
-      await backup.settleAside([], [second.id]);
-      await primary.write({
-        keys: [],
-        decide: () => [{ key: strandedKey(third), body: stranded[2]?.body ?? null }],
-      });
-      await backup.settleAside([], [third.id]);
+      await backup.transact((tx) => tx.repair.apply(guard, stranded.slice(0, 1), []));
+      await backup.transact((tx) => tx.repair.apply(guard, stranded.slice(1, 2), []));
+      await backup.transact((tx) => tx.aside.settle([], [second.id]));
+      await primary.transact((tx) =>
+        tx.rows.write({
+          keys: [],
+          decide: () => [{ key: strandedKey(third), body: stranded[2]?.body ?? null }],
+        }),
+      );
+      await backup.transact((tx) => tx.aside.settle([], [third.id]));
       await drain(primary, backup);
-      await backup.promote();
-      expect((await backup.aside(10)).waiting).toBe(0);
+      await backup.transact((tx) => tx.roles.promote());
+      expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(0);
     });
   });
 
   it("a row put aside and taken is not let go for a purge of its key", async () => {
     const { primary, backup, rows } = await withAside();
-    await backup.settleAside(
-      [],
-      rows.map(({ id }) => id),
+    await backup.transact((tx) =>
+      tx.aside.settle(
+        [],
+        rows.map(({ id }) => id),
+      ),
     );
     for (const { key } of rows) await set(primary, key, null);
     await drain(primary, backup);
-    await backup.promote();
-    expect((await backup.aside(10)).waiting).toBe(3);
+    await backup.transact((tx) => tx.roles.promote());
+    expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(3);
   });
 
   describe("a purge put aside and taken", () => {
@@ -110,47 +121,53 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const { primary, backup, keys } = await pair();
       const [purged, other] = keys as [RowKey, RowKey];
       const guard = await guardOf({ primary, backup });
-      await backup.applyRepair(guard, [rowAt(purged, null, guard.at.position)], []);
-      await backup.applyRepair(guard, await primary.rowsOf([purged]), []);
-      const { rows } = await backup.aside(10);
+      await backup.transact((tx) => tx.repair.apply(guard, [rowAt(purged, null, guard.at.position)], []));
+      const rows2 = await primary.read((r) => r.repair.rowsOf([purged]));
+      await backup.transact((tx) => tx.repair.apply(guard, rows2, []));
+      const { rows } = await backup.read((r) => r.aside.waiting(10));
       const waiting = rows.filter(({ body }) => body === null);
-      await backup.settleAside(
-        rows.filter(({ body }) => body !== null).map(({ id }) => id),
-        [],
+      await backup.transact((tx) =>
+        tx.aside.settle(
+          rows.filter(({ body }) => body !== null).map(({ id }) => id),
+          [],
+        ),
       );
-      expect(await primary.takeAside(waiting)).toEqual(["applied"]);
+      expect(await primary.transact((tx) => tx.aside.take(waiting))).toEqual(["applied"]);
       return { primary, backup, guard, other, ids: waiting.map(({ id }) => id) };
     };
 
     it("waits again where only another row's purge has come", async () => {
       const { primary, backup, guard, other, ids } = await withPurge();
-      await backup.settleAside([], ids);
+      await backup.transact((tx) => tx.aside.settle([], ids));
       await set(primary, other, null);
-      await backup.applyRepair(guard, await primary.rowsOf([other]), []);
-      const waitingIds = async () => (await backup.aside(10)).rows.map(({ id }) => id);
+      const rows = await primary.read((r) => r.repair.rowsOf([other]));
+      await backup.transact((tx) => tx.repair.apply(guard, rows, []));
+      const waitingIds = async () => (await backup.read((r) => r.aside.waiting(10))).rows.map(({ id }) => id);
       expect(await waitingIds()).not.toContain(ids[0]);
-      await backup.promote();
+      await backup.transact((tx) => tx.roles.promote());
       expect(await waitingIds()).toContain(ids[0]);
     });
 
     it("is let go when the purge that was made again comes, also where that was here before", async () => {
       for (const isBefore of [true, false]) {
         const { primary, backup, ids } = await withPurge();
-        if (!isBefore) await backup.settleAside([], ids);
+        if (!isBefore) await backup.transact((tx) => tx.aside.settle([], ids));
         await drain(primary, backup);
-        if (isBefore) await backup.settleAside([], ids);
-        await backup.promote();
-        expect((await backup.aside(10)).waiting).toBe(0);
+        if (isBefore) await backup.transact((tx) => tx.aside.settle([], ids));
+        await backup.transact((tx) => tx.roles.promote());
+        expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(0);
       }
     });
   });
 
   describe("a primary strikes a row that was put aside", () => {
     const decide = async (store: Store, ...rows: AsideRow[]): Promise<readonly string[]> => {
-      const before = await store.site();
-      const verdicts = await store.takeAside(rows);
+      const before = await store.read((r) => r.site.record());
+      const verdicts = await store.transact((tx) => tx.aside.take(rows));
       const changed = verdicts.filter((verdict) => verdict !== "struck").length;
-      expect((await store.site()).head.position.seq).toBe(before.head.position.seq + changed);
+      expect((await store.read((r) => r.site.record())).head.position.seq).toBe(
+        before.head.position.seq + changed,
+      );
       return verdicts;
     };
 
@@ -165,7 +182,7 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       for (const flip of [flipBody, flipHash]) {
         const { primary, keys } = await pair();
         const key = keys.find(({ kind }) => kind === "entry");
-        const [row] = await primary.rowsOf(key ? [key] : []);
+        const [row] = await primary.read((r) => r.repair.rowsOf(key ? [key] : []));
         if (!row) throw new Error("the primary holds no entry");
         await behind(primary, flip, entryId(key));
         // It came to this row on another chain, as a site does that was promoted before it was proved.
@@ -187,7 +204,7 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
 
     it("also where that change was the first of a reign", async () => {
       const { backup } = await pair();
-      const { epoch } = await backup.promote();
+      const { epoch } = await backup.transact((tx) => tx.roles.promote());
       const first = await set(backup, newVault(), "first of its reign");
       await set(backup, first.key, "later");
       expect(first.position.epoch).toBe(epoch.number);
@@ -199,23 +216,28 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const passed = await set(primary, newVault(), "passed");
       await set(primary, passed.key, "last");
       await drain(primary, backup);
-      await backup.promote();
+      await backup.transact((tx) => tx.roles.promote());
       expect(await decide(backup, asideOf(passed))).toEqual(["struck"]);
     });
 
     it("but not what it never got, though its history went through that change", async () => {
       const { primary, backup, keys } = await pair();
-      const [lost] = await primary.rowsOf(keys.slice(0, 1));
+      const [lost] = await primary.read((r) => r.repair.rowsOf(keys.slice(0, 1)));
       if (!lost) throw new Error("no row");
-      const fork = (await backup.site()).head;
+      const fork = (await backup.read((r) => r.site.record())).head;
       await set(primary, lost.key, "alone");
-      await backup.promote();
-      await primary.recordEpoch((await backup.site()).epoch);
-      const winner = { epoch: (await backup.site()).epoch, timeline: await backup.timeline(), common: fork };
-      await primary.rejoin(winner);
+      await backup.transact((tx) => tx.roles.promote());
+      const epoch2 = (await backup.read((r) => r.site.record())).epoch;
+      await primary.transact((tx) => tx.site.recordEpoch(epoch2));
+      const winner = {
+        epoch: (await backup.read((r) => r.site.record())).epoch,
+        timeline: await backup.read((r) => r.site.timeline()),
+        common: fork,
+      };
+      await primary.homecoming.rejoin(winner);
       // Promoted again before the winner could fill what the rejoin left open.
-      await primary.promote();
-      expect(await primary.row(lost.key)).toBeUndefined();
+      await primary.transact((tx) => tx.roles.promote());
+      expect(await primary.read((r) => r.rows.row(lost.key))).toBeUndefined();
       expect(await decide(primary, asideOf(lost))).toEqual(["stranded"]);
     });
 
@@ -223,9 +245,9 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const store = await alone();
       const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
       expect(await decide(store, row, row)).toEqual(["stranded", "struck"]);
-      await store.write(discardStranded([strandedKey(row)]));
+      await store.transact((tx) => tx.rows.write(discardStranded([strandedKey(row)])));
       expect(await decide(store, { ...row, site: zurich, at: 5 })).toEqual(["struck"]);
-      expect((await store.stranded(null, 10)).total).toBe(0);
+      expect((await store.read((r) => r.aside.stranded(null, 10))).total).toBe(0);
     });
   });
 
@@ -237,9 +259,10 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const row = await set(store, newVault(), "x");
       const unknown = newEntry(newVault().vaultId);
       const rows = [asideOf(rowAt(row.key, null, far), row.position), asideOf(rowAt(unknown, null, far))];
-      expect(await store.takeAside(rows)).toEqual(["applied", "applied"]);
-      for (const key of [row.key, unknown]) expect((await store.row(key))?.body).toBeNull();
-      expect(await store.takeAside(rows)).toEqual(["struck", "struck"]);
+      expect(await store.transact((tx) => tx.aside.take(rows))).toEqual(["applied", "applied"]);
+      for (const key of [row.key, unknown])
+        expect((await store.read((r) => r.rows.row(key)))?.body).toBeNull();
+      expect(await store.transact((tx) => tx.aside.take(rows))).toEqual(["struck", "struck"]);
     });
 
     it("is stranded where the row was changed after the fork, and struck where it was purged", async () => {
@@ -247,9 +270,9 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const changed = await set(store, newVault(), "x");
       const purged = await set(store, newVault(), null);
       const rows = [asideOf(rowAt(changed.key, null, far)), asideOf(rowAt(purged.key, null, far))];
-      expect(await store.takeAside(rows)).toEqual(["stranded", "struck"]);
-      expect((await store.row(changed.key))?.body).toEqual(utf8("x"));
-      const [{ body } = { body: null }] = (await store.stranded(null, 10)).rows;
+      expect(await store.transact((tx) => tx.aside.take(rows))).toEqual(["stranded", "struck"]);
+      expect((await store.read((r) => r.rows.row(changed.key)))?.body).toEqual(utf8("x"));
+      const [{ body } = { body: null }] = (await store.read((r) => r.aside.stranded(null, 10))).rows;
       expect(decodeStranded(body ?? new Uint8Array()).row.body).toBeNull();
     });
   });
@@ -257,10 +280,10 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
   describe("what a primary takes of rows put aside", () => {
     it("are changes of its own: positions, marks, digest; and every backup gets them", async () => {
       const { primary, backup } = await pair();
-      const { head } = await primary.site();
+      const { head } = await primary.read((r) => r.site.record());
       const rows = ["a", "b"].map((text) => asideOf(rowAt(newVault(), text, { epoch: 1, seq: 90 })));
-      await primary.takeAside(rows);
-      const { rows: stranded, total } = await primary.stranded(null, 10);
+      await primary.transact((tx) => tx.aside.take(rows));
+      const { rows: stranded, total } = await primary.read((r) => r.aside.stranded(null, 10));
       expect(total).toBe(2);
       for (const row of rows) {
         const found = stranded.find(({ key }) => key.kind === "stranded" && key.strandedId === row.id);
@@ -272,70 +295,82 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
           at: 1_000,
         });
       }
-      expect((await primary.site()).head.position.seq).toBe(head.position.seq + 2);
+      expect((await primary.read((r) => r.site.record())).head.position.seq).toBe(head.position.seq + 2);
       await drain(primary, backup);
       expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
-      expect(await backup.stranded(null, 10)).toMatchObject({ total: 2 });
-      expect((await primary.peers()).find(({ site }) => site === zurich)?.diverged).toBe(false);
+      expect(await backup.read((r) => r.aside.stranded(null, 10))).toMatchObject({ total: 2 });
+      expect(
+        (await primary.read((r) => r.replication.peers())).find(({ site }) => site === zurich)?.diverged,
+      ).toBe(false);
     });
 
     it("are one row of each identity, whoever put it aside and in whatever order", async () => {
       const store = await alone();
       const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
       const again = { ...row, site: zurich, at: 7, fork: { epoch: 1, seq: 3 } };
-      expect(await store.takeAside([row, again])).toEqual(["stranded", "struck"]);
+      expect(await store.transact((tx) => tx.aside.take([row, again]))).toEqual(["stranded", "struck"]);
       const reopened = await reopen(store);
-      expect(await reopened.takeAside([again, row])).toEqual(["struck", "struck"]);
-      expect((await reopened.stranded(null, 10)).total).toBe(1);
+      expect(await reopened.transact((tx) => tx.aside.take([again, row]))).toEqual(["struck", "struck"]);
+      expect((await reopened.read((r) => r.aside.stranded(null, 10))).total).toBe(1);
     });
 
     it("bear the name that follows from the row, whatever name they came under", async () => {
       const store = await alone();
       const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
-      await store.takeAside([{ ...row, id: "00000000-0000-8000-8000-000000000000" as StrandedId }]);
-      expect(await store.strandedById(row.id)).toBeDefined();
+      await store.transact((tx) =>
+        tx.aside.take([{ ...row, id: "00000000-0000-8000-8000-000000000000" as StrandedId }]),
+      );
+      expect(await store.read((r) => r.aside.strandedById(row.id))).toBeDefined();
     });
 
     it("of stranded rows stay under their own names, and their settling settles them here", async () => {
       const [first, second] = [await alone(), await alone()];
       const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
-      await first.takeAside([row]);
-      const [live] = await first.rowsOf([strandedKey(row)]);
+      await first.transact((tx) => tx.aside.take([row]));
+      const [live] = await first.read((r) => r.repair.rowsOf([strandedKey(row)]));
       if (!live) throw new Error("not stranded");
       const aside = asideOf(live);
       expect(aside.id).toBe(row.id);
-      expect(await second.takeAside([aside, aside, row])).toEqual(["stranded", "struck", "struck"]);
-      expect((await second.strandedById(row.id))?.body).toEqual(live.body);
-      await first.write(discardStranded([strandedKey(row)]));
-      const [settled] = await first.rowsOf([strandedKey(row)]);
-      if (!settled) throw new Error("no tombstone");
-      expect(await second.takeAside([asideOf(settled), asideOf(settled), aside])).toEqual([
-        "applied",
+      expect(await second.transact((tx) => tx.aside.take([aside, aside, row]))).toEqual([
+        "stranded",
         "struck",
         "struck",
       ]);
-      expect((await second.strandedById(row.id))?.body).toBeNull();
+      expect((await second.read((r) => r.aside.strandedById(row.id)))?.body).toEqual(live.body);
+      await first.transact((tx) => tx.rows.write(discardStranded([strandedKey(row)])));
+      const [settled] = await first.read((r) => r.repair.rowsOf([strandedKey(row)]));
+      if (!settled) throw new Error("no tombstone");
+      expect(
+        await second.transact((tx) => tx.aside.take([asideOf(settled), asideOf(settled), aside])),
+      ).toEqual(["applied", "struck", "struck"]);
+      expect((await second.read((r) => r.aside.strandedById(row.id)))?.body).toBeNull();
     });
 
     it("of a site's own are what it put aside before its promotion", async () => {
       const { backup, rows } = await withAside();
-      await backup.promote();
-      expect(await backup.takeAside(rows)).toEqual(["stranded", "stranded", "stranded"]);
-      await backup.settleAside(
-        [],
-        rows.map(({ id }) => id),
+      await backup.transact((tx) => tx.roles.promote());
+      expect(await backup.transact((tx) => tx.aside.take(rows))).toEqual([
+        "stranded",
+        "stranded",
+        "stranded",
+      ]);
+      await backup.transact((tx) =>
+        tx.aside.settle(
+          [],
+          rows.map(({ id }) => id),
+        ),
       );
-      expect((await backup.aside(10)).waiting).toBe(0);
-      expect((await backup.stranded(null, 10)).total).toBe(3);
+      expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(0);
+      expect((await backup.read((r) => r.aside.stranded(null, 10))).total).toBe(3);
     });
 
     it("may be of the largest size: every backup takes the stranded row too, and hands it back as it was", async () => {
       const { primary, backup } = await pair();
       const largest = rowAt(newVault(), "x".repeat(rowBodyBytesMax), { epoch: 1, seq: 90 });
-      expect(await primary.takeAside([asideOf(largest)])).toEqual(["stranded"]);
+      expect(await primary.transact((tx) => tx.aside.take([asideOf(largest)]))).toEqual(["stranded"]);
       await drain(primary, backup);
-      expect(await backup.rejections()).toEqual([]);
-      const [stranded] = (await backup.stranded(null, 1)).rows;
+      expect(await backup.read((r) => r.replication.rejections())).toEqual([]);
+      const [stranded] = (await backup.read((r) => r.aside.stranded(null, 1))).rows;
       expect(decodeStranded(stranded?.body ?? new Uint8Array()).row).toEqual(largest);
     });
 
@@ -348,20 +383,25 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       });
       const behind = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 91 }));
       const all = [...rows, behind];
-      expect(await primary.takeAside(all)).toEqual(all.map(() => "stranded"));
-      expect(await primary.takeAside(all)).toEqual(all.map(() => "struck"));
+      expect(await primary.transact((tx) => tx.aside.take(all))).toEqual(all.map(() => "stranded"));
+      expect(await primary.transact((tx) => tx.aside.take(all))).toEqual(all.map(() => "struck"));
       await drain(primary, backup);
-      expect(await backup.rejections()).toEqual([]);
-      for (const { id, body } of rows) expect((await backup.strandedById(id))?.body).toEqual(body);
-      expect((await backup.stranded(null, 10)).total).toBe(4);
+      expect(await backup.read((r) => r.replication.rejections())).toEqual([]);
+      for (const { id, body } of rows)
+        expect((await backup.read((r) => r.aside.strandedById(id)))?.body).toEqual(body);
+      expect((await backup.read((r) => r.aside.stranded(null, 10))).total).toBe(4);
     });
 
     it("is nothing on a backup or a fenced primary", async () => {
       const { primary, backup } = await pair();
       const row = asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 }));
-      await expect(backup.takeAside([row])).rejects.toMatchObject({ code: "read_only_backup" });
-      await primary.grant(zurich);
-      await expect(primary.takeAside([row])).rejects.toMatchObject({ code: "site_fenced" });
+      await expect(backup.transact((tx) => tx.aside.take([row]))).rejects.toMatchObject({
+        code: "read_only_backup",
+      });
+      await primary.transact((tx) => tx.roles.grant(zurich));
+      await expect(primary.transact((tx) => tx.aside.take([row]))).rejects.toMatchObject({
+        code: "site_fenced",
+      });
     });
 
     it("may be hundreds in one transaction", async () => {
@@ -369,9 +409,11 @@ export function asideContract({ open, reopen, behind }: StoreUnderTest): void {
       const rows = Array.from({ length: 450 }, (_, n) =>
         asideOf(rowAt(newVault(), "x", { epoch: 1, seq: 90 + n })),
       );
-      expect(await store.takeAside(rows)).toEqual(rows.map(() => "stranded"));
-      expect((await store.stranded(null, 10)).total).toBe(450);
-      expect((await store.recount()).buckets.digest(sha256Hash)).toEqual((await store.digest()).digest);
+      expect(await store.transact((tx) => tx.aside.take(rows))).toEqual(rows.map(() => "stranded"));
+      expect((await store.read((r) => r.aside.stranded(null, 10))).total).toBe(450);
+      expect((await store.survey.recount()).buckets.digest(sha256Hash)).toEqual(
+        (await store.read((r) => r.site.digest())).digest,
+      );
     });
   });
 }

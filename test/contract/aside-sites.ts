@@ -3,7 +3,7 @@ import { type AsideRow, strandedIdOf } from "../../src/core/aside.ts";
 import { utf8 } from "../../src/core/bytes.ts";
 import { origin, type Point, type Position } from "../../src/core/position.ts";
 import { hashRow, type Row, type RowKey } from "../../src/core/row.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
 import { guardOf, repair } from "./repair-driver.ts";
 import { calgary, drain, fill, geneva, type StoreUnderTest, zurich } from "./store-harness.ts";
@@ -29,21 +29,21 @@ export function strandedKey(row: AsideRow): StrandedKey {
 
 /** What a primary's worker does with the rows that a backup has put aside, until none waits. */
 export async function collect(primary: Store, backup: Store): Promise<void> {
-  for (let rounds = 0; (await backup.aside(1)).waiting > 0; rounds += 1) {
+  for (let rounds = 0; (await backup.read((r) => r.aside.waiting(1))).waiting > 0; rounds += 1) {
     expect(rounds).toBeLessThan(5);
-    const { rows } = await backup.aside(3);
-    const verdicts = await primary.takeAside(rows);
+    const { rows } = await backup.read((r) => r.aside.waiting(3));
+    const verdicts = await primary.transact((tx) => tx.aside.take(rows));
     const struck = rows.filter((_, index) => verdicts[index] === "struck").map(({ id }) => id);
     const taken = rows.filter((_, index) => verdicts[index] !== "struck").map(({ id }) => id);
-    await backup.settleAside(struck, taken);
+    await backup.transact((tx) => tx.aside.settle(struck, taken));
     await drain(primary, backup);
   }
 }
 
 export async function comeHome(winner: Store, loser: Store, common: Point): Promise<void> {
-  await loser.rejoin({
-    epoch: (await winner.site()).epoch,
-    timeline: await winner.timeline(),
+  await loser.homecoming.rejoin({
+    epoch: (await winner.read((r) => r.site.record())).epoch,
+    timeline: await winner.read((r) => r.site.timeline()),
     common,
   });
   await drain(winner, loser);
@@ -60,7 +60,7 @@ export type AsideSites = {
 export function asideSites({ open }: Pick<StoreUnderTest, "open">): AsideSites {
   const alone = async (): Promise<Store> => {
     const store = await open({ site: calgary, role: "primary", clock: new VirtualClock() });
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     return store;
   };
 
@@ -69,8 +69,8 @@ export function asideSites({ open }: Pick<StoreUnderTest, "open">): AsideSites {
     const clock = new VirtualClock();
     const primary = await open({ site: calgary, role: "primary", clock });
     const backup = await open({ site: zurich, role: "backup", clock });
-    await primary.configurePeers([zurich, geneva]);
-    await backup.configurePeers([calgary, geneva]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
+    await backup.transact((tx) => tx.replication.configurePeers([calgary, geneva]));
     const { keys } = await fill(primary, 3);
     await drain(primary, backup);
     return { primary, backup, keys, clock };
@@ -80,10 +80,11 @@ export function asideSites({ open }: Pick<StoreUnderTest, "open">): AsideSites {
   const withAside = async (): Promise<{ primary: Store; backup: Store; rows: readonly AsideRow[] }> => {
     const { primary, backup, keys, clock } = await pair();
     for (const key of keys) {
-      await backup.applyRepair(await guardOf({ primary, backup }), [], [key]);
+      const guard = await guardOf({ primary, backup });
+      await backup.transact((tx) => tx.repair.apply(guard, [], [key]));
       await clock.advance(10);
     }
-    const { rows } = await backup.aside(10);
+    const { rows } = await backup.read((r) => r.aside.waiting(10));
     return { primary, backup, rows };
   };
 

@@ -10,9 +10,9 @@ import {
   nextRecord,
   walkChain,
 } from "../../src/core/audit.ts";
-import type { AuditChain } from "../../src/core/audit-store.ts";
+import type { AuditChain } from "../../src/core/store/audit.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import type { SiteName } from "../../src/core/ids.ts";
-import type { Store } from "../../src/core/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
 import {
   batch,
@@ -41,19 +41,19 @@ const reading: AuditEvent = {
 
 /** The records of a chain, which must be whole. */
 async function recordsOf(store: Store, { chain, anchor }: AuditChain): Promise<readonly AuditRecord[]> {
-  const records = await store.auditRecords(chain, anchor.seq, 1_000);
+  const records = await store.read((r) => r.audit.records(chain, anchor.seq, 1_000));
   expect(walkChain(sha256Hash, anchor, records).kind).toBe("whole");
   return records;
 }
 
 async function ownChain(store: Store): Promise<AuditChain> {
-  const own = (await store.auditChains()).find(({ isOwn }) => isOwn);
+  const own = (await store.read((r) => r.audit.chains())).find(({ isOwn }) => isOwn);
   if (!own) throw new Error("the site has no chain");
   return own;
 }
 
 async function actionsOf(store: Store, chain: AuditChain["chain"]): Promise<readonly string[]> {
-  const copy = (await store.auditChains()).find((candidate) => candidate.chain === chain);
+  const copy = (await store.read((r) => r.audit.chains())).find((candidate) => candidate.chain === chain);
   if (!copy) return [];
   return (await recordsOf(store, copy)).map(({ action }) => action);
 }
@@ -64,14 +64,17 @@ async function share(
   backup: Store,
   change: (part: AuditPart) => AuditPart = (part) => part,
 ): Promise<{ readonly told: AuditPart; readonly answered: AuditPart | undefined }> {
-  const peer = (await backup.site()).site;
-  await primary.resumeFrom(peer, (await backup.site()).head, []);
-  const { head } = await backup.site();
-  const { rows, through, ...listing } = await primary.listAbove(head.position, batch, peer);
-  const told = change(await primary.auditFor(peer));
+  const peer = (await backup.read((r) => r.site.record())).site;
+  const applied = (await backup.read((r) => r.site.record())).head;
+  await primary.transact((tx) => tx.replication.resumeFrom(peer, applied, []));
+  const { head } = await backup.read((r) => r.site.record());
+  const { rows, through, ...listing } = await primary.read((r) =>
+    r.replication.listAbove(head.position, batch, peer),
+  );
+  const told = change(await primary.read((r) => r.audit.partFor(peer)));
   const push = await pushOf(primary, { rows, through, ...listing }, { audit: told });
-  const { verified, audit } = expectApplied(await backup.applyPush(push));
-  await primary.acknowledge(peer, { through, rows, rejected: [], verified, audit });
+  const { verified, audit } = expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)));
+  await primary.acknowledgements.take(peer, { through, rows, rejected: [], verified, audit });
   return { told, answered: audit };
 }
 
@@ -81,7 +84,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
     open({ site, role, clock });
   const openPair = async (): Promise<{ primary: Store; backup: Store }> => {
     const primary = await openSite(calgary, "primary");
-    await primary.configurePeers([zurich, geneva]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
     await fill(primary, 2);
     const backup = await openSite(zurich, "backup");
     await share(primary, backup);
@@ -98,8 +101,8 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
   describe("a site's own chain", () => {
     it("begins with its first record by one that names the site", async () => {
       const store = await openSite(calgary, "primary");
-      expect(await store.auditChains()).toEqual([]);
-      await store.recordAudit(reading);
+      expect(await store.read((r) => r.audit.chains())).toEqual([]);
+      await store.journal.record(reading);
       const own = await ownChain(store);
       const [first, second] = await recordsOf(store, own);
       expect(first).toMatchObject({ seq: 1, action: beginAction, actor: { kind: "machine", id: calgary } });
@@ -110,10 +113,10 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
 
     it("goes on where it was when the store is opened again", async () => {
       const store = await openSite(calgary, "primary");
-      await store.recordAudit(reading);
+      await store.journal.record(reading);
       const { chain } = await ownChain(store);
       const again = await reopen(store);
-      await again.recordAudit({ ...reading, action: "listEntries" });
+      await again.journal.record({ ...reading, action: "listEntries" });
       expect(await actionsOf(again, chain)).toEqual([beginAction, "getEntry", "listEntries"]);
     });
 
@@ -121,9 +124,11 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       const store = await openSite(calgary, "primary");
       const key = newEntry(newVault().vaultId);
       const audit = { ...reading, action: "putEntry", vaultId: null, itemId: null };
-      await store.write({ ...put(key, "new"), audit });
+      await store.transact((tx) => tx.rows.write({ ...put(key, "new"), audit }));
       await expect(
-        store.write({ keys: [key], decide: () => [{ key, body: null }, impossible], audit }),
+        store.transact((tx) =>
+          tx.rows.write({ keys: [key], decide: () => [{ key, body: null }, impossible], audit }),
+        ),
       ).rejects.toMatchObject({ code: "entry_exists" });
       const records = await recordsOf(store, await ownChain(store));
       expect(records.slice(1)).toMatchObject([
@@ -135,11 +140,13 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       const store = await openSite(calgary, "primary");
       const vault = newVault();
       const recorded = Array.from({ length: 450 }, (_, i) =>
-        store.recordAudit({ ...reading, action: `read${i}` }),
+        store.journal.record({ ...reading, action: `read${i}` }),
       );
-      const written = store.write({ ...put(vault, "new"), audit: { ...reading, action: "createVault" } });
+      const written = store.transact((tx) =>
+        tx.rows.write({ ...put(vault, "new"), audit: { ...reading, action: "createVault" } }),
+      );
       await Promise.all([...recorded, written]);
-      await store.recordAudit({ ...reading, action: "last" });
+      await store.journal.record({ ...reading, action: "last" });
       const actions = (await recordsOf(store, await ownChain(store))).map(({ action }) => action);
       expect(actions.filter((action) => action.startsWith("read"))).toEqual(
         recorded.map((_, i) => `read${i}`),
@@ -150,30 +157,32 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
 
     it("takes nothing that is not printable, and nothing long", async () => {
       const store = await openSite(calgary, "primary");
-      await store.recordAudit({ ...reading, address: `\u001b[2J${"x".repeat(500)}` });
+      await store.journal.record({ ...reading, address: `\u001b[2J${"x".repeat(500)}` });
       const [, record] = await recordsOf(store, await ownChain(store));
       expect(record?.address).toBe(`?[2J${"x".repeat(60)}`);
     });
 
     it("is shown to nobody beyond what a loss of power leaves", async () => {
       const { primary } = await openPair();
-      await primary.recordAudit(reading);
-      expect((await primary.auditFor(zurich)).heads).toEqual([]);
+      await primary.journal.record(reading);
+      expect((await primary.read((r) => r.audit.partFor(zurich))).heads).toEqual([]);
       await set(primary, newVault(), "durable");
-      await primary.recordAudit(reading);
-      const { heads, records } = await primary.auditFor(zurich);
+      await primary.journal.record(reading);
+      const { heads, records } = await primary.read((r) => r.audit.partFor(zurich));
       expect(heads).toMatchObject([{ site: calgary, head: { seq: 2 } }]);
       expect(records.map(({ seq }) => seq)).toEqual([1, 2]);
       await set(primary, newVault(), "durable");
-      expect((await primary.auditFor(zurich)).heads).toMatchObject([{ head: { seq: 3 } }]);
+      expect((await primary.read((r) => r.audit.partFor(zurich))).heads).toMatchObject([
+        { head: { seq: 3 } },
+      ]);
     });
   });
 
   describe("a push and its ACK", () => {
     it("bring each site what the other has recorded, and nothing twice", async () => {
       const { primary, backup } = await openPair();
-      await primary.recordAudit(reading);
-      await backup.recordAudit({ ...reading, action: "listEntries" });
+      await primary.journal.record(reading);
+      await backup.journal.record({ ...reading, action: "listEntries" });
       await set(primary, newVault(), "durable");
       const first = await share(primary, backup);
       expect(first.told.records).toHaveLength(2);
@@ -184,13 +193,13 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       const second = await share(primary, backup);
       expect(second.told.records).toEqual([]);
       expect(second.answered).toMatchObject({ records: [], more: false });
-      expect(await primary.auditShown()).toMatchObject([{ peer: zurich, heads: [{}, {}] }]);
-      expect(await primary.auditTroubles()).toEqual([]);
+      expect(await primary.read((r) => r.audit.shown())).toMatchObject([{ peer: zurich, heads: [{}, {}] }]);
+      expect(await primary.read((r) => r.audit.troubles())).toEqual([]);
     });
 
     it("carry no more than they may, oldest first, until everything is there", async () => {
       const { primary, backup } = await openPair();
-      for (let i = 0; i < auditPartMax.records + 50; i += 1) await primary.recordAudit(reading);
+      for (let i = 0; i < auditPartMax.records + 50; i += 1) await primary.journal.record(reading);
       await set(primary, newVault(), "durable");
       const { told } = await share(primary, backup);
       expect(told.more).toBe(true);
@@ -203,7 +212,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
     it("carry the chains of third sites too", async () => {
       const { primary, backup } = await openPair();
       const third = await openSite(geneva, "backup");
-      await third.recordAudit(reading);
+      await third.journal.record(reading);
       await share(primary, third);
       await set(primary, newVault(), "durable");
       await share(primary, backup);
@@ -213,7 +222,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
 
     it("with records that do not follow bring none of them, and are taken all the same", async () => {
       const { primary, backup } = await openPair();
-      for (let i = 0; i < 3; i += 1) await primary.recordAudit(reading);
+      for (let i = 0; i < 3; i += 1) await primary.journal.record(reading);
       await set(primary, newVault(), "durable");
       const { chain } = await ownChain(primary);
       await share(primary, backup, (part) => ({ ...part, records: part.records.slice(2) }));
@@ -224,34 +233,36 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       });
       await share(primary, backup, forged);
       expect(await actionsOf(backup, chain)).toEqual([beginAction, "getEntry"]);
-      expect(await backup.auditTroubles()).toMatchObject([{ site: calgary, chain, seq: 3, peer: calgary }]);
-      await backup.settleAudit();
-      expect(await backup.auditTroubles()).toEqual([]);
+      expect(await backup.read((r) => r.audit.troubles())).toMatchObject([
+        { site: calgary, chain, seq: 3, peer: calgary },
+      ]);
+      await backup.transact((tx) => tx.audit.settle());
+      expect(await backup.read((r) => r.audit.troubles())).toEqual([]);
     });
 
     it("are applied also where the audit cannot be", async () => {
       const { primary, backup } = await openPair();
-      await primary.recordAudit(reading);
+      await primary.journal.record(reading);
       const row = await set(primary, newVault(), "new");
       await behind(backup, "ALTER TABLE audit_shown RENAME TO audit_gone");
       const { answered } = await share(primary, backup);
       expect(answered).toBeUndefined();
-      expect(await backup.row(row.key)).toMatchObject({ position: row.position });
-      expect(await backup.auditChains()).toEqual([]);
+      expect(await backup.read((r) => r.rows.row(row.key))).toMatchObject({ position: row.position });
+      expect(await backup.read((r) => r.audit.chains())).toEqual([]);
     });
   });
 
   describe("a site whose disk was put back", () => {
     it("learns of it from a peer, begins a chain that names what there was, and gets its records back", async () => {
       const { primary, backup: before } = await openPair();
-      for (let i = 0; i < 4; i += 1) await before.recordAudit(reading);
+      for (let i = 0; i < 4; i += 1) await before.journal.record(reading);
       await share(primary, before);
       const old = await ownChain(before);
       const backup = await putBack(before, 2);
       await share(primary, backup);
       const own = await ownChain(backup);
       expect(own.chain).not.toBe(old.chain);
-      expect(await backup.auditTroubles()).toEqual([
+      expect(await backup.read((r) => r.audit.troubles())).toEqual([
         { site: zurich, chain: old.chain, seq: 3, peer: calgary },
       ]);
       const [first] = await recordsOf(backup, own);
@@ -260,30 +271,32 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       expect(named).toEqual([2, 5]);
       // The other site has taken the new chain over, and says so.
       await share(primary, backup);
-      expect(await backup.auditTroubles()).toEqual([]);
+      expect(await backup.read((r) => r.audit.troubles())).toEqual([]);
       expect(await actionsOf(backup, old.chain)).toHaveLength(5);
       expect((await ownChain(backup)).chain).toBe(own.chain);
-      expect(await primary.auditTroubles()).toEqual([]);
+      expect(await primary.read((r) => r.audit.troubles())).toEqual([]);
     });
 
     it("and went on from there shows its peer a chain that goes two ways, until it has begun another", async () => {
       const { primary: before, backup } = await openPair();
-      for (let i = 0; i < 4; i += 1) await before.recordAudit(reading);
+      for (let i = 0; i < 4; i += 1) await before.journal.record(reading);
       await set(before, newVault(), "durable");
       await share(before, backup);
       const old = await ownChain(before);
       const primary = await putBack(before, 2);
-      for (let i = 0; i < 2; i += 1) await primary.recordAudit({ ...reading, action: "listEntries" });
+      for (let i = 0; i < 2; i += 1) await primary.journal.record({ ...reading, action: "listEntries" });
       await set(primary, newVault(), "durable");
       await share(primary, backup);
       const trouble = { site: calgary, chain: old.chain };
-      expect(await backup.auditTroubles()).toMatchObject([{ ...trouble, seq: 4, peer: calgary }]);
-      expect(await primary.auditTroubles()).toMatchObject([{ ...trouble, peer: zurich }]);
+      expect(await backup.read((r) => r.audit.troubles())).toMatchObject([
+        { ...trouble, seq: 4, peer: calgary },
+      ]);
+      expect(await primary.read((r) => r.audit.troubles())).toMatchObject([{ ...trouble, peer: zurich }]);
       await set(primary, newVault(), "durable");
       await share(primary, backup);
       await share(primary, backup);
-      expect(await backup.auditTroubles()).toEqual([]);
-      expect(await primary.auditTroubles()).toEqual([]);
+      expect(await backup.read((r) => r.audit.troubles())).toEqual([]);
+      expect(await primary.read((r) => r.audit.troubles())).toEqual([]);
       const forks = [await actionsOf(primary, old.chain), await actionsOf(backup, old.chain)];
       expect(forks).toEqual([
         [beginAction, "getEntry", "listEntries", "listEntries"],
@@ -293,17 +306,17 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
 
     it("to before its first record learns of it too", async () => {
       const { primary, backup: before } = await openPair();
-      await before.recordAudit(reading);
+      await before.journal.record(reading);
       await share(primary, before);
       await behind(before, "DELETE FROM audit_records");
       await behind(before, "DELETE FROM audit_chains");
       const backup = await reopen(before);
       await share(primary, backup);
-      expect(await backup.auditTroubles()).toMatchObject([{ site: zurich, peer: calgary }]);
+      expect(await backup.read((r) => r.audit.troubles())).toMatchObject([{ site: zurich, peer: calgary }]);
       await share(primary, backup);
       await share(primary, backup);
-      expect(await backup.auditTroubles()).toEqual([]);
-      expect(await backup.auditChains()).toHaveLength(2);
+      expect(await backup.read((r) => r.audit.troubles())).toEqual([]);
+      expect(await backup.read((r) => r.audit.chains())).toHaveLength(2);
     });
   });
 
@@ -313,20 +326,20 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
       const store = await openSite(calgary, "primary", clock);
       for (const [index, vaultId] of ["one", "two", "one", "two", "one"].entries()) {
         await clock.advance(1_000);
-        await store.recordAudit({ ...reading, vaultId, action: `read${index}` });
+        await store.journal.record({ ...reading, vaultId, action: `read${index}` });
       }
       const listed: string[] = [];
       let before: Awaited<ReturnType<Store["auditPage"]>>["next"];
       do {
-        const page = await store.auditPage({ limit: 2, before, vaultId: null });
+        const page = await store.read((r) => r.audit.page({ limit: 2, before, vaultId: null }));
         listed.push(...page.records.map(({ action, site }) => `${site} ${action}`));
         before = page.next;
       } while (before);
       const names = ["read4", "read3", "read2", "read1", "read0", beginAction];
       expect(listed).toEqual(names.map((name) => `calgary ${name}`));
-      const first = await store.auditPage({ limit: 2, before: undefined, vaultId: "one" });
+      const first = await store.read((r) => r.audit.page({ limit: 2, before: undefined, vaultId: "one" }));
       expect(first.records.map(({ action }) => action)).toEqual(["read4", "read2"]);
-      const rest = await store.auditPage({ limit: 2, before: first.next, vaultId: "one" });
+      const rest = await store.read((r) => r.audit.page({ limit: 2, before: first.next, vaultId: "one" }));
       expect(rest).toMatchObject({ records: [{ action: "read0" }], next: undefined });
     });
   });
@@ -334,7 +347,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
   describe("a head that a peer shows", () => {
     it("of a chain that nobody here knows begins a copy at its anchor, which is taken as it is", async () => {
       const { primary, backup } = await openPair();
-      await primary.recordAudit(reading);
+      await primary.journal.record(reading);
       await set(primary, newVault(), "durable");
       const { chain, head } = await ownChain(primary);
       const record = nextRecord(sha256Hash, { chain, ...head }, { ...reading, at: 7, details: null });
@@ -343,7 +356,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
         records: [record],
         more: false,
       }));
-      const [copy] = await backup.auditChains();
+      const [copy] = await backup.read((r) => r.audit.chains());
       expect(copy).toMatchObject({ anchor: { seq: 2 }, head: { seq: 3 }, isOwn: false });
     });
   });

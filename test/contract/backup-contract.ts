@@ -4,7 +4,7 @@ import type { RealmId } from "../../src/core/ids.ts";
 import { origin, type Point, type Position } from "../../src/core/position.ts";
 import type { Push } from "../../src/core/push.ts";
 import { hashRow, type Row, rowBodyBytesMax } from "../../src/core/row.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
 import {
   allRows,
@@ -31,7 +31,7 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
   const pair = async (): Promise<{ primary: Store; backup: Store; clock: VirtualClock }> => {
     const clock = new VirtualClock();
     const primary = await open({ site: calgary, role: "primary", clock });
-    await primary.configurePeers([zurich]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
     return { primary, backup: await open({ site: zurich, role: "backup", clock }), clock };
   };
 
@@ -40,7 +40,10 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const { primary, backup, clock } = await pair();
       await fill(primary, 3);
       expect(await drain(primary, backup)).toBe(1);
-      const [from, to] = [await primary.site(), await backup.site()];
+      const [from, to] = [
+        await primary.read((r) => r.site.record()),
+        await backup.read((r) => r.site.record()),
+      ];
       expect(to).toMatchObject({
         realm: from.realm,
         epoch: from.epoch,
@@ -48,7 +51,9 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
         head: from.head,
       });
       expect(to.primary).toEqual({ site: calgary, url: "https://calgary.example", lastPushAt: clock.now() });
-      expect(await backup.timeline()).toEqual(await primary.timeline());
+      expect(await backup.read((r) => r.site.timeline())).toEqual(
+        await primary.read((r) => r.site.timeline()),
+      );
       expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
     });
 
@@ -57,9 +62,12 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(primary, 3);
       await drain(primary, backup);
       await set(primary, keys[0] ?? newVault(), "changed");
-      const { head } = await backup.site();
-      const push = await pushOf(primary, await primary.listAbove(head.position, batch));
-      expect(expectApplied(await backup.applyPush(push))).toMatchObject({
+      const { head } = await backup.read((r) => r.site.record());
+      const push = await pushOf(
+        primary,
+        await primary.read((r) => r.replication.listAbove(head.position, batch)),
+      );
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)))).toMatchObject({
         accepted: 1,
         ignored: 1,
         rejected: [],
@@ -78,9 +86,9 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const { primary, backup } = await pair();
       await fill(primary, 2);
       await drain(primary, backup);
-      const site = await backup.site();
+      const site = await backup.read((r) => r.site.record());
       const again = await reopen(backup);
-      expect(await again.site()).toEqual(site);
+      expect(await again.read((r) => r.site.record())).toEqual(site);
       expect(shared(await allRows(again))).toEqual(shared(await allRows(primary)));
     });
 
@@ -88,17 +96,18 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const { primary, backup } = await pair();
       await fill(primary, 450);
       expect(await drain(primary, backup, { rows: 1_000, bytes: 2 ** 30 })).toBe(1);
-      expect((await backup.vaults())[0]?.entries).toBe(450);
+      expect((await backup.read((r) => r.rows.vaults()))[0]?.entries).toBe(450);
     });
 
     it("may hold a row above its end, which a later push does not apply twice", async () => {
       const { primary, backup } = await pair();
       const { vault } = await fill(primary, 4);
       await set(primary, vault, "renamed");
-      const first = await primary.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      await backup.applyPush(await pushOf(primary, first));
-      expect((await backup.row(vault))?.body).toEqual(utf8("renamed"));
-      expect((await backup.site()).head).toEqual(first.through);
+      const first = await primary.read((r) => r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }));
+      const push = await pushOf(primary, first);
+      await backup.transact((tx) => tx.replication.applyPush(push));
+      expect((await backup.read((r) => r.rows.row(vault)))?.body).toEqual(utf8("renamed"));
+      expect((await backup.read((r) => r.site.record())).head).toEqual(first.through);
       await drain(primary, backup);
       expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
     });
@@ -106,9 +115,10 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     it("without rows moves the watermark", async () => {
       const { primary, backup } = await pair();
       await fill(primary, 1);
-      const listing = await primary.listAbove(start, batch);
-      await backup.applyPush(await pushOf(primary, { ...listing, rows: [] }));
-      expect((await backup.site()).head).toEqual(listing.through);
+      const listing = await primary.read((r) => r.replication.listAbove(start, batch));
+      const push = await pushOf(primary, { ...listing, rows: [] });
+      await backup.transact((tx) => tx.replication.applyPush(push));
+      expect((await backup.read((r) => r.site.record())).head).toEqual(listing.through);
     });
 
     it("carries tombstones, also of rows that were never pushed", async () => {
@@ -118,7 +128,7 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       await set(primary, purged, "secret");
       await set(primary, purged, null);
       await drain(primary, backup);
-      expect((await backup.row(purged))?.body).toBeNull();
+      expect((await backup.read((r) => r.rows.row(purged)))?.body).toBeNull();
     });
   });
 
@@ -126,7 +136,7 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     const outcomeWith = async (spoil: (row: Row) => Row) => {
       const { primary, backup } = await pair();
       const { keys } = await fill(primary, 99);
-      const listing = await primary.listAbove(start, batch);
+      const listing = await primary.read((r) => r.replication.listAbove(start, batch));
       const push = await pushOf(primary, listing);
       const bad = keys[50];
       const rows = listing.rows.map((row) => ({
@@ -136,7 +146,12 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
             ? spoil(row)
             : row,
       }));
-      return { backup, bad, listing, outcome: expectApplied(await backup.applyPush({ ...push, rows })) };
+      return {
+        backup,
+        bad,
+        listing,
+        outcome: expectApplied(await backup.transact((tx) => tx.replication.applyPush({ ...push, rows }))),
+      };
     };
 
     it("whose hash is wrong is refused alone", async () => {
@@ -148,8 +163,8 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const key = bad?.kind === "entry" ? { vault_id: bad.vaultId, entry_id: bad.entryId } : {};
       expect(outcome.rejected).toEqual([{ key: { kind: "entry", key }, position, code: "row_hash_wrong" }]);
       expect(outcome.accepted).toBe(99);
-      expect(bad && (await backup.row(bad))).toBeUndefined();
-      expect((await backup.site()).head).toEqual(listing.through);
+      expect(bad && (await backup.read((r) => r.rows.row(bad)))).toBeUndefined();
+      expect((await backup.read((r) => r.site.record())).head).toEqual(listing.through);
     });
 
     it("whose live body passes for a tombstone's is refused alone", async () => {
@@ -170,11 +185,15 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     it("that could not be read is named as it was sent", async () => {
       const { primary, backup } = await pair();
       await fill(primary, 1);
-      const push = await pushOf(primary, await primary.listAbove(start, batch));
+      const push = await pushOf(primary, await primary.read((r) => r.replication.listAbove(start, batch)));
       const key = { kind: "hologram", key: { vault_id: "v", frame: "7" } };
       const rejection = { key, position: { epoch: 1, seq: 2 }, code: "row_kind_unknown" as const };
       const unreadable = { kind: "unreadable" as const, ...rejection };
-      const outcome = expectApplied(await backup.applyPush({ ...push, rows: [...push.rows, unreadable] }));
+      const outcome = expectApplied(
+        await backup.transact((tx) =>
+          tx.replication.applyPush({ ...push, rows: [...push.rows, unreadable] }),
+        ),
+      );
       expect(outcome).toMatchObject({ accepted: 2, rejected: [rejection] });
     });
   });
@@ -184,60 +203,89 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     const lacking = async () => {
       const { primary, backup } = await pair();
       const { keys } = await fill(primary, 2);
-      const listing = await primary.listAbove(start, batch);
+      const listing = await primary.read((r) => r.replication.listAbove(start, batch));
       const push = await pushOf(primary, listing);
       const rows = push.rows.map((pushed) =>
         pushed.kind === "row" && pushed.row.position.seq === 2
           ? { ...pushed, row: { ...pushed.row, body: utf8("forged") } }
           : pushed,
       );
-      const { rejected } = expectApplied(await backup.applyPush({ ...push, rows }));
+      const { rejected } = expectApplied(
+        await backup.transact((tx) => tx.replication.applyPush({ ...push, rows })),
+      );
       return { primary, backup, key: keys[0] ?? newVault(), listing, push, rejected };
     };
 
     it("is named by every answer until the row is taken, also by a refusal", async () => {
       const { primary, backup, listing, push, rejected } = await lacking();
       expect(rejected).toMatchObject([{ position: { epoch: 1, seq: 2 }, code: "row_hash_wrong" }]);
-      expect(await backup.applyPush(push)).toMatchObject({ kind: "refused", code: "resume", rejected });
-      const { head } = await backup.site();
-      const next = await primary.listAbove(head.position, batch);
-      expect(expectApplied(await backup.applyPush(await pushOf(primary, next))).rejected).toEqual(rejected);
+      expect(await backup.transact((tx) => tx.replication.applyPush(push))).toMatchObject({
+        kind: "refused",
+        code: "resume",
+        rejected,
+      });
+      const { head } = await backup.read((r) => r.site.record());
+      const next = await primary.read((r) => r.replication.listAbove(head.position, batch));
+      const push2 = await pushOf(primary, next);
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(push2))).rejected).toEqual(
+        rejected,
+      );
       const again = { ...listing, after: head, through: head };
-      expect(expectApplied(await backup.applyPush(await pushOf(primary, again))).rejected).toEqual([]);
+      const push3 = await pushOf(primary, again);
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(push3))).rejected).toEqual(
+        [],
+      );
     });
 
     it("is still named when the store is opened again", async () => {
       const { backup, push, rejected } = await lacking();
-      expect(await (await reopen(backup)).applyPush(push)).toMatchObject({ kind: "refused", rejected });
+      expect(await (await reopen(backup)).transact((tx) => tx.replication.applyPush(push))).toMatchObject({
+        kind: "refused",
+        rejected,
+      });
     });
 
     it("ends when the row comes changed", async () => {
       const { primary, backup, key } = await lacking();
       await set(primary, key, "changed");
-      const { head } = await backup.site();
-      const push = await pushOf(primary, await primary.listAbove(head.position, batch));
-      expect(expectApplied(await backup.applyPush(push)).rejected).toEqual([]);
-      expect((await backup.row(key))?.body).toEqual(utf8("changed"));
+      const { head } = await backup.read((r) => r.site.record());
+      const push = await pushOf(
+        primary,
+        await primary.read((r) => r.replication.listAbove(head.position, batch)),
+      );
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(push))).rejected).toEqual(
+        [],
+      );
+      expect((await backup.read((r) => r.rows.row(key)))?.body).toEqual(utf8("changed"));
     });
 
     it("stands while only an older state of the row comes", async () => {
       const { primary, backup, key, push } = await lacking();
       const bad = await set(primary, key, "changed");
-      const next = await pushOf(primary, await primary.listAbove((await backup.site()).head.position, batch));
+      const after2 = (await backup.read((r) => r.site.record())).head.position;
+      const next = await pushOf(primary, await primary.read((r) => r.replication.listAbove(after2, batch)));
       const forged = { kind: "row" as const, row: { ...bad, body: utf8("forged") } };
-      const { rejected } = expectApplied(await backup.applyPush({ ...next, rows: [forged] }));
-      const { head } = await backup.site();
+      const { rejected } = expectApplied(
+        await backup.transact((tx) => tx.replication.applyPush({ ...next, rows: [forged] })),
+      );
+      const { head } = await backup.read((r) => r.site.record());
       const older = { ...push, after: head, through: head };
-      expect(expectApplied(await backup.applyPush(older)).rejected).toEqual(rejected);
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(older))).rejected).toEqual(
+        rejected,
+      );
     });
 
     it("puts its row into quarantine also where the answer that named it first was lost", async () => {
       const { primary, backup, key, rejected } = await lacking();
-      const { head } = await backup.site();
+      const { head } = await backup.read((r) => r.site.record());
       const refused = rejected.map(({ position, code }) => ({ key, position, code }));
-      expect(await primary.resumeFrom(zurich, head, refused)).toBe("known");
-      expect(await primary.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
-      expect((await primary.row(key))?.dirty).toBe(true);
+      expect(await primary.transact((tx) => tx.replication.resumeFrom(zurich, head, refused))).toBe("known");
+      expect(await primary.read((r) => r.replication.backlog(zurich))).toEqual({
+        dirty: 0,
+        oldestDirtySince: null,
+        quarantined: 1,
+      });
+      expect((await primary.read((r) => r.rows.row(key)))?.dirty).toBe(true);
     });
   });
 
@@ -245,7 +293,7 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
     const { primary, backup } = await pair();
     const { vault } = await fill(primary, 0);
     const keys = Array.from({ length: 1_200 }, () => newEntry(vault.vaultId));
-    await primary.write(putAll(keys, "an entry"));
+    await primary.transact((tx) => tx.rows.write(putAll(keys, "an entry")));
     const forged = ({ rows, ...rest }: Push): Push => ({
       ...rest,
       rows: rows.map((pushed) =>
@@ -255,19 +303,19 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       ),
     });
     const unnamed = async (after: Position, rows: number, through?: Point): Promise<number> => {
-      const listing = await primary.listAbove(after, { rows, bytes: 2 ** 30 });
-      const { head } = await backup.site();
+      const listing = await primary.read((r) => r.replication.listAbove(after, { rows, bytes: 2 ** 30 }));
+      const { head } = await backup.read((r) => r.site.record());
       const push = forged(
         await pushOf(primary, listing, { after: head, through: through ?? listing.through }),
       );
-      const { rejected } = expectApplied(await backup.applyPush(push));
+      const { rejected } = expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)));
       const named = new Set(rejected.map(({ key }) => key.key["entry_id"]));
       return listing.rows.filter(({ key }) => key.kind === "entry" && !named.has(key.entryId)).length;
     };
     expect(await unnamed({ epoch: 0, seq: 0 }, 601)).toBe(0);
-    expect(await unnamed((await backup.site()).head.position, 600)).toBe(0);
+    expect(await unnamed((await backup.read((r) => r.site.record())).head.position, 600)).toBe(0);
     // The oldest once more, as an operator demands.
-    expect(await unnamed({ epoch: 1, seq: 1 }, 10, (await backup.site()).head)).toBe(0);
+    expect(await unnamed({ epoch: 1, seq: 1 }, 10, (await backup.read((r) => r.site.record())).head)).toBe(0);
   });
 
   describe("a refused push", () => {
@@ -276,8 +324,11 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(primary, 2);
       await drain(primary, backup);
       await set(primary, keys[0] ?? newVault(), "changed");
-      const { head } = await backup.site();
-      const push = await pushOf(primary, await primary.listAbove(head.position, batch));
+      const { head } = await backup.read((r) => r.site.record());
+      const push = await pushOf(
+        primary,
+        await primary.read((r) => r.replication.listAbove(head.position, batch)),
+      );
       return { primary, backup, push, clock };
     };
 
@@ -316,14 +367,14 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
       ],
     ] as const)("%s changes nothing and says where this backup stands", async (_, code, changes) => {
       const { backup, push } = await filled();
-      const [site, rows] = [await backup.site(), shared(await allRows(backup))];
-      const outcome = await backup.applyPush({ ...push, ...changes });
+      const [site, rows] = [await backup.read((r) => r.site.record()), shared(await allRows(backup))];
+      const outcome = await backup.transact((tx) => tx.replication.applyPush({ ...push, ...changes }));
       expect(outcome).toMatchObject({
         kind: "refused",
         code,
         receiver: { site: zurich, role: "backup", applied: site.head },
       });
-      const after = await backup.site();
+      const after = await backup.read((r) => r.site.record());
       expect({ ...after, epochSeen: site.epochSeen }).toEqual(site);
       expect(shared(await allRows(backup))).toEqual(rows);
     });
@@ -340,50 +391,61 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
         ["resume", { after: origin }],
       ];
       const another = { epoch: { number: 0, id: "z" }, site: geneva, from: origin };
-      const senders = await backup.applyPush({
-        ...faults.slice(1).reduce<Push>((made, [, fault]) => ({ ...made, ...fault }), push),
-        timeline: [another],
-      });
+      const senders = await backup.transact((tx) =>
+        tx.replication.applyPush({
+          ...faults.slice(1).reduce<Push>((made, [, fault]) => ({ ...made, ...fault }), push),
+          timeline: [another],
+        }),
+      );
       expect(senders).toMatchObject({ kind: "refused", code: "other_primary" });
       for (const [index, [code]] of faults.entries()) {
         const all = faults.slice(index).reduce<Push>((made, [, fault]) => ({ ...made, ...fault }), push);
         const receiver = index <= 2 ? primary : backup;
-        expect(await receiver.applyPush(all)).toMatchObject({ kind: "refused", code });
+        expect(await receiver.transact((tx) => tx.replication.applyPush(all))).toMatchObject({
+          kind: "refused",
+          code,
+        });
       }
     });
 
     it("leaves a higher epoch behind, after which the older primary is refused", async () => {
       const { backup, push } = await filled();
       const epoch = { number: 2, id: "b" };
-      await backup.applyPush({ ...push, epoch, protocol: 99 });
-      expect((await backup.site()).epochSeen).toEqual(epoch);
-      const outcome = await backup.applyPush(push);
+      await backup.transact((tx) => tx.replication.applyPush({ ...push, epoch, protocol: 99 }));
+      expect((await backup.read((r) => r.site.record())).epochSeen).toEqual(epoch);
+      const outcome = await backup.transact((tx) => tx.replication.applyPush(push));
       expect(outcome).toMatchObject({ kind: "refused", code: "stale_epoch", receiver: { epoch } });
     });
 
     it("of an epoch that no site can be at changes nothing", async () => {
       const { backup, push } = await filled();
-      const site = await backup.site();
-      const made = backup.applyPush({ ...push, epoch: { number: Number.MAX_SAFE_INTEGER, id: "b" } });
+      const site = await backup.read((r) => r.site.record());
+      const made = backup.transact((tx) =>
+        tx.replication.applyPush({ ...push, epoch: { number: Number.MAX_SAFE_INTEGER, id: "b" } }),
+      );
       await expect(made).rejects.toMatchObject({ code: "invalid_request" });
-      expect(await backup.site()).toEqual(site);
+      expect(await backup.read((r) => r.site.record())).toEqual(site);
     });
 
     it("leaves no epoch on an empty backup, which may yet be filled by a primary of another realm", async () => {
       const { push } = await filled();
       const empty = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
-      const site = await empty.site();
-      const asked = await empty.applyPush({ ...push, epoch: { number: 9, id: "b" } });
+      const site = await empty.read((r) => r.site.record());
+      const asked = await empty.transact((tx) =>
+        tx.replication.applyPush({ ...push, epoch: { number: 9, id: "b" } }),
+      );
       expect(asked).toMatchObject({ kind: "refused", code: "resume" });
-      expect(await empty.site()).toEqual(site);
+      expect(await empty.read((r) => r.site.record())).toEqual(site);
     });
 
     it("of another realm leaves nothing behind at all", async () => {
       const { backup, push } = await filled();
-      const site = await backup.site();
+      const site = await backup.read((r) => r.site.record());
       const realm = "7e0a0000-0000-4000-8000-000000000000" as RealmId;
-      await backup.applyPush({ ...push, realm, epoch: { number: 9, id: "b" } });
-      expect(await backup.site()).toEqual(site);
+      await backup.transact((tx) =>
+        tx.replication.applyPush({ ...push, realm, epoch: { number: 9, id: "b" } }),
+      );
+      expect(await backup.read((r) => r.site.record())).toEqual(site);
     });
 
     it("of an epoch whose primary is another site leaves nothing behind at all, by whosever timeline", async () => {
@@ -396,22 +458,30 @@ export function backupContract({ open, reopen }: StoreUnderTest): void {
         { ...push, site: geneva, epoch, timeline: [...push.timeline, line] },
       ];
       for (const receiver of [primary, backup]) {
-        const [site, rows] = [await receiver.site(), shared(await allRows(receiver))];
+        const [site, rows] = [await receiver.read((r) => r.site.record()), shared(await allRows(receiver))];
         for (const another of pushes) {
-          expect(await receiver.applyPush(another)).toMatchObject({ kind: "refused", code: "other_primary" });
+          expect(await receiver.transact((tx) => tx.replication.applyPush(another))).toMatchObject({
+            kind: "refused",
+            code: "other_primary",
+          });
         }
-        expect([await receiver.site(), shared(await allRows(receiver))]).toEqual([site, rows]);
+        expect([await receiver.read((r) => r.site.record()), shared(await allRows(receiver))]).toEqual([
+          site,
+          rows,
+        ]);
       }
     });
 
     it("is what a primary answers, and a push of a higher epoch fences it", async () => {
       const { primary, push } = await filled();
-      const same = await primary.applyPush(push);
+      const same = await primary.transact((tx) => tx.replication.applyPush(push));
       expect(same).toMatchObject({ kind: "refused", code: "not_a_backup" });
-      expect((await primary.site()).fenced).toBeNull();
-      const higher = await primary.applyPush({ ...push, epoch: { number: 2, id: "b" } });
+      expect((await primary.read((r) => r.site.record())).fenced).toBeNull();
+      const higher = await primary.transact((tx) =>
+        tx.replication.applyPush({ ...push, epoch: { number: 2, id: "b" } }),
+      );
       expect(higher).toMatchObject({ kind: "refused", code: "not_a_backup" });
-      expect((await primary.site()).fenced).toBe("primary_superseded");
+      expect((await primary.read((r) => r.site.record())).fenced).toBe("primary_superseded");
     });
   });
 

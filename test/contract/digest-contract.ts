@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/core/bytes.ts";
 import { Buckets } from "../../src/core/digest.ts";
 import { hashRow } from "../../src/core/row.ts";
-import type { Listing, Store } from "../../src/core/store.ts";
+import type { Listing } from "../../src/core/store/replication.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
 import {
   allRows,
@@ -32,17 +33,18 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
   const pair = async (): Promise<{ primary: Store; backup: Store; clock: VirtualClock }> => {
     const clock = new VirtualClock();
     const primary = await open({ site: calgary, role: "primary", clock });
-    await primary.configurePeers([zurich]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
     return { primary, backup: await open({ site: zurich, role: "backup", clock }), clock };
   };
 
-  const digestOf = async (store: Store): Promise<Uint8Array> => (await store.digest()).digest;
+  const digestOf = async (store: Store): Promise<Uint8Array> =>
+    (await store.read((r) => r.site.digest())).digest;
 
   /** Refuses a row for a peer, as it stands. */
   const refuse = async (store: Store, rows: Listing["rows"], peer = zurich): Promise<void> => {
-    const { head } = await store.site();
+    const { head } = await store.read((r) => r.site.record());
     const rejected = rows.map((row) => ({ ...row, code: "row_malformed" as const }));
-    await store.acknowledge(peer, { through: head, rows, rejected, verified: null });
+    await store.acknowledgements.take(peer, { through: head, rows, rejected, verified: null });
   };
 
   describe("the digest", () => {
@@ -63,7 +65,9 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
         seen.add((await digestOf(primary)).toString());
       }
       expect(seen.size).toBe(4);
-      expect((await primary.digest()).head).toEqual((await primary.site()).head);
+      expect((await primary.read((r) => r.site.digest())).head).toEqual(
+        (await primary.read((r) => r.site.record())).head,
+      );
     });
 
     it("has nothing of a write that fails, alone or among others of its turn", async () => {
@@ -71,15 +75,17 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(primary, 3);
       const before = await digestOf(primary);
       const failing = { keys: [], decide: () => [{ key: newVault(), body: utf8("x") }, impossible] };
-      await expect(primary.write(failing)).rejects.toMatchObject({ code: "entry_exists" });
+      await expect(primary.transact((tx) => tx.rows.write(failing))).rejects.toMatchObject({
+        code: "entry_exists",
+      });
       expect(await digestOf(primary)).toEqual(before);
       const outcomes = await Promise.allSettled([
-        primary.write(failing),
-        primary.write(put(keys[0] ?? newVault(), "first")),
-        primary.write(failing),
-        primary.write(put(keys[1] ?? newVault(), "second")),
-        primary.write(put(keys[0] ?? newVault(), "third")),
-        primary.write(failing),
+        primary.transact((tx) => tx.rows.write(failing)),
+        primary.transact((tx) => tx.rows.write(put(keys[0] ?? newVault(), "first"))),
+        primary.transact((tx) => tx.rows.write(failing)),
+        primary.transact((tx) => tx.rows.write(put(keys[1] ?? newVault(), "second"))),
+        primary.transact((tx) => tx.rows.write(put(keys[0] ?? newVault(), "third"))),
+        primary.transact((tx) => tx.rows.write(failing)),
       ]);
       expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
       expect(await digestOf(primary)).toEqual(await countedDigest(primary));
@@ -89,7 +95,7 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       const { primary } = await pair();
       const { vault } = await fill(primary, 1);
       const keys = Array.from({ length: 2_500 }, () => newEntry(vault.vaultId));
-      await primary.write(putAll(keys, "an entry"));
+      await primary.transact((tx) => tx.rows.write(putAll(keys, "an entry")));
       const digest = await countedDigest(primary);
       expect(await digestOf(primary)).toEqual(digest);
       const again = await reopen(primary);
@@ -101,7 +107,7 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
     it("of equal sites is equal, whatever the way there", async () => {
       const { primary, backup } = await pair();
       const other = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
-      await primary.configurePeers([zurich, geneva]);
+      await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
       const { vault, keys } = await fill(primary, 9);
       await drain(primary, backup, { rows: 2, bytes: 2 ** 20 });
       await set(primary, keys[3] ?? vault, null);
@@ -117,7 +123,7 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       await fill(primary, 2);
       const before = await digestOf(primary);
       await drain(primary, backup);
-      await primary.settleAcknowledgements();
+      await primary.acknowledgements.settle();
       expect((await allRows(primary)).map(({ dirty }) => dirty)).toEqual([false, false, false]);
       expect(await digestOf(primary)).toEqual(before);
     });
@@ -127,15 +133,17 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
     it("comes with the last one only, and is the site's", async () => {
       const { primary } = await pair();
       await fill(primary, 3);
-      const first = await primary.listAbove(start, { rows: 2, bytes: 2 ** 20 }, zurich);
+      const first = await primary.read((r) =>
+        r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }, zurich),
+      );
       expect(first).toMatchObject({ isLast: false, digest: null, except: [] });
-      const last = await primary.listAbove(first.through.position, batch, zurich);
+      const last = await primary.read((r) => r.replication.listAbove(first.through.position, batch, zurich));
       expect(last).toMatchObject({ isLast: true, digest: await digestOf(primary), except: [] });
     });
 
     it("leaves out what that peer refuses as it stands, and names it", async () => {
       const { primary, backup } = await pair();
-      await primary.configurePeers([zurich, geneva]);
+      await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
       const { vault, keys } = await fill(primary, 3);
       await drain(primary, backup);
       const rows = [];
@@ -145,25 +153,27 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       const buckets = new Buckets();
       const left = (await allRows(primary)).filter(({ body }) => body?.join() !== utf8("bad").join());
       for (const row of left) buckets.toggle(sha256Hash, row);
-      const { digest, except } = await primary.listAbove(start, batch, zurich);
+      const { digest, except } = await primary.read((r) => r.replication.listAbove(start, batch, zurich));
       expect(except).toEqual([vault, keys[1]]);
       expect(digest).toEqual(buckets.digest(sha256Hash));
       const whole = { digest: await digestOf(primary), except: [] };
-      expect(await primary.listAbove(start, batch, geneva)).toMatchObject(whole);
-      expect(await primary.listAbove(start, batch)).toMatchObject(whole);
+      expect(await primary.read((r) => r.replication.listAbove(start, batch, geneva))).toMatchObject(whole);
+      expect(await primary.read((r) => r.replication.listAbove(start, batch))).toMatchObject(whole);
     });
 
     it("is there while the peer refuses a thousand rows, and not for one more", async () => {
       const { primary, backup } = await pair();
       const { vault } = await fill(primary, 0);
       const keys = Array.from({ length: 1_000 }, () => newEntry(vault.vaultId));
-      const rows = await primary.write(putAll(keys, "bad"));
+      const rows = await primary.transact((tx) => tx.rows.write(putAll(keys, "bad")));
       await drain(primary, backup);
       await refuse(primary, rows);
-      const { digest, except } = await primary.listAbove(start, everything, zurich);
+      const { digest, except } = await primary.read((r) =>
+        r.replication.listAbove(start, everything, zurich),
+      );
       expect([digest !== null, except.length]).toEqual([true, 1_000]);
       await refuse(primary, [await set(primary, newEntry(vault.vaultId), "bad")]);
-      const more = await primary.listAbove(start, everything, zurich);
+      const more = await primary.read((r) => r.replication.listAbove(start, everything, zurich));
       expect(more).toMatchObject({ digest: null, except: [] });
     });
   });
@@ -172,31 +182,44 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
     it("proves the sites equal: the backup says so, and keeps where and when", async () => {
       const { primary, backup, clock } = await pair();
       await fill(primary, 3);
-      expect((await backup.site()).verified).toBeNull();
-      const first = await primary.listAbove(start, { rows: 2, bytes: 2 ** 20 }, zurich);
-      expect(expectApplied(await backup.applyPush(await pushOf(primary, first))).verified).toBeNull();
-      expect((await backup.site()).verified).toBeNull();
-      const last = await primary.listAbove(first.through.position, batch, zurich);
-      expect(expectApplied(await backup.applyPush(await pushOf(primary, last))).verified).toBe(true);
+      expect((await backup.read((r) => r.site.record())).verified).toBeNull();
+      const first = await primary.read((r) =>
+        r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }, zurich),
+      );
+      const push = await pushOf(primary, first);
+      expect(
+        expectApplied(await backup.transact((tx) => tx.replication.applyPush(push))).verified,
+      ).toBeNull();
+      expect((await backup.read((r) => r.site.record())).verified).toBeNull();
+      const last = await primary.read((r) => r.replication.listAbove(first.through.position, batch, zurich));
+      const push2 = await pushOf(primary, last);
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(push2))).verified).toBe(
+        true,
+      );
       const verified = { position: last.through.position, at: clock.now() };
-      expect((await (await reopen(backup)).site()).verified).toEqual(verified);
+      expect((await (await reopen(backup)).read((r) => r.site.record())).verified).toEqual(verified);
     });
 
     it("finds a row that differs, and keeps the last proof there was", async () => {
       const { primary, backup } = await pair();
       const { keys } = await fill(primary, 2);
       await drain(primary, backup);
-      const { verified } = await backup.site();
+      const { verified } = await backup.read((r) => r.site.record());
       const row = await set(primary, keys[0] ?? newVault(), "true");
-      const push = await pushOf(primary, await primary.listAbove((await backup.site()).head.position, batch));
+      const after = (await backup.read((r) => r.site.record())).head.position;
+      const push = await pushOf(primary, await primary.read((r) => r.replication.listAbove(after, batch)));
       const body = utf8("false");
       const other = { ...row, body, hash: hashRow(sha256Hash, body) };
-      const outcome = await backup.applyPush({ ...push, rows: [{ kind: "row", row: other }] });
+      const outcome = await backup.transact((tx) =>
+        tx.replication.applyPush({ ...push, rows: [{ kind: "row", row: other }] }),
+      );
       expect(expectApplied(outcome)).toMatchObject({ accepted: 1, verified: false });
-      expect((await backup.site()).verified).toEqual(verified);
+      expect((await backup.read((r) => r.site.record())).verified).toEqual(verified);
       await set(primary, keys[0] ?? newVault(), "true again");
       await drain(primary, backup);
-      expect((await backup.site()).verified?.position).toEqual((await primary.site()).head.position);
+      expect((await backup.read((r) => r.site.record())).verified?.position).toEqual(
+        (await primary.read((r) => r.site.record())).head.position,
+      );
     });
 
     it("finds a row that only the backup has", async () => {
@@ -209,9 +232,11 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
         hash: hashRow(sha256Hash, body),
         body,
       };
-      const push = await pushOf(primary, await primary.listAbove(start, batch));
+      const push = await pushOf(primary, await primary.read((r) => r.replication.listAbove(start, batch)));
       const rows = [...push.rows, { kind: "row" as const, row: stray }];
-      expect(expectApplied(await backup.applyPush({ ...push, rows })).verified).toBe(false);
+      expect(
+        expectApplied(await backup.transact((tx) => tx.replication.applyPush({ ...push, rows }))).verified,
+      ).toBe(false);
     });
 
     it("compares nothing while it brings a row that is refused only now, and the rest once that is left out", async () => {
@@ -219,71 +244,101 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(primary, 3);
       await drain(primary, backup);
       const bad = await set(primary, keys[1] ?? newVault(), "bad");
-      const push = await pushOf(primary, await primary.listAbove((await backup.site()).head.position, batch));
+      const after = (await backup.read((r) => r.site.record())).head.position;
+      const push = await pushOf(primary, await primary.read((r) => r.replication.listAbove(after, batch)));
       const forged = { kind: "row" as const, row: { ...bad, body: utf8("forged") } };
-      const outcome = expectApplied(await backup.applyPush({ ...push, rows: [forged] }));
+      const outcome = expectApplied(
+        await backup.transact((tx) => tx.replication.applyPush({ ...push, rows: [forged] })),
+      );
       expect(outcome).toMatchObject({ verified: null, rejected: [{ code: "row_hash_wrong" }] });
       await refuse(primary, [bad]);
-      const next = await primary.listAbove((await backup.site()).head.position, batch, zurich);
+      const after2 = (await backup.read((r) => r.site.record())).head.position;
+      const next = await primary.read((r) => r.replication.listAbove(after2, batch, zurich));
       expect(next.except).toEqual([bad.key]);
-      expect(expectApplied(await backup.applyPush(await pushOf(primary, next))).verified).toBe(true);
+      const push2 = await pushOf(primary, next);
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(push2))).verified).toBe(
+        true,
+      );
     });
 
     it("is compared also where a row is refused that the digest leaves out already", async () => {
       const { primary, backup } = await pair();
       const { keys } = await fill(primary, 2);
-      const [bad] = (await primary.listAbove({ epoch: 1, seq: 2 }, batch)).rows.slice(1);
+      const [bad] = (
+        await primary.read((r) => r.replication.listAbove({ epoch: 1, seq: 2 }, batch))
+      ).rows.slice(1);
       if (!bad) throw new Error("nothing listed");
       await refuse(primary, [bad]);
-      const push = await pushOf(primary, await primary.listAbove(start, batch, zurich));
+      const push = await pushOf(
+        primary,
+        await primary.read((r) => r.replication.listAbove(start, batch, zurich)),
+      );
       const rows = push.rows.map((pushed) =>
         pushed.kind === "row" && pushed.row.position.seq === bad.position.seq
           ? { ...pushed, row: { ...bad, body: utf8("forged") } }
           : pushed,
       );
-      const outcome = expectApplied(await backup.applyPush({ ...push, rows }));
+      const outcome = expectApplied(
+        await backup.transact((tx) => tx.replication.applyPush({ ...push, rows })),
+      );
       expect(outcome).toMatchObject({ verified: true, rejected: [{ position: bad.position }] });
-      expect(await backup.row(keys[1] ?? newVault())).toBeUndefined();
+      expect(await backup.read((r) => r.rows.row(keys[1] ?? newVault()))).toBeUndefined();
     });
 
     it("completes a backup that came home", async () => {
       const { primary, backup } = await pair();
-      await primary.configurePeers([zurich]);
+      await primary.transact((tx) => tx.replication.configurePeers([zurich]));
       await fill(primary, 3);
       await drain(primary, backup);
-      const { head } = await backup.site();
-      await backup.configurePeers([calgary]);
-      await backup.promote();
-      await primary.recordEpoch((await backup.site()).epoch);
-      const winner = { epoch: (await backup.site()).epoch, timeline: await backup.timeline(), common: head };
-      await primary.rejoin(winner);
+      const { head } = await backup.read((r) => r.site.record());
+      await backup.transact((tx) => tx.replication.configurePeers([calgary]));
+      await backup.transact((tx) => tx.roles.promote());
+      const epoch2 = (await backup.read((r) => r.site.record())).epoch;
+      await primary.transact((tx) => tx.site.recordEpoch(epoch2));
+      const winner = {
+        epoch: (await backup.read((r) => r.site.record())).epoch,
+        timeline: await backup.read((r) => r.site.timeline()),
+        common: head,
+      };
+      await primary.homecoming.rejoin(winner);
       await fill(backup, 2);
-      const first = await backup.listAbove(head.position, { rows: 1, bytes: 2 ** 20 }, calgary);
-      expectApplied(await primary.applyPush(await pushOf(backup, first)));
-      expect(await primary.site()).toMatchObject({ isComplete: false, verified: null });
+      const first = await backup.read((r) =>
+        r.replication.listAbove(head.position, { rows: 1, bytes: 2 ** 20 }, calgary),
+      );
+      const push = await pushOf(backup, first);
+      expectApplied(await primary.transact((tx) => tx.replication.applyPush(push)));
+      expect(await primary.read((r) => r.site.record())).toMatchObject({ isComplete: false, verified: null });
       await drain(backup, primary);
-      const { position } = (await backup.site()).head;
-      expect(await primary.site()).toMatchObject({ isComplete: true, verified: { position } });
+      const { position } = (await backup.read((r) => r.site.record())).head;
+      expect(await primary.read((r) => r.site.record())).toMatchObject({
+        isComplete: true,
+        verified: { position },
+      });
     });
   });
 
   describe("what a peer has proved", () => {
     const acknowledge = async (store: Store, verified: boolean | null, through?: Listing["through"]) => {
-      const { head } = await store.site();
+      const { head } = await store.read((r) => r.site.record());
       const ack = { through: through ?? head, rows: [], rejected: [], verified };
-      expect(await store.acknowledge(zurich, ack)).toBe("known");
-      return (await store.peers())[0];
+      expect(await store.acknowledgements.take(zurich, ack)).toBe("known");
+      return (await store.read((r) => r.replication.peers()))[0];
     };
 
     it("is kept with the time, and forgotten by no answer that compared nothing", async () => {
       const { primary, clock } = await pair();
       await fill(primary, 1);
-      const verified = { position: (await primary.site()).head.position, at: clock.now() };
+      const verified = {
+        position: (await primary.read((r) => r.site.record())).head.position,
+        at: clock.now(),
+      };
       expect(await acknowledge(primary, true)).toMatchObject({ verified, diverged: false });
       await clock.advance(5_000);
       await set(primary, newVault(), "x");
       expect(await acknowledge(primary, null)).toMatchObject({ verified, diverged: false });
-      expect((await (await reopen(primary)).peers())[0]).toMatchObject({ verified });
+      expect((await (await reopen(primary)).read((r) => r.replication.peers()))[0]).toMatchObject({
+        verified,
+      });
     });
 
     it("is that it differs until a digest is equal again, however often it was repaired", async () => {
@@ -291,25 +346,31 @@ export function digestContract({ open, reopen }: StoreUnderTest): void {
       await fill(primary, 1);
       await acknowledge(primary, true);
       expect(await acknowledge(primary, false)).toMatchObject({ diverged: true, repairs: 0 });
-      await primary.beginRepair(zurich);
-      await primary.beginRepair(zurich);
+      await primary.transact((tx) => tx.replication.beginRepair(zurich));
+      await primary.transact((tx) => tx.replication.beginRepair(zurich));
       const again = await reopen(primary);
-      expect((await again.peers())[0]).toMatchObject({ diverged: true, repairs: 2 });
+      expect((await again.read((r) => r.replication.peers()))[0]).toMatchObject({
+        diverged: true,
+        repairs: 2,
+      });
       expect(await acknowledge(again, null)).toMatchObject({ diverged: true, repairs: 2 });
       expect(await acknowledge(again, true)).toMatchObject({ diverged: false, repairs: 0 });
     });
 
     it("is as if it had never been repaired, where an operator demands it", async () => {
       const { primary } = await pair();
-      await primary.beginRepair(zurich);
-      await primary.demandRepair(zurich);
-      expect((await primary.peers())[0]).toMatchObject({ diverged: true, repairs: 0 });
+      await primary.transact((tx) => tx.replication.beginRepair(zurich));
+      await primary.transact((tx) => tx.replication.demandRepair(zurich));
+      expect((await primary.read((r) => r.replication.peers()))[0]).toMatchObject({
+        diverged: true,
+        repairs: 0,
+      });
     });
 
     it("is not changed by a late answer about an older state", async () => {
       const { primary } = await pair();
       await fill(primary, 1);
-      const { head: older } = await primary.site();
+      const { head: older } = await primary.read((r) => r.site.record());
       await set(primary, newVault(), "x");
       await acknowledge(primary, false);
       expect(await acknowledge(primary, true, older)).toMatchObject({ diverged: true, verified: null });

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/core/bytes.ts";
 import type { RowKey } from "../../src/core/row.ts";
-import type { Store, Write } from "../../src/core/store.ts";
+import type { Write } from "../../src/core/store/rows.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import {
   calgary,
@@ -77,11 +78,13 @@ export function digestProperties({ open, reopen }: StoreUnderTest): void {
       primary: await open({ site: calgary, role: "primary", clock }),
       backup: await open({ site: zurich, role: "backup", clock }),
     };
-    await sites.primary.configurePeers([zurich]);
+    await sites.primary.transact((tx) => tx.replication.configurePeers([zurich]));
     const keys = keysOfAll();
     for (const one of steps) {
       if (one.do === "write") {
-        const writes = one.attempts.map((made) => sites.primary.write(writeOf(made, keys)));
+        const writes = one.attempts.map((made) =>
+          sites.primary.transact((tx) => tx.rows.write(writeOf(made, keys))),
+        );
         const outcomes = await Promise.allSettled(writes);
         expect(outcomes.map(({ status }) => status === "rejected")).toEqual(
           one.attempts.map(({ fails }) => fails),
@@ -89,7 +92,7 @@ export function digestProperties({ open, reopen }: StoreUnderTest): void {
       } else if (one.do === "push") await pushTo(sites, one);
       else sites[one.who] = await reopen(sites[one.who]);
       for (const store of [sites.primary, sites.backup]) {
-        expect((await store.digest()).digest).toEqual(await countedDigest(store));
+        expect((await store.read((r) => r.site.digest())).digest).toEqual(await countedDigest(store));
       }
     }
     return sites;
@@ -99,12 +102,14 @@ export function digestProperties({ open, reopen }: StoreUnderTest): void {
     { primary, backup }: { readonly primary: Store; readonly backup: Store },
     { rows, twice }: { readonly rows: number; readonly twice: boolean },
   ): Promise<boolean> => {
-    const { head } = await backup.site();
-    const listing = await primary.listAbove(head.position, { rows, bytes: 2 ** 20 }, zurich);
+    const { head } = await backup.read((r) => r.site.record());
+    const listing = await primary.read((r) =>
+      r.replication.listAbove(head.position, { rows, bytes: 2 ** 20 }, zurich),
+    );
     const push = await pushOf(primary, listing);
-    const { verified } = expectApplied(await backup.applyPush(push));
+    const { verified } = expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)));
     expect(verified).toBe(listing.isLast ? true : null);
-    if (twice) await backup.applyPush(push);
+    if (twice) await backup.transact((tx) => tx.replication.applyPush(push));
     return listing.isLast;
   };
 
@@ -114,7 +119,10 @@ export function digestProperties({ open, reopen }: StoreUnderTest): void {
         fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
           const sites = await run(steps);
           while (!(await pushTo(sites, { rows: 3, twice: false })));
-          const [ours, theirs] = [await sites.primary.digest(), await sites.backup.digest()];
+          const [ours, theirs] = [
+            await sites.primary.read((r) => r.site.digest()),
+            await sites.backup.read((r) => r.site.digest()),
+          ];
           expect(theirs).toEqual(ours);
         }),
         { numRuns: 40 },

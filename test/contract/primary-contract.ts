@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { StrandedId } from "../../src/core/ids.ts";
 import type { Position } from "../../src/core/position.ts";
 import type { StoredRow } from "../../src/core/row.ts";
-import type { Peer, Store } from "../../src/core/store.ts";
+import type { Peer } from "../../src/core/store/replication.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import {
   batch,
@@ -34,25 +35,29 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
   const primary = async (...peers: (typeof zurich)[]): Promise<{ store: Store; clock: VirtualClock }> => {
     const clock = new VirtualClock();
     const store = await open({ site: calgary, role: "primary", clock });
-    await store.configurePeers(peers);
+    await store.transact((tx) => tx.replication.configurePeers(peers));
     return { store, clock };
   };
 
   const acknowledgeAll = async (store: Store, peer = zurich): Promise<void> => {
-    const { rows, through } = await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 });
-    await store.acknowledge(peer, { through, rows, rejected: [], verified: null });
+    const { rows, through } = await store.read((r) =>
+      r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }),
+    );
+    await store.acknowledgements.take(peer, { through, rows, rejected: [], verified: null });
   };
 
   const dirtyRows = async (store: Store): Promise<StoredRow[]> => {
-    await store.settleAcknowledgements();
-    return (await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 })).rows.filter(({ dirty }) => dirty);
+    await store.acknowledgements.settle();
+    return (
+      await store.read((r) => r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }))
+    ).rows.filter(({ dirty }) => dirty);
   };
 
   describe("a mark", () => {
     it("is made with the change, and not at all without a peer", async () => {
       const { store } = await primary();
       expect((await set(store, newVault(), "x")).dirty).toBe(false);
-      await store.configurePeers([zurich]);
+      await store.transact((tx) => tx.replication.configurePeers([zurich]));
       expect(await set(store, newVault(), "x")).toMatchObject({ dirty: true, replicatedAt: null });
     });
 
@@ -60,7 +65,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary();
       const [before, , after] = await Promise.all([
         set(store, newVault(), "x"),
-        store.configurePeers([zurich]),
+        store.transact((tx) => tx.replication.configurePeers([zurich])),
         set(store, newVault(), "x"),
       ]);
       expect([before.dirty, after.dirty]).toEqual([false, true]);
@@ -73,7 +78,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await clock.advance(5_000);
       const row = await set(store, key, "b");
       expect(row.dirtySince).toBe(since);
-      expect(await store.row(key)).toEqual(row);
+      expect(await store.read((r) => r.rows.row(key))).toEqual(row);
     });
 
     it("is cleared by an acknowledgement that covers the row, with the time of it", async () => {
@@ -82,16 +87,16 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await clock.advance(1_000);
       await acknowledgeAll(store);
       expect(await dirtyRows(store)).toEqual([]);
-      const row = await store.row(keys[0] ?? newVault());
+      const row = await store.read((r) => r.rows.row(keys[0] ?? newVault()));
       expect(row).toMatchObject({ dirty: false, dirtySince: null, replicatedAt: clock.now() });
     });
 
     it("stays on a row that was changed while its push was on the way", async () => {
       const { store } = await primary(zurich);
       const { keys } = await fill(store, 2);
-      const pushed = await store.listAbove(start, batch);
+      const pushed = await store.read((r) => r.replication.listAbove(start, batch));
       const changed = await set(store, keys[0] ?? newVault(), "changed");
-      await store.acknowledge(zurich, {
+      await store.acknowledgements.take(zurich, {
         through: pushed.through,
         rows: pushed.rows,
         rejected: [],
@@ -112,9 +117,11 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it("waits for a second peer from the moment of its coming", async () => {
       const { store } = await primary(zurich);
       await fill(store, 2);
-      await store.configurePeers([zurich, geneva]);
+      await store.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
       await acknowledgeAll(store, zurich);
-      expect((await store.peers()).map(({ site, acked }) => [site, acked === null])).toEqual([
+      expect(
+        (await store.read((r) => r.replication.peers())).map(({ site, acked }) => [site, acked === null]),
+      ).toEqual([
         [geneva, true],
         [zurich, false],
       ]);
@@ -125,41 +132,41 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich, geneva);
       await fill(store, 2);
       await acknowledgeAll(store, zurich);
-      await store.configurePeers([zurich]);
+      await store.transact((tx) => tx.replication.configurePeers([zurich]));
       expect(await dirtyRows(store)).toEqual([]);
       await fill(store, 1);
-      await store.configurePeers([]);
+      await store.transact((tx) => tx.replication.configurePeers([]));
       expect(await dirtyRows(store)).toEqual([]);
-      expect(await store.peers()).toEqual([]);
+      expect(await store.read((r) => r.replication.peers())).toEqual([]);
     });
 
     it("is set on what a new peer lacks, piece by piece, until nothing lacks one", async () => {
       const { store } = await primary();
       await fill(store, 4);
-      await store.configurePeers([zurich]);
+      await store.transact((tx) => tx.replication.configurePeers([zurich]));
       expect(await dirtyRows(store)).toEqual([]);
-      const first = await store.markDirtyAbove(null, 3);
-      const second = await store.markDirtyAbove(first.next, 3);
+      const first = await store.transact((tx) => tx.replication.markDirtyAbove(null, 3));
+      const second = await store.transact((tx) => tx.replication.markDirtyAbove(first.next, 3));
       expect([first.marked, second]).toEqual([3, { marked: 2, next: null }]);
-      expect((await store.markDirtyAbove(null, 100)).marked).toBe(0);
+      expect((await store.transact((tx) => tx.replication.markDirtyAbove(null, 100))).marked).toBe(0);
       expect(await dirtyRows(store)).toHaveLength(5);
     });
 
     it("comes back on what a backup has lost", async () => {
       const { store } = await primary(zurich);
       await fill(store, 4);
-      const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      await store.acknowledge(zurich, {
+      const half = await store.read((r) => r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }));
+      await store.acknowledgements.take(zurich, {
         through: half.through,
         rows: half.rows,
         rejected: [],
         verified: null,
       });
       await acknowledgeAll(store);
-      await store.settleAcknowledgements();
-      expect(await store.resumeFrom(zurich, half.through, [])).toBe("known");
-      expect((await store.markDirtyAbove(null, 100)).marked).toBe(3);
-      expect((await store.backlog(zurich)).dirty).toBe(3);
+      await store.acknowledgements.settle();
+      expect(await store.transact((tx) => tx.replication.resumeFrom(zurich, half.through, []))).toBe("known");
+      expect((await store.transact((tx) => tx.replication.markDirtyAbove(null, 100))).marked).toBe(3);
+      expect((await store.read((r) => r.replication.backlog(zurich))).dirty).toBe(3);
     });
   });
 
@@ -167,10 +174,10 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it("is everything for a peer of whom nothing is known, also without marks", async () => {
       const { store } = await primary();
       await fill(store, 4);
-      await store.configurePeers([zurich]);
+      await store.transact((tx) => tx.replication.configurePeers([zurich]));
       const expected = { dirty: 5, oldestDirtySince: null, quarantined: 0 };
-      expect(await store.backlog(zurich)).toEqual(expected);
-      expect(await store.backlogOfAll()).toEqual(expected);
+      expect(await store.read((r) => r.replication.backlog(zurich))).toEqual(expected);
+      expect(await store.read((r) => r.replication.backlogOfAll())).toEqual(expected);
     });
 
     it("has the age of its oldest mark", async () => {
@@ -178,14 +185,16 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const first = await set(store, newVault(), "a");
       await clock.advance(9_000);
       await set(store, newVault(), "b");
-      expect((await store.backlog(zurich)).oldestDirtySince).toBe(first.dirtySince);
-      await store.acknowledge(zurich, {
-        through: (await store.listAbove(start, { rows: 1, bytes: 100 })).through,
+      expect((await store.read((r) => r.replication.backlog(zurich))).oldestDirtySince).toBe(
+        first.dirtySince,
+      );
+      await store.acknowledgements.take(zurich, {
+        through: (await store.read((r) => r.replication.listAbove(start, { rows: 1, bytes: 100 }))).through,
         rows: [],
         rejected: [],
         verified: null,
       });
-      expect(await store.backlog(zurich)).toEqual({
+      expect(await store.read((r) => r.replication.backlog(zurich))).toEqual({
         dirty: 1,
         oldestDirtySince: clock.now(),
         quarantined: 0,
@@ -196,15 +205,19 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich, geneva);
       await fill(store, 3);
       await acknowledgeAll(store, zurich);
-      expect((await store.backlog(zurich)).dirty).toBe(0);
-      expect((await store.backlog(geneva)).dirty).toBe(4);
-      expect((await store.backlogOfAll()).dirty).toBe(4);
+      expect((await store.read((r) => r.replication.backlog(zurich))).dirty).toBe(0);
+      expect((await store.read((r) => r.replication.backlog(geneva))).dirty).toBe(4);
+      expect((await store.read((r) => r.replication.backlogOfAll())).dirty).toBe(4);
     });
 
     it("of a stranger is nothing", async () => {
       const { store } = await primary(zurich);
       await fill(store, 1);
-      expect(await store.backlog(geneva)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 0 });
+      expect(await store.read((r) => r.replication.backlog(geneva))).toEqual({
+        dirty: 0,
+        oldestDirtySince: null,
+        quarantined: 0,
+      });
     });
   });
 
@@ -212,7 +225,9 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it("goes up in position order to the limit of rows, and says where it ends", async () => {
       const { store } = await primary(zurich);
       const { keys } = await fill(store, 5);
-      const listing = await store.listAbove({ epoch: 1, seq: 1 }, { rows: 3, bytes: 2 ** 20 });
+      const listing = await store.read((r) =>
+        r.replication.listAbove({ epoch: 1, seq: 1 }, { rows: 3, bytes: 2 ** 20 }),
+      );
       expect(listing.rows.slice(1).map(({ key }) => key)).toEqual(keys.slice(0, 3));
       expect(listing).toMatchObject({ isLast: false, through: { position: { epoch: 1, seq: 4 } } });
     });
@@ -222,7 +237,9 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const vaults = [newVault(), newVault(), newVault()];
       for (const vault of vaults) await set(store, vault, "x".repeat(600));
       const seqs = async (bytes: number): Promise<number[]> =>
-        (await store.listAbove(start, { rows: 100, bytes })).rows.map(({ position }) => position.seq);
+        (await store.read((r) => r.replication.listAbove(start, { rows: 100, bytes }))).rows.map(
+          ({ position }) => position.seq,
+        );
       expect(await seqs(1)).toEqual([1]);
       expect(await seqs(1_199)).toEqual([1]);
       expect(await seqs(1_200)).toEqual([1, 2]);
@@ -232,9 +249,12 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it("reaches the head where everything fits, also where nothing is left", async () => {
       const { store } = await primary(zurich);
       await fill(store, 2);
-      const { head } = await store.site();
-      expect(await store.listAbove(start, batch)).toMatchObject({ isLast: true, through: head });
-      const none = await store.listAbove(head.position, batch);
+      const { head } = await store.read((r) => r.site.record());
+      expect(await store.read((r) => r.replication.listAbove(start, batch))).toMatchObject({
+        isLast: true,
+        through: head,
+      });
+      const none = await store.read((r) => r.replication.listAbove(head.position, batch));
       expect(none).toMatchObject({ isLast: true, through: head, after: head, rows: [] });
     });
 
@@ -244,7 +264,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       await set(store, keys[0] ?? newVault(), "changed");
       const seqs: number[] = [];
       for (let after = start, isLast = false; !isLast; ) {
-        const listing = await store.listAbove(after, { rows: 1, bytes: 2 ** 20 });
+        const listing = await store.read((r) => r.replication.listAbove(after, { rows: 1, bytes: 2 ** 20 }));
         ({ isLast } = listing);
         after = listing.through.position;
         seqs.push(after.seq);
@@ -256,7 +276,7 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich);
       const { vault, keys } = await fill(store, 150);
       const renamed = await set(store, vault, "renamed");
-      const { rows, through } = await store.listAbove(start, batch);
+      const { rows, through } = await store.read((r) => r.replication.listAbove(start, batch));
       expect(rows[0]).toEqual(renamed);
       expect(rows.slice(1).map(({ key }) => key)).toEqual(keys.slice(0, 100));
       expect(through.position.seq).toBe(101);
@@ -268,25 +288,27 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { vaultId } = vault;
       const strandedId = "019b76da-0000-8000-8000-000000000000" as StrandedId;
       const stranded = await set(store, { kind: "stranded", vaultId, strandedId }, "a row");
-      const { rows } = await store.listAbove({ epoch: 1, seq: 2 }, batch);
+      const { rows } = await store.read((r) => r.replication.listAbove({ epoch: 1, seq: 2 }, batch));
       expect(rows).toEqual([stranded]);
     });
 
     it("names no vault twice, and every vault once", async () => {
       const { store } = await primary(zurich);
       const [first, second] = [await fill(store, 2), await fill(store, 2)];
-      const { rows } = await store.listAbove(start, batch);
+      const { rows } = await store.read((r) => r.replication.listAbove(start, batch));
       expect(rows.map(({ key }) => key)).toEqual([first.vault, second.vault, ...first.keys, ...second.keys]);
     });
 
     it("names the chain that this history has where it continues from", async () => {
       const { store } = await primary(zurich);
       await fill(store, 3);
-      const first = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      const second = await store.listAbove(first.through.position, batch);
+      const first = await store.read((r) => r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }));
+      const second = await store.read((r) => r.replication.listAbove(first.through.position, batch));
       expect(second.after).toEqual(first.through);
-      const { head } = await store.site();
-      expect((await store.listAbove({ epoch: 1, seq: 99 }, batch)).after).toEqual(head);
+      const { head } = await store.read((r) => r.site.record());
+      expect((await store.read((r) => r.replication.listAbove({ epoch: 1, seq: 99 }, batch))).after).toEqual(
+        head,
+      );
     });
   });
 
@@ -294,32 +316,34 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it("moves acked up, never down, and keeps the time", async () => {
       const { store, clock } = await primary(zurich);
       await fill(store, 3);
-      const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      expect(await store.peers()).toEqual([unheardOf]);
+      const half = await store.read((r) => r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }));
+      expect(await store.read((r) => r.replication.peers())).toEqual([unheardOf]);
       await acknowledgeAll(store);
       await clock.advance(500);
-      await store.acknowledge(zurich, {
+      await store.acknowledgements.take(zurich, {
         through: half.through,
         rows: half.rows,
         rejected: [],
         verified: null,
       });
-      const { head } = await store.site();
-      expect(await store.peers()).toEqual([{ ...unheardOf, acked: head, lastAckAt: clock.now() }]);
+      const { head } = await store.read((r) => r.site.record());
+      expect(await store.read((r) => r.replication.peers())).toEqual([
+        { ...unheardOf, acked: head, lastAckAt: clock.now() },
+      ]);
     });
 
     it("of a point of another history, or by a stranger, changes nothing", async () => {
       const { store } = await primary(zurich);
       await fill(store, 1);
-      const { head } = await store.site();
+      const { head } = await store.read((r) => r.site.record());
       const other = { position: head.position, chain: new Uint8Array(32).fill(7) };
       expect(
-        await store.acknowledge(zurich, { through: other, rows: [], rejected: [], verified: null }),
+        await store.acknowledgements.take(zurich, { through: other, rows: [], rejected: [], verified: null }),
       ).toBe("unknown");
-      expect(await store.acknowledge(geneva, { through: head, rows: [], rejected: [], verified: null })).toBe(
-        "unknown",
-      );
-      expect(await store.peers()).toEqual([unheardOf]);
+      expect(
+        await store.acknowledgements.take(geneva, { through: head, rows: [], rejected: [], verified: null }),
+      ).toBe("unknown");
+      expect(await store.read((r) => r.replication.peers())).toEqual([unheardOf]);
       expect(await dirtyRows(store)).toHaveLength(2);
     });
 
@@ -327,18 +351,20 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich);
       await fill(store, 1);
       await acknowledgeAll(store);
-      const peers = await store.peers();
-      expect(await (await reopen(store)).peers()).toEqual(peers);
+      const peers = await store.read((r) => r.replication.peers());
+      expect(await (await reopen(store)).read((r) => r.replication.peers())).toEqual(peers);
     });
 
     it("of thousands of rows clears every mark", async () => {
       const { store } = await primary(zurich);
       const vault = newVault();
       await set(store, vault, "v");
-      await store.write(
-        putAll(
-          Array.from({ length: 2_500 }, () => newEntry(vault.vaultId)),
-          "e",
+      await store.transact((tx) =>
+        tx.rows.write(
+          putAll(
+            Array.from({ length: 2_500 }, () => newEntry(vault.vaultId)),
+            "e",
+          ),
         ),
       );
       await acknowledgeAll(store);
@@ -348,9 +374,11 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
 
   describe("quarantine", () => {
     const refuse = async (store: Store, row: StoredRow, peer = zurich): Promise<void> => {
-      const { rows, through } = await store.listAbove(start, { rows: 10_000, bytes: 2 ** 40 });
+      const { rows, through } = await store.read((r) =>
+        r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }),
+      );
       const { key, position } = row;
-      await store.acknowledge(peer, {
+      await store.acknowledgements.take(peer, {
         through,
         rows,
         rejected: [{ key, position, code: "row_too_large" }],
@@ -363,23 +391,39 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(store, 3);
       const row = await set(store, keys[1] ?? newVault(), "bad");
       await refuse(store, row);
-      expect(await store.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
-      expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toEqual({
+        dirty: 0,
+        oldestDirtySince: null,
+        quarantined: 1,
+      });
+      expect(await store.read((r) => r.replication.backlogOfAll())).toEqual({
+        dirty: 0,
+        oldestDirtySince: null,
+        quarantined: 1,
+      });
       expect(await dirtyRows(store)).toEqual([row]);
-      expect(await store.listQuarantined(zurich, start, 10)).toEqual([row]);
+      expect(await store.read((r) => r.replication.listQuarantined(zurich, start, 10))).toEqual([row]);
     });
 
     it("holds a row above the watermark too, which then is not behind", async () => {
       const { store } = await primary(zurich);
       await fill(store, 1);
       await acknowledgeAll(store);
-      const { head } = await store.site();
+      const { head } = await store.read((r) => r.site.record());
       const row = await set(store, newVault(), "bad");
       const { key, position } = row;
       const rejected = [{ key, position, code: "too_large" as const }];
-      await store.acknowledge(zurich, { through: head, rows: [], rejected, verified: null });
-      expect(await store.backlog(zurich)).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
-      expect(await store.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 1 });
+      await store.acknowledgements.take(zurich, { through: head, rows: [], rejected, verified: null });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toEqual({
+        dirty: 0,
+        oldestDirtySince: null,
+        quarantined: 1,
+      });
+      expect(await store.read((r) => r.replication.backlogOfAll())).toEqual({
+        dirty: 0,
+        oldestDirtySince: null,
+        quarantined: 1,
+      });
     });
 
     it("lets go of a row that changes, which is then dirty like any other", async () => {
@@ -388,21 +432,33 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const key = keys[0] ?? newVault();
       await refuse(store, await set(store, key, "bad"));
       await set(store, key, "better");
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 0 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 1,
+        quarantined: 0,
+      });
       await acknowledgeAll(store);
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 0 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 0,
+        quarantined: 0,
+      });
       expect(await dirtyRows(store)).toEqual([]);
     });
 
     it("lets go of what lies above the point that a backup names: it is pushed again like any other", async () => {
       const { store } = await primary(zurich);
       const { keys } = await fill(store, 3);
-      const below = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
+      const below = await store.read((r) => r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }));
       const row = await set(store, keys[2] ?? newVault(), "bad");
       await refuse(store, row);
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 1 });
-      await store.resumeFrom(zurich, below.through, []);
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 2, quarantined: 0 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 0,
+        quarantined: 1,
+      });
+      await store.transact((tx) => tx.replication.resumeFrom(zurich, below.through, []));
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 2,
+        quarantined: 0,
+      });
       await acknowledgeAll(store);
       expect(await dirtyRows(store)).toEqual([]);
     });
@@ -412,9 +468,9 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { keys } = await fill(store, 1);
       const row = await set(store, keys[0] ?? newVault(), "bad");
       await refuse(store, row);
-      const { head } = await store.site();
-      await store.acknowledge(zurich, { through: head, rows: [row], rejected: [], verified: null });
-      expect(await store.listQuarantined(zurich, start, 10)).toEqual([]);
+      const { head } = await store.read((r) => r.site.record());
+      await store.acknowledgements.take(zurich, { through: head, rows: [row], rejected: [], verified: null });
+      expect(await store.read((r) => r.replication.listQuarantined(zurich, start, 10))).toEqual([]);
       expect(await dirtyRows(store)).toEqual([]);
     });
 
@@ -422,44 +478,56 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich);
       const key = newVault();
       const pushed = await set(store, key, "bad");
-      const { through } = await store.listAbove(start, batch);
+      const { through } = await store.read((r) => r.replication.listAbove(start, batch));
       await set(store, key, "better");
-      await store.acknowledge(zurich, {
+      await store.acknowledgements.take(zurich, {
         through,
         rows: [pushed],
         rejected: [{ ...pushed, code: "row_malformed" }],
         verified: null,
       });
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 0 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 1,
+        quarantined: 0,
+      });
     });
 
     it("is not left by a late answer about the row as it was before", async () => {
       const { store } = await primary(zurich);
       const key = newVault();
       const older = await set(store, key, "fine");
-      const { through } = await store.listAbove(start, batch);
+      const { through } = await store.read((r) => r.replication.listAbove(start, batch));
       await refuse(store, await set(store, key, "bad"));
-      await store.acknowledge(zurich, { through, rows: [older], rejected: [], verified: null });
-      expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
-      await store.acknowledge(zurich, {
+      await store.acknowledgements.take(zurich, { through, rows: [older], rejected: [], verified: null });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({ quarantined: 1 });
+      await store.acknowledgements.take(zurich, {
         through,
         rows: [older],
         rejected: [{ ...older, code: "row_malformed" }],
         verified: null,
       });
-      expect(await store.backlog(zurich)).toMatchObject({ quarantined: 1 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({ quarantined: 1 });
     });
 
     it("of one peer leaves the row dirty for another", async () => {
       const { store } = await primary(zurich, geneva);
       const row = await set(store, newVault(), "bad");
       await refuse(store, row, zurich);
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 1 });
-      expect(await store.backlog(geneva)).toMatchObject({ dirty: 1, quarantined: 0 });
-      expect(await store.backlogOfAll()).toMatchObject({ dirty: 1, quarantined: 1 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 0,
+        quarantined: 1,
+      });
+      expect(await store.read((r) => r.replication.backlog(geneva))).toMatchObject({
+        dirty: 1,
+        quarantined: 0,
+      });
+      expect(await store.read((r) => r.replication.backlogOfAll())).toMatchObject({
+        dirty: 1,
+        quarantined: 1,
+      });
       await acknowledgeAll(store, geneva);
       expect(await dirtyRows(store)).toHaveLength(1);
-      await store.configurePeers([geneva]);
+      await store.transact((tx) => tx.replication.configurePeers([geneva]));
       expect(await dirtyRows(store)).toEqual([]);
     });
 
@@ -467,15 +535,23 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich);
       const { vault } = await fill(store, 3);
       const renamed = await set(store, vault, "renamed");
-      const { rows, through } = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      await store.acknowledge(zurich, {
+      const { rows, through } = await store.read((r) =>
+        r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }),
+      );
+      await store.acknowledgements.take(zurich, {
         through,
         rows,
         rejected: [{ ...renamed, code: "row_malformed" }],
         verified: null,
       });
-      expect(await store.backlog(zurich)).toMatchObject({ dirty: 1, quarantined: 1 });
-      expect(await store.backlogOfAll()).toMatchObject({ dirty: 1, quarantined: 1 });
+      expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 1,
+        quarantined: 1,
+      });
+      expect(await store.read((r) => r.replication.backlogOfAll())).toMatchObject({
+        dirty: 1,
+        quarantined: 1,
+      });
     });
   });
 
@@ -483,14 +559,14 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
     it("is known along this history: the origin, any point passed, the head", async () => {
       const { store } = await primary(zurich);
       await fill(store, 3);
-      const half = await store.listAbove(start, { rows: 2, bytes: 2 ** 20 });
-      const { head } = await store.site();
+      const half = await store.read((r) => r.replication.listAbove(start, { rows: 2, bytes: 2 ** 20 }));
+      const { head } = await store.read((r) => r.site.record());
       const origin = { position: start, chain: new Uint8Array(32) };
       for (const point of [half.through, head, origin]) {
-        expect(await store.resumeFrom(zurich, point, [])).toBe("known");
-        expect((await store.peers())[0]?.acked).toEqual(point);
+        expect(await store.transact((tx) => tx.replication.resumeFrom(zurich, point, []))).toBe("known");
+        expect((await store.read((r) => r.replication.peers()))[0]?.acked).toEqual(point);
       }
-      expect((await store.site()).fenced).toBeNull();
+      expect((await store.read((r) => r.site.record())).fenced).toBeNull();
     });
 
     it.each([
@@ -501,26 +577,34 @@ export function primaryContract({ open, reopen }: StoreUnderTest): void {
       const { store } = await primary(zurich);
       await fill(store, 3);
       const point = { position, chain: new Uint8Array(32).fill(1) };
-      expect(await store.resumeFrom(zurich, point, [])).toBe("unknown");
-      expect((await store.site()).fenced).toBe("primary_behind");
-      expect((await store.peers())[0]?.acked).toBeNull();
+      expect(await store.transact((tx) => tx.replication.resumeFrom(zurich, point, []))).toBe("unknown");
+      expect((await store.read((r) => r.site.record())).fenced).toBe("primary_behind");
+      expect((await store.read((r) => r.replication.peers()))[0]?.acked).toBeNull();
       await expect(set(store, newVault(), "x")).rejects.toMatchObject({ code: "site_fenced" });
     });
 
     it("of an earlier epoch is foreign: that backup went another way, and this site is in its right", async () => {
       const { store } = await primary(zurich);
       await fill(store, 3);
-      const [site, peers] = [await store.site(), await store.peers()];
+      const [site, peers] = [
+        await store.read((r) => r.site.record()),
+        await store.read((r) => r.replication.peers()),
+      ];
       const point = { position: { epoch: 0, seq: 2 }, chain: new Uint8Array(32).fill(1) };
-      expect(await store.resumeFrom(zurich, point, [])).toBe("foreign");
-      expect([await store.site(), await store.peers()]).toEqual([site, peers]);
+      expect(await store.transact((tx) => tx.replication.resumeFrom(zurich, point, []))).toBe("foreign");
+      expect([
+        await store.read((r) => r.site.record()),
+        await store.read((r) => r.replication.peers()),
+      ]).toEqual([site, peers]);
     });
 
     it("leaves a site superseded that was so before", async () => {
       const { store } = await primary(zurich);
-      await store.recordEpoch({ number: 2, id: "x" });
-      await store.resumeFrom(zurich, { position: { epoch: 1, seq: 9 }, chain: new Uint8Array(32) }, []);
-      expect((await store.site()).fenced).toBe("primary_superseded");
+      await store.transact((tx) => tx.site.recordEpoch({ number: 2, id: "x" }));
+      await store.transact((tx) =>
+        tx.replication.resumeFrom(zurich, { position: { epoch: 1, seq: 9 }, chain: new Uint8Array(32) }, []),
+      );
+      expect((await store.read((r) => r.site.record())).fenced).toBe("primary_superseded");
     });
   });
 }

@@ -7,7 +7,8 @@ import { origin } from "../../src/core/position.ts";
 import { wireKeyOf } from "../../src/core/push.ts";
 import type { RowSummary } from "../../src/core/repair.ts";
 import { formatKey, hashRow, isIntact, type Row, type RowKey } from "../../src/core/row.ts";
-import type { RepairGuard, Store } from "../../src/core/store.ts";
+import type { RepairGuard } from "../../src/core/store/repair.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
 import {
   entryId,
@@ -57,7 +58,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
 
   const pair = async (entries = 4): Promise<Pair & { keys: readonly RowKey[] }> => {
     const primary = await alone();
-    await primary.configurePeers([zurich]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
     const backup = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
     const { keys } = await fillAtOnce(primary, entries);
     await drain(primary, backup);
@@ -78,7 +79,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
         expect(names.toSorted()).toEqual(stored.map(({ key }) => formatKey(key)).toSorted());
         expect(listed.filter(({ isIntact: intact }) => !intact).map(({ key }) => key)).toEqual([keys[0]]);
       }
-      const [first] = await store.bucketRows(bucketOf(sha256Hash, vault), null, 1);
+      const [first] = await store.survey.bucketRows(bucketOf(sha256Hash, vault), null, 1);
       expect(first).toMatchObject({ key: vault, position: { epoch: 1, seq: 1 }, isIntact: true });
     });
 
@@ -87,12 +88,12 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const { keys } = await fillAtOnce(store, 450);
       for (const key of keys.slice(0, 5)) await set(store, key, "x".repeat(600_000));
       await behind(store, "UPDATE rows SET bucket = 7 WHERE kind = 'entry'");
-      const listing = store.bucketRows(7, null, 1_000);
+      const listing = store.survey.bucketRows(7, null, 1_000);
       let isListed = false;
       void listing.then(() => {
         isListed = true;
       });
-      await store.addAlert("test", "", "meanwhile", {});
+      await store.transact((tx) => tx.alerts.add("test", "", "meanwhile", {}));
       expect(isListed).toBe(false);
       expect((await listing).map(({ key }) => key)).toEqual(keys);
       expect(await listBucket(store, 7, 300)).toEqual(await listing);
@@ -102,7 +103,7 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const store = await alone();
       const { vault, keys } = await fill(store, 2);
       await behind(store, flipBody, entryId(keys[0]));
-      const rows = await store.rowsOf([...keys, newVault(), vault]);
+      const rows = await store.read((r) => r.repair.rowsOf([...keys, newVault(), vault]));
       expect(rows.map(({ key }) => key)).toEqual([...keys, vault]);
       expect(rows.map((row) => isIntact(sha256Hash, row))).toEqual([false, true, true]);
     });
@@ -111,23 +112,24 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
   describe("a repair of a backup", () => {
     it("puts rows in place whatever stood there, and keeps what it replaced", async () => {
       const { primary, backup, keys } = await pair();
-      const before = await backup.rowsOf(keys);
+      const before = await backup.read((r) => r.repair.rowsOf(keys));
       const [older, newer] = [
         rowAt(keys[0] ?? newVault(), "older", 1),
         rowAt(keys[1] ?? newVault(), "newer", 5),
       ];
       const unknown = rowAt(newVault(), "unknown", 4);
-      const { head } = await backup.site();
-      const outcome = await backup.applyRepair(
-        await guardOf({ primary, backup }),
-        [older, newer, unknown],
-        [],
-      );
+      const { head } = await backup.read((r) => r.site.record());
+      const guard = await guardOf({ primary, backup });
+      const outcome = await backup.transact((tx) => tx.repair.apply(guard, [older, newer, unknown], []));
       expect(outcome).toMatchObject({ kind: "applied", replaced: 3, removed: 0, refused: 0 });
-      expect(await backup.rowsOf([older.key, newer.key, unknown.key])).toEqual([older, newer, unknown]);
-      expect((await backup.site()).head).toEqual(head);
+      expect(await backup.read((r) => r.repair.rowsOf([older.key, newer.key, unknown.key]))).toEqual([
+        older,
+        newer,
+        unknown,
+      ]);
+      expect((await backup.read((r) => r.site.record())).head).toEqual(head);
       await expectTrueDigest(backup);
-      const { rows, waiting } = await backup.aside(10);
+      const { rows, waiting } = await backup.read((r) => r.aside.waiting(10));
       expect(waiting).toBe(2);
       expect(shared(rows as never).toSorted(byName)).toEqual(before.slice(0, 2).toSorted(byName));
       for (const row of rows) expect(row).toMatchObject({ fork: head.position, site: zurich });
@@ -137,45 +139,62 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const { primary, backup, keys } = await pair();
       await behind(backup, flipBody, entryId(keys[0]));
       const remove = [...keys.slice(0, 2), newVault()];
-      const outcome = await backup.applyRepair(await guardOf({ primary, backup }), [], remove);
+      const guard = await guardOf({ primary, backup });
+      const outcome = await backup.transact((tx) => tx.repair.apply(guard, [], remove));
       expect(outcome).toMatchObject({ replaced: 0, removed: 2 });
-      expect(await backup.rowsOf(remove)).toEqual([]);
-      expect((await backup.aside(10)).rows.map(({ key }) => key)).toEqual([keys[1]]);
+      expect(await backup.read((r) => r.repair.rowsOf(remove))).toEqual([]);
+      expect((await backup.read((r) => r.aside.waiting(10))).rows.map(({ key }) => key)).toEqual([keys[1]]);
     });
 
     it("changes nothing where everything is there, and mends in place what was flipped", async () => {
       const { primary, backup, keys } = await pair();
       await behind(backup, flipBody, entryId(keys[0]));
-      const rows = await primary.rowsOf(keys);
+      const rows = await primary.read((r) => r.repair.rowsOf(keys));
       const guard = await guardOf({ primary, backup });
-      expect(await backup.applyRepair(guard, rows, [])).toMatchObject({ replaced: 1, removed: 0 });
-      expect(await backup.applyRepair(guard, rows, [])).toMatchObject({ replaced: 0, removed: 0 });
-      expect(await backup.rowsOf(keys)).toEqual(rows);
-      expect((await backup.aside(10)).waiting).toBe(0);
+      expect(await backup.transact((tx) => tx.repair.apply(guard, rows, []))).toMatchObject({
+        replaced: 1,
+        removed: 0,
+      });
+      expect(await backup.transact((tx) => tx.repair.apply(guard, rows, []))).toMatchObject({
+        replaced: 0,
+        removed: 0,
+      });
+      expect(await backup.read((r) => r.repair.rowsOf(keys))).toEqual(rows);
+      expect((await backup.read((r) => r.aside.waiting(10))).waiting).toBe(0);
     });
 
     it("takes no row that fails its own hash or is too large, and all others", async () => {
       const { primary, backup, keys } = await pair();
-      const [wrong, right] = await primary.rowsOf(keys);
+      const [wrong, right] = await primary.read((r) => r.repair.rowsOf(keys));
       if (!wrong || !right) throw new Error("no rows");
       const large = rowAt(newVault(), "x".repeat(1024 * 1024 + 1), 3);
       const rows = [{ ...wrong, hash: right.hash, body: utf8("x") }, large, rowAt(right.key, "y", 3)];
-      const outcome = await backup.applyRepair(await guardOf({ primary, backup }), rows, []);
+      const guard = await guardOf({ primary, backup });
+      const outcome = await backup.transact((tx) => tx.repair.apply(guard, rows, []));
       expect(outcome).toMatchObject({ replaced: 1, refused: 2 });
-      expect(await backup.rowsOf([wrong.key])).toEqual([wrong]);
+      expect(await backup.read((r) => r.repair.rowsOf([wrong.key]))).toEqual([wrong]);
     });
 
     it("ends the rejection of a row that it puts in place", async () => {
       const { primary, backup } = await pair();
       const key = newVault();
       const row = await set(primary, key, "x");
-      const listing = await primary.listAbove((await backup.site()).head.position, batch);
+      const after = (await backup.read((r) => r.site.record())).head.position;
+      const listing = await primary.read((r) => r.replication.listAbove(after, batch));
       const bad = { kind: "row" as const, row: { ...row, hash: new Uint8Array(32) } };
       const push = await pushOf(primary, { ...listing, digest: null }, { rows: [bad] });
-      expect(expectApplied(await backup.applyPush(push)).rejected).toMatchObject([{ key: wireKeyOf(key) }]);
-      await backup.applyRepair(await guardOf({ primary, backup }), [row], []);
-      const next = await pushOf(primary, await primary.listAbove(row.position, batch));
-      expect(expectApplied(await backup.applyPush(next)).rejected).toEqual([]);
+      expect(
+        expectApplied(await backup.transact((tx) => tx.replication.applyPush(push))).rejected,
+      ).toMatchObject([{ key: wireKeyOf(key) }]);
+      const guard = await guardOf({ primary, backup });
+      await backup.transact((tx) => tx.repair.apply(guard, [row], []));
+      const next = await pushOf(
+        primary,
+        await primary.read((r) => r.replication.listAbove(row.position, batch)),
+      );
+      expect(expectApplied(await backup.transact((tx) => tx.replication.applyPush(next))).rejected).toEqual(
+        [],
+      );
     });
 
     it("is refused where the two do not stand as the sender believes, and changes nothing", async () => {
@@ -195,22 +214,29 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       ];
       const before = await allRows(backup);
       for (const [changed, code] of wrong) {
-        expect((await backup.judgeRepair(changed)).code).toBe(code);
-        const outcome = await backup.applyRepair(changed, [rowAt(newVault(), "x", 1)], keys);
+        expect((await backup.transact((tx) => tx.repair.judge(changed))).code).toBe(code);
+        const outcome = await backup.transact((tx) =>
+          tx.repair.apply(changed, [rowAt(newVault(), "x", 1)], keys),
+        );
         expect(outcome).toMatchObject({ kind: "refused", code });
       }
-      expect((await backup.site()).epochSeen).toEqual({ number: 2, id: "two" });
+      expect((await backup.read((r) => r.site.record())).epochSeen).toEqual({ number: 2, id: "two" });
       expect(await allRows(backup)).toEqual(before);
     });
 
     it("is refused by a primary and by an empty backup, and allowed where all is as named", async () => {
       const { primary, backup } = await pair();
       const guard = await guardOf({ primary, backup });
-      expect(await backup.judgeRepair(guard)).toMatchObject({ code: undefined, receiver: { site: zurich } });
-      expect((await primary.judgeRepair(guard)).code).toBe("not_a_backup");
+      expect(await backup.transact((tx) => tx.repair.judge(guard))).toMatchObject({
+        code: undefined,
+        receiver: { site: zurich },
+      });
+      expect((await primary.transact((tx) => tx.repair.judge(guard))).code).toBe("not_a_backup");
       const empty = await open({ site: zurich, role: "backup", clock: new VirtualClock() });
-      expect((await empty.judgeRepair({ ...guard, at: origin })).code).toBe("other_realm");
-      expect((await empty.site()).epochSeen.number).toBe(0);
+      expect((await empty.transact((tx) => tx.repair.judge({ ...guard, at: origin }))).code).toBe(
+        "other_realm",
+      );
+      expect((await empty.read((r) => r.site.record())).epochSeen.number).toBe(0);
     });
 
     it("repeated after a restart, as when its answer was lost, puts nothing aside twice", async () => {
@@ -218,14 +244,16 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       await set(primary, keys[0] ?? newVault(), "changed");
       const rows = [rowAt(keys[1] ?? newVault(), "older", 1)];
       const guard = await guardOf({ primary, backup });
-      await backup.applyRepair(guard, rows, [keys[2] ?? newVault()]);
-      const aside = await backup.aside(10);
+      await backup.transact((tx) => tx.repair.apply(guard, rows, [keys[2] ?? newVault()]));
+      const aside = await backup.read((r) => r.aside.waiting(10));
       const again = await reopen(backup);
-      expect(await again.applyRepair(guard, rows, [keys[2] ?? newVault()])).toMatchObject({
+      expect(
+        await again.transact((tx) => tx.repair.apply(guard, rows, [keys[2] ?? newVault()])),
+      ).toMatchObject({
         replaced: 0,
         removed: 0,
       });
-      expect(await again.aside(10)).toEqual(aside);
+      expect(await again.read((r) => r.aside.waiting(10))).toEqual(aside);
       expect(aside.waiting).toBe(2);
     });
 
@@ -242,25 +270,25 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
       const { primary, backup, keys } = await pair();
       await set(primary, keys[0] ?? newVault(), "changed");
       const before = await allRows(primary);
-      const { head, digest } = await primary.digest();
+      const { head, digest } = await primary.read((r) => r.site.digest());
       await drain(primary, backup);
       await behind(primary, flipBody, entryId(keys[0]));
       await behind(primary, flipHash, entryId(keys[1]));
       expect(await repair({ primary, backup })).toEqual({ replaced: 0, removed: 0, healed: 2 });
       expect(shared(await allRows(primary))).toEqual(shared(before));
-      expect(await primary.digest()).toEqual({ head, digest });
+      expect(await primary.read((r) => r.site.digest())).toEqual({ head, digest });
     });
 
     it("leaves marks as they were", async () => {
       const { primary, backup, keys } = await pair();
-      const rows = await backup.rowsOf(keys);
-      await primary.resumeFrom(zurich, origin, []);
-      await primary.markDirtyAbove(null, 100);
+      const rows = await backup.read((r) => r.repair.rowsOf(keys));
+      await primary.transact((tx) => tx.replication.resumeFrom(zurich, origin, []));
+      await primary.transact((tx) => tx.replication.markDirtyAbove(null, 100));
       await behind(primary, flipBody, entryId(keys[0]));
-      const marked = await primary.row(keys[0] ?? newVault());
-      expect(await primary.healRows(rows)).toBe(1);
+      const marked = await primary.read((r) => r.rows.row(keys[0] ?? newVault()));
+      expect(await primary.transact((tx) => tx.repair.heal(rows))).toBe(1);
       const { dirty, dirtySince, replicatedAt } = marked ?? {};
-      expect(await primary.row(keys[0] ?? newVault())).toEqual({
+      expect(await primary.read((r) => r.rows.row(keys[0] ?? newVault()))).toEqual({
         ...rows[0],
         dirty,
         dirtySince,
@@ -271,16 +299,20 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
 
     it("touches no intact row, none of another position, and nothing on a backup", async () => {
       const { primary, backup, keys } = await pair();
-      const [first, second] = await backup.rowsOf(keys);
+      const [first, second] = await backup.read((r) => r.repair.rowsOf(keys));
       if (!first || !second) throw new Error("no rows");
       await behind(primary, flipBody, entryId(keys[0]));
       await behind(backup, flipBody, entryId(keys[0]));
       const elsewhere = rowAt(first.key, "x", 90);
       const damaged = { ...first, body: utf8("x") };
       const forged = rowAt(second.key, "forged", second.position.seq);
-      expect(await primary.healRows([elsewhere, damaged, forged, rowAt(newVault(), "x", 1)])).toBe(0);
-      expect(await backup.healRows([first])).toBe(0);
-      expect(await primary.healRows([first])).toBe(1);
+      expect(
+        await primary.transact((tx) =>
+          tx.repair.heal([elsewhere, damaged, forged, rowAt(newVault(), "x", 1)]),
+        ),
+      ).toBe(0);
+      expect(await backup.transact((tx) => tx.repair.heal([first]))).toBe(0);
+      expect(await primary.transact((tx) => tx.repair.heal([first]))).toBe(1);
     });
   });
 
@@ -304,10 +336,14 @@ export function repairContract({ open, reopen, behind, threadedRuns }: StoreUnde
             expect(shared(await allRows(backup)).toSorted(byName)).toEqual(
               shared(await allRows(primary)).toSorted(byName),
             );
-            expect(await backup.digest()).toEqual(await primary.digest());
+            expect(await backup.read((r) => r.site.digest())).toEqual(
+              await primary.read((r) => r.site.digest()),
+            );
             expect((await allRows(backup)).every((row) => isIntact(sha256Hash, row))).toBe(true);
             const kept = new Set(
-              [...(await backup.aside(100)).rows, ...(await allRows(backup))].map(identityOf),
+              [...(await backup.read((r) => r.aside.waiting(100))).rows, ...(await allRows(backup))].map(
+                identityOf,
+              ),
             );
             const lost = rows.filter((row) => isIntact(sha256Hash, row) && !kept.has(identityOf(row)));
             expect(lost).toEqual([]);

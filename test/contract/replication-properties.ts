@@ -4,7 +4,7 @@ import { utf8 } from "../../src/core/bytes.ts";
 import { comparePositions } from "../../src/core/position.ts";
 import type { Push } from "../../src/core/push.ts";
 import { formatKey, type RowKey } from "../../src/core/row.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import {
   allRows,
@@ -35,7 +35,7 @@ export function replicationProperties({ open }: StoreUnderTest): void {
     made: readonly Change[],
   ): Promise<{ primary: Store; apply: (made: Change) => Promise<void> }> => {
     const primary = await open({ site: calgary, role: "primary", clock: new VirtualClock() });
-    await primary.configurePeers([zurich]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
     const vaults = [newVault(), newVault()];
     const keys: RowKey[] = [
       ...vaults,
@@ -46,7 +46,7 @@ export function replicationProperties({ open }: StoreUnderTest): void {
     ];
     const apply = async ({ row, text }: Change): Promise<void> => {
       const key = keys[row] ?? newVault();
-      await primary.write({ keys: [key], decide: () => [{ key, body: text === null ? null : utf8(text) }] });
+      await primary.transact((tx) => tx.rows.write({ keys: [key], decide: () => [{ key, body: text === null ? null : utf8(text) }] }));
     };
     for (const one of made) await apply(one);
     return { primary, apply };
@@ -59,7 +59,7 @@ export function replicationProperties({ open }: StoreUnderTest): void {
     const pushes: Push[] = [];
     for (let after = { epoch: 0, seq: 0 }, isLast = false; !isLast; ) {
       const rows = batchRows[pushes.length % batchRows.length] ?? 1;
-      const listing = await primary.listAbove(after, { rows, bytes: 2 ** 20 });
+      const listing = await primary.read((r) => r.replication.listAbove(after, { rows, bytes: 2 ** 20 }));
       ({ isLast } = listing);
       after = listing.through.position;
       pushes.push(await pushOf(primary, listing));
@@ -74,16 +74,16 @@ export function replicationProperties({ open }: StoreUnderTest): void {
           const { primary } = await primaryWith(made);
           const [once, twice] = [await emptyBackup(), await emptyBackup()];
           for (const push of await pushesOf(primary, batchRows)) {
-            await once.applyPush(push);
-            await twice.applyPush(push);
-            const again = await twice.applyPush(push);
+            await once.transact((tx) => tx.replication.applyPush(push));
+            await twice.transact((tx) => tx.replication.applyPush(push));
+            const again = await twice.transact((tx) => tx.replication.applyPush(push));
             // The second finds the watermark moved, unless the push moved nothing.
             expect(again.kind === "refused" ? again.code : again.accepted).toBe(
               again.kind === "refused" ? "resume" : 0,
             );
           }
           expect(await allRows(twice)).toEqual(await allRows(once));
-          expect((await twice.site()).head).toEqual((await once.site()).head);
+          expect((await twice.read((r) => r.site.record())).head).toEqual((await once.read((r) => r.site.record())).head);
         }),
         runs,
       );
@@ -97,12 +97,12 @@ export function replicationProperties({ open }: StoreUnderTest): void {
           const backup = await emptyBackup();
           const pushes = await pushesOf(primary, batchRows);
           for (const [index, push] of pushes.entries()) {
-            await backup.applyPush(push);
+            await backup.transact((tx) => tx.replication.applyPush(push));
             const older = pushes[(repeated[index % Math.max(1, repeated.length)] ?? 0) % (index + 1)];
-            if (older) await backup.applyPush(older);
+            if (older) await backup.transact((tx) => tx.replication.applyPush(older));
           }
           expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
-          expect((await backup.site()).head).toEqual((await primary.site()).head);
+          expect((await backup.read((r) => r.site.record())).head).toEqual((await primary.read((r) => r.site.record())).head);
         }),
         runs,
       );
@@ -123,18 +123,18 @@ export function replicationProperties({ open }: StoreUnderTest): void {
           const sent: Push[] = [];
           for (const { made, batchRows, replay } of all) {
             await apply(made);
-            const { head } = await backup.site();
-            const listing = await primary.listAbove(head.position, { rows: batchRows, bytes: 2 ** 20 });
+            const { head } = await backup.read((r) => r.site.record());
+            const listing = await primary.read((r) => r.replication.listAbove(head.position, { rows: batchRows, bytes: 2 ** 20 }));
             sent.push(await pushOf(primary, listing));
             for (const push of [sent.at(-1), sent[replay % sent.length]]) {
               const before = new Map((await rowsOf(backup)).map((row) => [formatKey(row.key), row]));
               if (push)
-                await backup.applyPush({
+                await backup.transact((tx) => tx.replication.applyPush({
                   ...push,
-                  after: (await backup.site()).head,
-                  through: (await backup.site()).head,
-                });
-              if (push) await backup.applyPush(push);
+                  after: (await backup.read((r) => r.site.record())).head,
+                  through: (await backup.read((r) => r.site.record())).head,
+                }));
+              if (push) await backup.transact((tx) => tx.replication.applyPush(push));
               for (const row of await rowsOf(backup)) {
                 const older = before.get(formatKey(row.key));
                 if (older) expect(comparePositions(row.position, older.position)).toBeGreaterThanOrEqual(0);
@@ -154,10 +154,10 @@ export function replicationProperties({ open }: StoreUnderTest): void {
           const { primary, apply } = await primaryWith(first);
           const backup = await emptyBackup();
           await drain(primary, backup, { rows: batchRows[0] ?? 1, bytes: 2 ** 20 });
-          expect(await primary.backlogOfAll()).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 0 });
+          expect(await primary.read((r) => r.replication.backlogOfAll())).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 0 });
           for (const one of second) await apply(one);
           const changed = new Set(second.map(({ row }) => row));
-          expect(await primary.backlog(zurich)).toMatchObject({ dirty: changed.size, quarantined: 0 });
+          expect(await primary.read((r) => r.replication.backlog(zurich))).toMatchObject({ dirty: changed.size, quarantined: 0 });
           expect((await allRows(primary)).filter(({ dirty }) => dirty)).toHaveLength(changed.size);
         }),
         runs,
@@ -168,5 +168,5 @@ export function replicationProperties({ open }: StoreUnderTest): void {
 
 /** An empty backup belongs to no realm yet and can list nothing. */
 async function rowsOf(backup: Store): Promise<Awaited<ReturnType<typeof allRows>>> {
-  return (await backup.site()).realm === null ? [] : allRows(backup);
+  return (await backup.read((r) => r.site.record())).realm === null ? [] : allRows(backup);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { origin } from "../../src/core/position.ts";
 import { formatKey } from "../../src/core/row.ts";
-import type { Grant } from "../../src/core/store.ts";
+import type { Grant } from "../../src/core/store/roles.ts";
 import { VirtualClock } from "../support/ports.ts";
 import { roleSites, strange, winnerOf } from "./role-sites.ts";
 import {
@@ -27,89 +27,115 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
   describe("a grant", () => {
     it("names what the other site must hold, fences this one, and stays through a restart", async () => {
       const { primary } = await pair();
-      const { epoch, head } = await primary.site();
-      const grant = await primary.grant(zurich);
+      const { epoch, head } = await primary.read((r) => r.site.record());
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
       expect(grant).toEqual({ id: expect.any(String) as string, to: zurich, epoch, head });
       await expect(set(primary, newVault(), "x")).rejects.toMatchObject({ code: "site_fenced" });
       const again = await reopen(primary);
-      expect(await again.site()).toMatchObject({ role: "primary", fenced: "promotion_granted", grant });
-      expect(await again.grant(zurich)).toEqual(grant);
+      expect(await again.read((r) => r.site.record())).toMatchObject({
+        role: "primary",
+        fenced: "promotion_granted",
+        grant,
+      });
+      expect(await again.transact((tx) => tx.roles.grant(zurich))).toEqual(grant);
     });
 
     it("is refused to a second site, to a stranger, on a backup and on a superseded primary", async () => {
       const { primary, backup } = await pair();
-      await expect(primary.grant(backupOf("stranger"))).rejects.toMatchObject({ code: "peer_unknown" });
-      await expect(backup.grant(calgary)).rejects.toMatchObject({ code: "read_only_backup" });
-      await primary.grant(zurich);
-      await expect(primary.grant(geneva)).rejects.toMatchObject({ code: "grant_open" });
+      await expect(primary.transact((tx) => tx.roles.grant(backupOf("stranger")))).rejects.toMatchObject({
+        code: "peer_unknown",
+      });
+      await expect(backup.transact((tx) => tx.roles.grant(calgary))).rejects.toMatchObject({
+        code: "read_only_backup",
+      });
+      await primary.transact((tx) => tx.roles.grant(zurich));
+      await expect(primary.transact((tx) => tx.roles.grant(geneva))).rejects.toMatchObject({
+        code: "grant_open",
+      });
       const { primary: superseded } = await apart();
-      await expect(superseded.grant(zurich)).rejects.toMatchObject({ code: "site_fenced" });
+      await expect(superseded.transact((tx) => tx.roles.grant(zurich))).rejects.toMatchObject({
+        code: "site_fenced",
+      });
     });
 
     it("is refused by name while the other site refuses rows", async () => {
       const { primary } = await pair();
       const row = await set(primary, newVault(), "refused");
-      const { rows, through } = await primary.listAbove(origin.position, batch);
+      const { rows, through } = await primary.read((r) => r.replication.listAbove(origin.position, batch));
       const rejected = [{ ...row, code: "row_malformed" as const }];
-      await primary.acknowledge(zurich, { through, rows, rejected, verified: null });
-      await expect(primary.grant(zurich)).rejects.toMatchObject({
+      await primary.acknowledgements.take(zurich, { through, rows, rejected, verified: null });
+      await expect(primary.transact((tx) => tx.roles.grant(zurich))).rejects.toMatchObject({
         code: "rows_quarantined",
         mistakes: [{ path: formatKey(row.key) }],
       });
-      expect((await primary.site()).fenced).toBeNull();
+      expect((await primary.read((r) => r.site.record())).fenced).toBeNull();
     });
 
     it("that was given back lets the site take writes again, and the next is another", async () => {
       const { primary } = await pair();
-      const first = await primary.grant(zurich);
-      for (let times = 0; times < 2; times += 1) await primary.endGrant(first.id, "declined");
-      expect(await primary.site()).toMatchObject({ fenced: null, grant: null });
+      const first = await primary.transact((tx) => tx.roles.grant(zurich));
+      for (let times = 0; times < 2; times += 1)
+        await primary.transact((tx) => tx.roles.endGrant(first.id, "declined"));
+      expect(await primary.read((r) => r.site.record())).toMatchObject({ fenced: null, grant: null });
       await set(primary, newVault(), "x");
-      const second = await primary.grant(geneva);
+      const second = await primary.transact((tx) => tx.roles.grant(geneva));
       expect(second.id).not.toBe(first.id);
-      await primary.endGrant(first.id, "declined");
-      expect((await primary.site()).grant).toEqual(second);
+      await primary.transact((tx) => tx.roles.endGrant(first.id, "declined"));
+      expect((await primary.read((r) => r.site.record())).grant).toEqual(second);
     });
 
     it("that was used is not given back, whatever is said later", async () => {
       const { primary } = await pair();
-      const grant = await primary.grant(zurich);
-      await primary.endGrant(grant.id, "promoted");
-      await primary.endGrant(grant.id, "declined");
-      expect(await primary.site()).toMatchObject({ fenced: "promotion_granted", grant });
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+      await primary.transact((tx) => tx.roles.endGrant(grant.id, "promoted"));
+      await primary.transact((tx) => tx.roles.endGrant(grant.id, "declined"));
+      expect(await primary.read((r) => r.site.record())).toMatchObject({
+        fenced: "promotion_granted",
+        grant,
+      });
     });
 
     it("that is given back leaves a site fenced that was superseded meanwhile", async () => {
       const { primary } = await pair();
-      const grant = await primary.grant(zurich);
-      await primary.recordEpoch({ number: 2, id: "another" });
-      expect((await primary.site()).fenced).toBe("promotion_granted");
-      await primary.endGrant(grant.id, "declined");
-      expect(await primary.site()).toMatchObject({ fenced: "primary_superseded", grant: null });
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+      await primary.transact((tx) => tx.site.recordEpoch({ number: 2, id: "another" }));
+      expect((await primary.read((r) => r.site.record())).fenced).toBe("promotion_granted");
+      await primary.transact((tx) => tx.roles.endGrant(grant.id, "declined"));
+      expect(await primary.read((r) => r.site.record())).toMatchObject({
+        fenced: "primary_superseded",
+        grant: null,
+      });
     });
 
     it("at another site's point is for a primary that went back, which stays fenced for that", async () => {
       const { primary, backup } = await pair();
-      const { head } = await backup.site();
-      await expect(primary.grant(zurich, head)).rejects.toMatchObject({ code: "not_behind" });
-      await primary.resumeFrom(zurich, strange, []);
-      await expect(primary.grant(zurich)).rejects.toMatchObject({ code: "site_fenced" });
-      const grant = await primary.grant(zurich, head);
-      expect(await primary.site()).toMatchObject({ fenced: "primary_behind", grant });
-      await primary.endGrant(grant.id, "declined");
-      expect(await primary.site()).toMatchObject({ fenced: "primary_behind", grant: null });
+      const { head } = await backup.read((r) => r.site.record());
+      await expect(primary.transact((tx) => tx.roles.grant(zurich, head))).rejects.toMatchObject({
+        code: "not_behind",
+      });
+      await primary.transact((tx) => tx.replication.resumeFrom(zurich, strange, []));
+      await expect(primary.transact((tx) => tx.roles.grant(zurich))).rejects.toMatchObject({
+        code: "site_fenced",
+      });
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich, head));
+      expect(await primary.read((r) => r.site.record())).toMatchObject({ fenced: "primary_behind", grant });
+      await primary.transact((tx) => tx.roles.endGrant(grant.id, "declined"));
+      expect(await primary.read((r) => r.site.record())).toMatchObject({
+        fenced: "primary_behind",
+        grant: null,
+      });
     });
   });
 
   describe("a promotion by a grant", () => {
     it("makes the backup primary of the next epoch, from exactly where both stood", async () => {
       const { primary, backup } = await pair();
-      const before = await primary.timeline();
-      const grant = await primary.grant(zurich);
-      const promotion = await backup.promoteBy(grant, false);
+      const before = await primary.read((r) => r.site.timeline());
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+      const promotion = await backup.transact((tx) => tx.roles.promoteBy(grant, false));
       expect(promotion).toMatchObject({ epoch: { number: 2 }, site: zurich, from: grant.head });
-      expect(await backup.timeline()).toEqual([...before, promotion]);
-      expect(await backup.site()).toMatchObject({
+      expect(await backup.read((r) => r.site.timeline())).toEqual([...before, promotion]);
+      expect(await backup.read((r) => r.site.record())).toMatchObject({
         role: "primary",
         fenced: null,
         epoch: promotion.epoch,
@@ -124,19 +150,21 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
 
     it("repeated, also after a restart and later writes, is the promotion that it was", async () => {
       const { primary, backup } = await pair();
-      const grant = await primary.grant(zurich);
-      const promotion = await backup.promoteBy(grant, false);
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+      const promotion = await backup.transact((tx) => tx.roles.promoteBy(grant, false));
       await fill(backup, 1);
-      expect(await backup.promoteBy(grant, true)).toEqual(promotion);
+      expect(await backup.transact((tx) => tx.roles.promoteBy(grant, true))).toEqual(promotion);
       const again = await reopen(backup);
-      expect(await again.promoteBy(grant, false)).toEqual(promotion);
-      expect(await again.timeline()).toHaveLength(2);
-      expect(await again.decline(grant.id, { site: calgary, epoch: grant.epoch })).toBe("promoted");
+      expect(await again.transact((tx) => tx.roles.promoteBy(grant, false))).toEqual(promotion);
+      expect(await again.read((r) => r.site.timeline())).toHaveLength(2);
+      expect(
+        await again.transact((tx) => tx.roles.decline(grant.id, { site: calgary, epoch: grant.epoch })),
+      ).toBe("promoted");
     });
 
     it("is refused to a site that is not exactly what the grant names", async () => {
       const { primary, backup } = await pair();
-      const grant = await primary.grant(zurich);
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
       const wrong: readonly Partial<Grant>[] = [
         { to: geneva },
         { epoch: { ...grant.epoch, id: "another" } },
@@ -145,99 +173,127 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       ];
       for (const change of wrong) {
         const changed = { ...grant, ...change };
-        await expect(backup.promoteBy(changed, false)).rejects.toMatchObject({ code: "grant_unmet" });
+        await expect(backup.transact((tx) => tx.roles.promoteBy(changed, false))).rejects.toMatchObject({
+          code: "grant_unmet",
+        });
       }
-      await expect(primary.promoteBy({ ...grant, to: calgary }, false)).rejects.toMatchObject({
+      await expect(
+        primary.transact((tx) => tx.roles.promoteBy({ ...grant, to: calgary }, false)),
+      ).rejects.toMatchObject({
         code: "grant_unmet",
       });
-      await backup.recordEpoch({ number: 2, id: "another" });
-      await expect(backup.promoteBy(grant, false)).rejects.toMatchObject({ code: "grant_unmet" });
-      expect((await backup.site()).role).toBe("backup");
+      await backup.transact((tx) => tx.site.recordEpoch({ number: 2, id: "another" }));
+      await expect(backup.transact((tx) => tx.roles.promoteBy(grant, false))).rejects.toMatchObject({
+        code: "grant_unmet",
+      });
+      expect((await backup.read((r) => r.site.record())).role).toBe("backup");
     });
 
     it("that was declined is refused for good", async () => {
       const { primary, backup } = await pair();
-      const grant = await primary.grant(zurich);
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
       const of = { site: calgary, epoch: grant.epoch };
-      expect([await backup.decline(grant.id, of), await backup.decline(grant.id, of)]).toEqual([
-        "declined",
-        "declined",
-      ]);
+      expect([
+        await backup.transact((tx) => tx.roles.decline(grant.id, of)),
+        await backup.transact((tx) => tx.roles.decline(grant.id, of)),
+      ]).toEqual(["declined", "declined"]);
       const again = await reopen(backup);
-      await expect(again.promoteBy(grant, false)).rejects.toMatchObject({ code: "grant_declined" });
-      expect((await again.site()).role).toBe("backup");
+      await expect(again.transact((tx) => tx.roles.promoteBy(grant, false))).rejects.toMatchObject({
+        code: "grant_declined",
+      });
+      expect((await again.read((r) => r.site.record())).role).toBe("backup");
     });
 
     it("needs a proof at that very point, and a backup that refuses nothing", async () => {
       const { primary, backup } = await pair();
       const vault = await set(primary, newVault(), "x");
-      const listing = await primary.listAbove((await backup.site()).head.position, batch);
-      await backup.applyPush(await pushOf(primary, { ...listing, digest: null }));
-      const grant = await primary.grant(zurich);
-      await expect(backup.promoteBy(grant, true)).rejects.toMatchObject({ code: "not_proved" });
-      const proof = await primary.listAbove(grant.head.position, batch, zurich);
-      await backup.applyPush(await pushOf(primary, proof));
-      expect((await backup.site()).verified?.position).toEqual(grant.head.position);
+      const after = (await backup.read((r) => r.site.record())).head.position;
+      const listing = await primary.read((r) => r.replication.listAbove(after, batch));
+      const push = await pushOf(primary, { ...listing, digest: null });
+      await backup.transact((tx) => tx.replication.applyPush(push));
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+      await expect(backup.transact((tx) => tx.roles.promoteBy(grant, true))).rejects.toMatchObject({
+        code: "not_proved",
+      });
+      const proof = await primary.read((r) => r.replication.listAbove(grant.head.position, batch, zurich));
+      const push2 = await pushOf(primary, proof);
+      await backup.transact((tx) => tx.replication.applyPush(push2));
+      expect((await backup.read((r) => r.site.record())).verified?.position).toEqual(grant.head.position);
       const bad = { ...vault, position: grant.head.position, hash: new Uint8Array(32) };
       const row = { kind: "row" as const, row: { ...bad, key: newVault() } };
-      await backup.applyPush({ ...(await pushOf(primary, proof)), rows: [row], digest: null });
-      await expect(backup.promoteBy(grant, true)).rejects.toMatchObject({ code: "rows_quarantined" });
-      const promotion = await backup.promoteBy(grant, false);
-      expect((await backup.timeline()).at(-1)).toEqual(promotion);
-      expect(await backup.promoteBy(grant, false)).toEqual(promotion);
+      const push3 = { ...(await pushOf(primary, proof)), rows: [row], digest: null };
+      await backup.transact((tx) => tx.replication.applyPush(push3));
+      await expect(backup.transact((tx) => tx.roles.promoteBy(grant, true))).rejects.toMatchObject({
+        code: "rows_quarantined",
+      });
+      const promotion = await backup.transact((tx) => tx.roles.promoteBy(grant, false));
+      expect((await backup.read((r) => r.site.timeline())).at(-1)).toEqual(promotion);
+      expect(await backup.transact((tx) => tx.roles.promoteBy(grant, false))).toEqual(promotion);
     });
   });
 
   describe("a forced promotion", () => {
     it("takes the number above the highest that was seen, and an id of its own", async () => {
       const { backup } = await pair();
-      await backup.recordEpoch({ number: 4, id: "another" });
-      const { epoch } = await backup.promote();
+      await backup.transact((tx) => tx.site.recordEpoch({ number: 4, id: "another" }));
+      const { epoch } = await backup.transact((tx) => tx.roles.promote());
       expect(epoch.number).toBe(5);
       const { primary, backup: other } = await pair();
-      expect((await other.promote()).epoch.id).not.toBe((await primary.site()).epoch.id);
+      expect((await other.transact((tx) => tx.roles.promote())).epoch.id).not.toBe(
+        (await primary.read((r) => r.site.record())).epoch.id,
+      );
     });
 
     it("is refused on a primary in its right, and on a backup that belongs to no installation", async () => {
       const { primary } = await pair();
-      await expect(primary.promote()).rejects.toMatchObject({ code: "already_primary" });
+      await expect(primary.transact((tx) => tx.roles.promote())).rejects.toMatchObject({
+        code: "already_primary",
+      });
       const empty = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
-      await expect(empty.promote()).rejects.toMatchObject({ code: "not_ready" });
+      await expect(empty.transact((tx) => tx.roles.promote())).rejects.toMatchObject({ code: "not_ready" });
     });
 
     it("takes a grant back by a number that no use of it can reach", async () => {
       const { primary, backup } = await pair();
-      const grant = await primary.grant(zurich);
-      const used = await backup.promoteBy(grant, false);
-      const taken = await primary.promote();
+      const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+      const used = await backup.transact((tx) => tx.roles.promoteBy(grant, false));
+      const taken = await primary.transact((tx) => tx.roles.promote());
       expect([used.epoch.number, taken.epoch.number]).toEqual([2, 3]);
-      expect(await primary.site()).toMatchObject({ role: "primary", fenced: null, grant: null });
-      await primary.endGrant(grant.id, "promoted");
-      expect((await primary.site()).fenced).toBeNull();
+      expect(await primary.read((r) => r.site.record())).toMatchObject({
+        role: "primary",
+        fenced: null,
+        grant: null,
+      });
+      await primary.transact((tx) => tx.roles.endGrant(grant.id, "promoted"));
+      expect((await primary.read((r) => r.site.record())).fenced).toBeNull();
     });
 
     it("of a primary that went back, or was superseded, goes on from its own head", async () => {
       for (const fenced of [await behind(), await apart()]) {
-        const { head, epochSeen } = await fenced.primary.site();
-        const { epoch, from } = await fenced.primary.promote();
+        const { head, epochSeen } = await fenced.primary.read((r) => r.site.record());
+        const { epoch, from } = await fenced.primary.transact((tx) => tx.roles.promote());
         expect({ number: epoch.number, from }).toEqual({ number: epochSeen.number + 1, from: head });
-        expect(await fenced.primary.firstKnown([head])).toEqual(head);
+        expect(await fenced.primary.read((r) => r.site.firstKnown([head]))).toEqual(head);
       }
     });
 
     it("forgets what was known of the peers, but not that they were known", async () => {
       const { primary, backup } = await pair();
       const row = await set(primary, newVault(), "x");
-      const { rows, through } = await primary.listAbove(origin.position, batch);
+      const { rows, through } = await primary.read((r) => r.replication.listAbove(origin.position, batch));
       const rejected = [{ ...row, code: "row_malformed" as const }];
-      await primary.acknowledge(zurich, { through, rows, rejected, verified: true });
-      await primary.grant(geneva);
-      await primary.promote();
-      const [, known] = await primary.peers();
+      await primary.acknowledgements.take(zurich, { through, rows, rejected, verified: true });
+      await primary.transact((tx) => tx.roles.grant(geneva));
+      await primary.transact((tx) => tx.roles.promote());
+      const [, known] = await primary.read((r) => r.replication.peers());
       expect(known).toMatchObject({ site: zurich, acked: null, verified: null, diverged: false, repairs: 0 });
-      expect(await primary.listQuarantined(zurich, origin.position, 10)).toEqual([]);
-      await backup.promote();
-      expect((await backup.peers()).map(({ site, acked }) => [site, acked])).toEqual([
+      expect(await primary.read((r) => r.replication.listQuarantined(zurich, origin.position, 10))).toEqual(
+        [],
+      );
+      await backup.transact((tx) => tx.roles.promote());
+      expect(
+        (await backup.read((r) => r.replication.peers())).map(({ site, acked }) => [site, acked]),
+      ).toEqual([
         [calgary, null],
         [geneva, null],
       ]);
@@ -246,33 +302,37 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
     it("of a site that refused a row parts from the history that has it, and loses nobody's state of that row", async () => {
       const { primary, backup, clock } = await pair(1);
       const third = await open({ site: geneva, role: "backup", clock });
-      const before = (await primary.site()).head;
+      const before = (await primary.read((r) => r.site.record())).head;
       const key = newVault();
       await set(primary, key, "what only the others have");
       await set(primary, newVault(), "what all have");
       await drain(primary, third);
-      const listing = await primary.listAbove(before.position, batch);
+      const listing = await primary.read((r) => r.replication.listAbove(before.position, batch));
       const rows = listing.rows.map((row) =>
         formatKey(row.key) === formatKey(key) ? { ...row, hash: new Uint8Array(32) } : row,
       );
       const push = await pushOf(primary, { ...listing, rows, digest: null });
-      expect(expectApplied(await backup.applyPush(push)).rejected).toHaveLength(1);
-      const { from } = await backup.promote();
+      expect(
+        expectApplied(await backup.transact((tx) => tx.replication.applyPush(push))).rejected,
+      ).toHaveLength(1);
+      const { from } = await backup.transact((tx) => tx.roles.promote());
       expect(from).toEqual(before);
       await set(backup, key, "written without having seen it");
       for (const store of [primary, third]) {
-        const { head } = await store.site();
-        expect(await backup.firstKnown(await store.pointsBelow(head.position, 100))).toEqual(before);
-        await store.recordEpoch((await backup.site()).epoch);
-        await store.rejoin(await winnerOf(backup, before));
+        const { head } = await store.read((r) => r.site.record());
+        const points = await store.read((r) => r.site.pointsBelow(head.position, 100));
+        expect(await backup.read((r) => r.site.firstKnown(points))).toEqual(before);
+        const epoch = (await backup.read((r) => r.site.record())).epoch;
+        await store.transact((tx) => tx.site.recordEpoch(epoch));
+        await store.homecoming.rejoin(await winnerOf(backup, before));
         await drain(backup, store);
-        const { rows: aside } = await store.aside(10);
-        const verdicts = await backup.takeAside(aside);
+        const { rows: aside } = await store.read((r) => r.aside.waiting(10));
+        const verdicts = await backup.transact((tx) => tx.aside.take(aside));
         const of = aside.findIndex((row) => formatKey(row.key) === formatKey(key));
         expect(verdicts[of]).toBe(store === primary ? "stranded" : "struck");
         expect(verdicts.filter((verdict) => verdict === "stranded").length).toBeLessThan(2);
       }
-      expect((await backup.stranded(null, 10)).total).toBe(1);
+      expect((await backup.read((r) => r.aside.stranded(null, 10))).total).toBe(1);
       expect(shared(await allRows(primary)).length).toBe(shared(await allRows(backup)).length - 1);
     });
 
@@ -285,27 +345,30 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
           await open({ site: zurich, role: "backup", clock }),
           await open({ site: geneva, role: "backup", clock }),
         ];
-        await primary.configurePeers([zurich, geneva]);
-        await backup.configurePeers([calgary, geneva]);
+        await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
+        await backup.transact((tx) => tx.replication.configurePeers([calgary, geneva]));
         await fill(primary, 2);
         if (proved === "was proved lower down") await drain(primary, backup);
-        const whole = (await backup.site()).head;
+        const whole = (await backup.read((r) => r.site.record())).head;
         await fill(primary, 2);
         await drain(primary, third);
-        const listing = await primary.listAbove(whole.position, batch);
-        expectApplied(await backup.applyPush(await pushOf(primary, { ...listing, digest: null })));
-        const { head } = await primary.site();
-        expect((await backup.site()).head).toEqual(head);
+        const listing = await primary.read((r) => r.replication.listAbove(whole.position, batch));
+        const push = await pushOf(primary, { ...listing, digest: null });
+        expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)));
+        const { head } = await primary.read((r) => r.site.record());
+        expect((await backup.read((r) => r.site.record())).head).toEqual(head);
 
-        const { from } = await backup.promote();
+        const { from } = await backup.transact((tx) => tx.roles.promote());
         expect(from).toEqual(whole);
-        expect(await backup.firstKnown(await primary.pointsBelow(head.position, 100))).toEqual(whole);
-        const own = (await backup.site()).head;
+        const points = await primary.read((r) => r.site.pointsBelow(head.position, 100));
+        expect(await backup.read((r) => r.site.firstKnown(points))).toEqual(whole);
+        const own = (await backup.read((r) => r.site.record())).head;
         expect(own.position).toEqual(head.position);
-        expect(await backup.firstKnown([own])).toEqual(own);
-        expect(await backup.resumeFrom(geneva, head, [])).toBe("foreign");
-        await third.recordEpoch((await backup.site()).epoch);
-        await third.rejoin(await winnerOf(backup, whole));
+        expect(await backup.read((r) => r.site.firstKnown([own]))).toEqual(own);
+        expect(await backup.transact((tx) => tx.replication.resumeFrom(geneva, head, []))).toBe("foreign");
+        const epoch = (await backup.read((r) => r.site.record())).epoch;
+        await third.transact((tx) => tx.site.recordEpoch(epoch));
+        await third.homecoming.rejoin(await winnerOf(backup, whole));
         await drain(backup, third);
         expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
       },
@@ -315,10 +378,12 @@ export function roleContract({ open, reopen }: StoreUnderTest): void {
       const { primary, backup } = await pair();
       const third = await open({ site: geneva, role: "backup", clock: new VirtualClock() });
       await drain(primary, third);
-      await backup.promote();
+      await backup.transact((tx) => tx.roles.promote());
       await fill(backup, 2);
       await drain(backup, third);
-      expect(await third.site()).toMatchObject({ epoch: (await backup.site()).epoch });
+      expect(await third.read((r) => r.site.record())).toMatchObject({
+        epoch: (await backup.read((r) => r.site.record())).epoch,
+      });
       expect(shared(await allRows(third))).toEqual(shared(await allRows(backup)));
     });
   });

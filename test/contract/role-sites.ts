@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { Point } from "../../src/core/position.ts";
-import type { Store, Winner } from "../../src/core/store.ts";
+import type { Winner } from "../../src/core/store/roles.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { VirtualClock } from "../support/ports.ts";
 import { calgary, drain, fill, geneva, type StoreUnderTest, zurich } from "./store-harness.ts";
 
@@ -12,7 +13,11 @@ export type Sites = { readonly primary: Store; readonly backup: Store; readonly 
 export const strange: Point = { position: { epoch: 1, seq: 2 }, chain: new Uint8Array(32).fill(7) };
 
 export async function winnerOf(store: Store, common: Point): Promise<Winner> {
-  return { epoch: (await store.site()).epoch, timeline: await store.timeline(), common };
+  return {
+    epoch: (await store.read((r) => r.site.record())).epoch,
+    timeline: await store.read((r) => r.site.timeline()),
+    common,
+  };
 }
 
 export type RoleSites = {
@@ -27,8 +32,8 @@ export function roleSites({ open }: Pick<StoreUnderTest, "open">): RoleSites {
     const clock = new VirtualClock();
     const primary = await open({ site: calgary, role: "primary", clock });
     const backup = await open({ site: zurich, role: "backup", clock });
-    await primary.configurePeers([zurich, geneva]);
-    await backup.configurePeers([calgary, geneva]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
+    await backup.transact((tx) => tx.replication.configurePeers([calgary, geneva]));
     await fill(primary, entries);
     await drain(primary, backup);
     return { primary, backup, clock };
@@ -37,17 +42,20 @@ export function roleSites({ open }: Pick<StoreUnderTest, "open">): RoleSites {
   /** Both sites primary: calgary has gone on alone after zurich was promoted. */
   const apart = async (): Promise<Sites & { fork: Point }> => {
     const { primary, backup, clock } = await pair();
-    const fork = (await backup.site()).head;
+    const fork = (await backup.read((r) => r.site.record())).head;
     await fill(primary, 2);
-    await backup.promote();
-    await primary.recordEpoch((await backup.site()).epoch);
+    await backup.transact((tx) => tx.roles.promote());
+    const epoch = (await backup.read((r) => r.site.record())).epoch;
+    await primary.transact((tx) => tx.site.recordEpoch(epoch));
     return { primary, backup, clock, fork };
   };
 
   /** Puts a primary behind: zurich names a point that calgary never stood at. */
   const behind = async (): Promise<Sites> => {
     const sites = await pair();
-    expect(await sites.primary.resumeFrom(zurich, strange, [])).toBe("unknown");
+    expect(await sites.primary.transact((tx) => tx.replication.resumeFrom(zurich, strange, []))).toBe(
+      "unknown",
+    );
     return sites;
   };
 

@@ -33,7 +33,7 @@ storeContract("SQLite in memory", {
   reopen: async (known) => {
     const entry = opened.get(known);
     if (!entry) throw new Error("this store was not opened here");
-    await entry.store.settleAcknowledgements();
+    await entry.store.acknowledgements.settle();
     const image = entry.store.serialize();
     await entry.store.close();
     return openStore(image, entry.clock);

@@ -12,7 +12,9 @@ import {
 } from "../../src/core/ids.ts";
 import { protocolVersion, type Push } from "../../src/core/push.ts";
 import type { RowKey, StoredRow } from "../../src/core/row.ts";
-import type { ApplyOutcome, BatchLimit, Listing, RowChange, Store, Write } from "../../src/core/store.ts";
+import type { ApplyOutcome, BatchLimit, Listing } from "../../src/core/store/replication.ts";
+import type { RowChange, Write } from "../../src/core/store/rows.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { SeededRandom, sha256Hash, type VirtualClock } from "../support/ports.ts";
 
 /** What the contract needs of a store that is to keep it. */
@@ -78,7 +80,7 @@ export function putAll(keys: readonly RowKey[], text: string): Write {
 }
 
 export async function set(store: Store, key: RowKey, text: string | null): Promise<StoredRow> {
-  const [row] = await store.write(put(key, text));
+  const [row] = await store.transact((tx) => tx.rows.write(put(key, text)));
   if (!row) throw new Error("a write of one row returned none");
   return row;
 }
@@ -110,14 +112,14 @@ export async function fillAtOnce(
 ): Promise<{ vault: RowKey & { kind: "vault" }; keys: RowKey[] }> {
   const vault = newVault();
   const keys = Array.from({ length: entries }, () => newEntry(vault.vaultId));
-  await store.write(putAll([vault, ...keys], "at once"));
+  await store.transact((tx) => tx.rows.write(putAll([vault, ...keys], "at once")));
   return { vault, keys };
 }
 
 /** The push that a primary makes of a listing. */
 export async function pushOf(primary: Store, listing: Listing, changes: Partial<Push> = {}): Promise<Push> {
-  const { site } = await primary.site();
-  const timeline: readonly Promotion[] = await primary.timeline();
+  const { site } = await primary.read((r) => r.site.record());
+  const timeline: readonly Promotion[] = await primary.read((r) => r.site.timeline());
   const { after, through, points, digest, except, epoch, realm } = listing;
   const rows = listing.rows.map((row) => ({ kind: "row" as const, row }));
   const publicUrl = `https://${site}.example`;
@@ -140,15 +142,18 @@ export async function pushOf(primary: Store, listing: Listing, changes: Partial<
 
 /** Pushes until nothing is above acked, as a worker does when nothing goes wrong. Returns how many pushes it took. */
 export async function drain(primary: Store, backup: Store, limit: BatchLimit = batch): Promise<number> {
-  const peer = (await backup.site()).site;
-  await primary.resumeFrom(peer, (await backup.site()).head, []);
+  const peer = (await backup.read((r) => r.site.record())).site;
+  const applied = (await backup.read((r) => r.site.record())).head;
+  await primary.transact((tx) => tx.replication.resumeFrom(peer, applied, []));
   for (let pushes = 1; ; pushes += 1) {
-    const acked = (await primary.peers()).find(({ site }) => site === peer)?.acked;
+    const acked = (await primary.read((r) => r.replication.peers())).find(({ site }) => site === peer)?.acked;
     if (!acked) throw new Error(`${peer} is no peer with a known point`);
-    const { rows, through, ...listing } = await primary.listAbove(acked.position, limit, peer);
+    const { rows, through, ...listing } = await primary.read((r) =>
+      r.replication.listAbove(acked.position, limit, peer),
+    );
     const push = await pushOf(primary, { rows, through, ...listing });
-    const { verified } = expectApplied(await backup.applyPush(push));
-    await primary.acknowledge(peer, { through, rows, rejected: [], verified });
+    const { verified } = expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)));
+    await primary.acknowledgements.take(peer, { through, rows, rejected: [], verified });
     if (listing.isLast) return pushes;
   }
 }
@@ -161,7 +166,7 @@ export function shared(rows: readonly StoredRow[]): object[] {
 /** Every row of a site, tombstones too, in position order. */
 export async function allRows(store: Store): Promise<readonly StoredRow[]> {
   const everything = { rows: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
-  const { rows } = await store.listAbove({ epoch: 0, seq: 0 }, everything);
+  const { rows } = await store.read((r) => r.replication.listAbove({ epoch: 0, seq: 0 }, everything));
   return rows.toSorted((a, b) => a.position.epoch - b.position.epoch || a.position.seq - b.position.seq);
 }
 
@@ -169,7 +174,7 @@ export async function allRows(store: Store): Promise<readonly StoredRow[]> {
 export async function countedDigest(store: Store): Promise<Uint8Array> {
   const buckets = new Buckets();
   // A backup that was never filled belongs to no realm and can list nothing.
-  const rows = (await store.site()).realm === null ? [] : await allRows(store);
+  const rows = (await store.read((r) => r.site.record())).realm === null ? [] : await allRows(store);
   for (const row of rows) buckets.toggle(sha256Hash, row);
   return buckets.digest(sha256Hash);
 }

@@ -24,21 +24,28 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
   describe("a new site", () => {
     it("is, as a primary, at the start of epoch 1 of a realm of its own", async () => {
       const store = await primary();
-      const site = await store.site();
+      const site = await store.read((r) => r.site.record());
       expect(site).toMatchObject({ site: calgary, role: "primary", fenced: null, primary: null });
       expect(site.realm).not.toBeNull();
       expect(site.epoch.number).toBe(1);
       expect(site.epochSeen).toEqual(site.epoch);
       expect(site.head).toEqual({ position: { epoch: 1, seq: 0 }, chain: new Uint8Array(32) });
       const origin = { position: { epoch: 0, seq: 0 }, chain: new Uint8Array(32) };
-      expect(await store.timeline()).toEqual([{ epoch: site.epoch, site: calgary, from: origin }]);
+      expect(await store.read((r) => r.site.timeline())).toEqual([
+        { epoch: site.epoch, site: calgary, from: origin },
+      ]);
     });
 
     it("has, as a backup, neither realm nor epoch nor timeline", async () => {
       const store = await backup();
       const none = { number: 0, id: "" };
-      expect(await store.site()).toMatchObject({ role: "backup", realm: null, epoch: none, epochSeen: none });
-      expect(await store.timeline()).toEqual([]);
+      expect(await store.read((r) => r.site.record())).toMatchObject({
+        role: "backup",
+        realm: null,
+        epoch: none,
+        epochSeen: none,
+      });
+      expect(await store.read((r) => r.site.timeline())).toEqual([]);
     });
   });
 
@@ -46,11 +53,11 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
     it("takes the next position, its hash, and the chain after it", async () => {
       const store = await primary();
       const key = newVault();
-      const before = await store.site();
+      const before = await store.read((r) => r.site.record());
       const row = await set(store, key, "{}");
       expect(row).toMatchObject({ key, position: { epoch: 1, seq: 1 }, body: utf8("{}"), dirty: false });
       expect(row.hash).toEqual(hashRow(sha256Hash, utf8("{}")));
-      const { head } = await store.site();
+      const { head } = await store.read((r) => r.site.record());
       expect(head).toEqual({
         position: row.position,
         chain: extendChain(sha256Hash, before.head.chain, row),
@@ -60,10 +67,10 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
     it("is still there when the store is opened again", async () => {
       const store = await primary();
       const { keys } = await fill(store, 3);
-      const [head, key] = [(await store.site()).head, keys[0]];
+      const [head, key] = [(await store.read((r) => r.site.record())).head, keys[0]];
       const again = await reopen(store);
-      expect((await again.site()).head).toEqual(head);
-      expect(key && (await again.row(key))?.body).toEqual(utf8("an entry"));
+      expect((await again.read((r) => r.site.record())).head).toEqual(head);
+      expect(key && (await again.read((r) => r.rows.row(key)))?.body).toEqual(utf8("an entry"));
     });
 
     it("gives decide the rows in the order of the keys: live, tombstone, unknown", async () => {
@@ -75,13 +82,15 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       await set(store, purged, null);
       const unknown = newEntry(vault.vaultId);
       const seen: unknown[] = [];
-      await store.write({
-        keys: [unknown, purged, known ?? unknown],
-        decide: (rows) => {
-          seen.push(...rows.map((row) => row && row.body));
-          return [];
-        },
-      });
+      await store.transact((tx) =>
+        tx.rows.write({
+          keys: [unknown, purged, known ?? unknown],
+          decide: (rows) => {
+            seen.push(...rows.map((row) => row && row.body));
+            return [];
+          },
+        }),
+      );
       expect(seen).toEqual([undefined, null, utf8("an entry")]);
     });
 
@@ -95,14 +104,14 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
         },
       };
       const outcomes = await Promise.allSettled([
-        store.write(put(first, "1")),
-        store.write(refused),
-        store.write(put(third, "3")),
+        store.transact((tx) => tx.rows.write(put(first, "1"))),
+        store.transact((tx) => tx.rows.write(refused)),
+        store.transact((tx) => tx.rows.write(put(third, "3"))),
       ]);
       expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
-      expect(await store.row(second)).toBeUndefined();
-      expect((await store.row(third))?.position.seq).toBe(2);
-      expect((await store.site()).head.position.seq).toBe(2);
+      expect(await store.read((r) => r.rows.row(second))).toBeUndefined();
+      expect((await store.read((r) => r.rows.row(third)))?.position.seq).toBe(2);
+      expect((await store.read((r) => r.site.record())).head.position.seq).toBe(2);
     });
 
     it("that changes several rows is all there or not at all", async () => {
@@ -116,10 +125,10 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
           { key: keys[1] ?? newVault(), body },
         ],
       };
-      const head = (await store.site()).head;
-      await expect(store.write(write)).rejects.toBeInstanceOf(TypeError);
-      expect(await store.vaults()).toEqual([]);
-      expect((await store.site()).head).toEqual(head);
+      const head = (await store.read((r) => r.site.record())).head;
+      await expect(store.transact((tx) => tx.rows.write(write))).rejects.toBeInstanceOf(TypeError);
+      expect(await store.read((r) => r.rows.vaults())).toEqual([]);
+      expect((await store.read((r) => r.site.record())).head).toEqual(head);
     });
 
     it("that fails after some of its changes gives back their positions and chain to the next of its turn", async () => {
@@ -133,37 +142,41 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
         ],
       };
       const outcomes = await Promise.allSettled([
-        store.write(put(first, "1")),
-        store.write(half),
-        store.write(put(third, "3")),
+        store.transact((tx) => tx.rows.write(put(first, "1"))),
+        store.transact((tx) => tx.rows.write(half)),
+        store.transact((tx) => tx.rows.write(put(third, "3"))),
       ]);
       expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
       await set(other, first, "1");
       await set(other, third, "3");
-      expect((await store.site()).head).toEqual((await other.site()).head);
+      expect((await store.read((r) => r.site.record())).head).toEqual(
+        (await other.read((r) => r.site.record())).head,
+      );
     });
 
     it("of one row twice keeps both changes in the chain and the last in the row", async () => {
       const store = await primary();
       const key = newVault();
-      const rows = await store.write({
-        keys: [key],
-        decide: () => [
-          { key, body: utf8("a") },
-          { key, body: utf8("b") },
-        ],
-      });
+      const rows = await store.transact((tx) =>
+        tx.rows.write({
+          keys: [key],
+          decide: () => [
+            { key, body: utf8("a") },
+            { key, body: utf8("b") },
+          ],
+        }),
+      );
       expect(rows.map(({ position }) => position.seq)).toEqual([1, 2]);
-      expect((await store.row(key))?.body).toEqual(utf8("b"));
+      expect((await store.read((r) => r.rows.row(key)))?.body).toEqual(utf8("b"));
     });
 
     it("keeps an empty body apart from a purge", async () => {
       const store = await primary();
       const key = newVault();
       await set(store, key, "");
-      expect((await store.row(key))?.body).toEqual(new Uint8Array(0));
+      expect((await store.read((r) => r.rows.row(key)))?.body).toEqual(new Uint8Array(0));
       await set(store, key, null);
-      expect((await store.row(key))?.body).toBeNull();
+      expect((await store.read((r) => r.rows.row(key)))?.body).toBeNull();
     });
 
     it("of thousands of rows lets others read, who see nothing of it before it is there", async () => {
@@ -172,33 +185,37 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       await set(store, vault, "v");
       const keys = Array.from({ length: 1000 }, () => newEntry(vault.vaultId));
       let isDone = false;
-      const writing = store.write(putAll(keys, "e")).then(() => {
-        isDone = true;
-      });
+      const writing = store
+        .transact((tx) => tx.rows.write(putAll(keys, "e")))
+        .then(() => {
+          isDone = true;
+        });
       const counts = new Set<number>();
       while (!isDone) {
-        counts.add((await store.vaults())[0]?.entries ?? -1);
+        counts.add((await store.read((r) => r.rows.vaults()))[0]?.entries ?? -1);
         await new Promise((resolve) => setImmediate(resolve));
       }
       await writing;
-      counts.add((await store.vaults())[0]?.entries ?? -1);
+      counts.add((await store.read((r) => r.rows.vaults()))[0]?.entries ?? -1);
       expect([...counts]).toEqual([0, 1000]);
     });
 
     it("is refused by a backup", async () => {
       const store = await backup();
-      await expect(store.write(put(newVault(), "x"))).rejects.toMatchObject({ code: "read_only_backup" });
+      await expect(store.transact((tx) => tx.rows.write(put(newVault(), "x")))).rejects.toMatchObject({
+        code: "read_only_backup",
+      });
     });
 
     it("is refused by a fenced primary, also when it was queued behind the fence", async () => {
       const store = await primary();
       const higher = { number: 2, id: "b" };
       const [, late] = await Promise.allSettled([
-        store.recordEpoch(higher),
-        store.write(put(newVault(), "x")),
+        store.transact((tx) => tx.site.recordEpoch(higher)),
+        store.transact((tx) => tx.rows.write(put(newVault(), "x"))),
       ]);
       expect(late).toMatchObject({ status: "rejected", reason: { code: "site_fenced" } });
-      expect((await store.site()).head.position.seq).toBe(0);
+      expect((await store.read((r) => r.site.record())).head.position.seq).toBe(0);
     });
   });
 
@@ -208,12 +225,12 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       const { vault, keys } = await fill(store, 1);
       const access = newAccess(vault.vaultId);
       await set(store, access, "a token");
-      expect((await store.row(vault))?.key).toEqual(vault);
-      expect((await store.row(keys[0] ?? vault))?.key).toEqual(keys[0]);
-      expect((await store.access(access.accessId))?.key).toEqual(access);
+      expect((await store.read((r) => r.rows.row(vault)))?.key).toEqual(vault);
+      expect((await store.read((r) => r.rows.row(keys[0] ?? vault)))?.key).toEqual(keys[0]);
+      expect((await store.read((r) => r.accesses.find(access.accessId)))?.key).toEqual(access);
       await set(store, access, null);
-      expect((await store.access(access.accessId))?.body).toBeNull();
-      expect(await store.access(newAccess(vault.vaultId).accessId)).toBeUndefined();
+      expect((await store.read((r) => r.accesses.find(access.accessId)))?.body).toBeNull();
+      expect(await store.read((r) => r.accesses.find(newAccess(vault.vaultId).accessId))).toBeUndefined();
     });
 
     it("lists live entries newest first, page after page, and no other vault's", async () => {
@@ -224,10 +241,16 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       await set(store, purged, null);
       const expected = keys.filter((key) => key !== purged).toReversed();
       const listed = [];
-      for (let before, page = await store.entries(vault.vaultId, undefined, 2); page.length > 0; ) {
+      for (
+        let before, page = await store.read((r) => r.rows.entries(vault.vaultId, undefined, 2));
+        page.length > 0;
+      ) {
         listed.push(...page.map(({ key }) => key));
         before = page.at(-1)?.key;
-        page = before?.kind === "entry" ? await store.entries(vault.vaultId, before.entryId, 2) : [];
+        page =
+          before?.kind === "entry"
+            ? await store.read((r) => r.rows.entries(vault.vaultId, before.entryId, 2))
+            : [];
       }
       expect(listed).toEqual(expected);
     });
@@ -237,7 +260,7 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       const [first, second, third] = [await fill(store, 2), await fill(store, 0), await fill(store, 3)];
       await set(store, third.keys[0] ?? third.vault, null);
       await set(store, second.vault, null);
-      const vaults = await store.vaults();
+      const vaults = await store.read((r) => r.rows.vaults());
       expect(vaults.map(({ row, entries }) => [row.key.vaultId, entries])).toEqual([
         [first.vault.vaultId, 2],
         [third.vault.vaultId, 2],
@@ -250,13 +273,13 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
       const access = newAccess(vault.vaultId);
       await set(store, access, "a token");
       await fill(store, 2);
-      expect(await store.orphans(10)).toEqual([]);
+      expect(await store.read((r) => r.rows.orphans(10))).toEqual([]);
       await set(store, vault, null);
-      expect(await store.orphans(2)).toHaveLength(2);
-      const orphans = await store.orphans(10);
+      expect(await store.read((r) => r.rows.orphans(2))).toHaveLength(2);
+      const orphans = await store.read((r) => r.rows.orphans(10));
       expect(new Set(orphans)).toEqual(new Set([...keys, access]));
       for (const key of orphans) await set(store, key, null);
-      expect(await store.orphans(10)).toEqual([]);
+      expect(await store.read((r) => r.rows.orphans(10))).toEqual([]);
     });
 
     it("finds an operator's token by its id", async () => {
@@ -268,19 +291,25 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
         createdAt: 5,
         expiresAt: null,
       };
-      await store.addOperator(token);
-      expect(await store.operator("00ff")).toEqual(token);
-      expect(await store.operator("ff00")).toBeUndefined();
+      await store.transact((tx) => tx.operators.add(token));
+      expect(await store.read((r) => r.operators.find("00ff"))).toEqual(token);
+      expect(await store.read((r) => r.operators.find("ff00"))).toBeUndefined();
     });
   });
 
   describe("an epoch met", () => {
     it("fences a primary when it is higher, once", async () => {
       const store = await primary();
-      expect(await store.recordEpoch({ number: 2, id: "a" })).toEqual({ fencedNow: true });
-      expect(await store.recordEpoch({ number: 2, id: "a" })).toEqual({ fencedNow: false });
-      expect(await store.recordEpoch({ number: 3, id: "a" })).toEqual({ fencedNow: false });
-      expect(await store.site()).toMatchObject({
+      expect(await store.transact((tx) => tx.site.recordEpoch({ number: 2, id: "a" }))).toEqual({
+        fencedNow: true,
+      });
+      expect(await store.transact((tx) => tx.site.recordEpoch({ number: 2, id: "a" }))).toEqual({
+        fencedNow: false,
+      });
+      expect(await store.transact((tx) => tx.site.recordEpoch({ number: 3, id: "a" }))).toEqual({
+        fencedNow: false,
+      });
+      expect(await store.read((r) => r.site.record())).toMatchObject({
         fenced: "primary_superseded",
         epochSeen: { number: 3, id: "a" },
       });
@@ -288,27 +317,29 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
 
     it("of the same number fences the lower id, and the higher id stays", async () => {
       const [low, high] = [await primary(), await primary()];
-      await low.recordEpoch({ number: 1, id: "z" });
-      await high.recordEpoch({ number: 1, id: "" });
-      expect((await low.site()).fenced).toBe("primary_superseded");
-      expect((await high.site()).fenced).toBeNull();
+      await low.transact((tx) => tx.site.recordEpoch({ number: 1, id: "z" }));
+      await high.transact((tx) => tx.site.recordEpoch({ number: 1, id: "" }));
+      expect((await low.read((r) => r.site.record())).fenced).toBe("primary_superseded");
+      expect((await high.read((r) => r.site.record())).fenced).toBeNull();
     });
 
     it("far above all that were seen is refused and changes nothing: it would leave no numbers for promotions", async () => {
       for (const store of [await primary(), await backup()]) {
-        const before = await store.site();
+        const before = await store.read((r) => r.site.record());
         for (const number of [Number.MAX_SAFE_INTEGER, 2_000_000]) {
-          const met = store.recordEpoch({ number, id: "z" });
+          const met = store.transact((tx) => tx.site.recordEpoch({ number, id: "z" }));
           await expect(met).rejects.toMatchObject({ code: "invalid_request" });
         }
-        expect(await store.site()).toEqual(before);
+        expect(await store.read((r) => r.site.record())).toEqual(before);
       }
     });
 
     it("is recorded by a backup, which has nothing to fence", async () => {
       const store = await backup();
-      expect(await store.recordEpoch({ number: 4, id: "a" })).toEqual({ fencedNow: false });
-      expect(await store.site()).toMatchObject({
+      expect(await store.transact((tx) => tx.site.recordEpoch({ number: 4, id: "a" }))).toEqual({
+        fencedNow: false,
+      });
+      expect(await store.read((r) => r.site.record())).toMatchObject({
         fenced: null,
         epoch: { number: 0 },
         epochSeen: { number: 4 },
@@ -319,11 +350,13 @@ export function vaultContract({ open, reopen }: StoreUnderTest): void {
   describe("a closed store", () => {
     it("has finished what was queued, refuses what comes later, and may be closed again", async () => {
       const store = await primary();
-      const queued = store.write(put(newVault(), "x"));
+      const queued = store.transact((tx) => tx.rows.write(put(newVault(), "x")));
       await store.close();
       await expect(queued).resolves.toHaveLength(1);
-      await expect(store.site()).rejects.toMatchObject({ code: "shutting_down" });
-      await expect(store.write(put(newVault(), "y"))).rejects.toMatchObject({ code: "shutting_down" });
+      await expect(store.read((r) => r.site.record())).rejects.toMatchObject({ code: "shutting_down" });
+      await expect(store.transact((tx) => tx.rows.write(put(newVault(), "y")))).rejects.toMatchObject({
+        code: "shutting_down",
+      });
       await store.close();
     });
   });

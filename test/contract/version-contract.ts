@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { bucketOf } from "../../src/core/digest.ts";
 import { type EntryId, parseVersionId, versionIdOf } from "../../src/core/ids.ts";
 import type { RowKey } from "../../src/core/row.ts";
-import type { Store } from "../../src/core/store.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
 import { asideOf, asideSites, comeHome, rowAt } from "./aside-sites.ts";
 import { guardOf, listBucket, repair } from "./repair-driver.ts";
@@ -53,18 +53,21 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       await set(store, newVersion(entry, 7), null);
       const listed: number[] = [];
       for (let before: number | undefined; ; before = listed.at(-1)) {
-        const page = await store.versions(entry.vaultId, entry.entryId, before, 5);
+        const page = await store.read((r) => r.rows.versions(entry.vaultId, entry.entryId, before, 5));
         if (page.length === 0) break;
         listed.push(...numbers(page));
       }
       expect(listed).toEqual([12, 11, 10, 9, 8, 6, 5, 4, 3, 2, 1]);
-      expect(await store.versions(newVault().vaultId, entry.entryId, undefined, 5)).toEqual([]);
+      expect(
+        await store.read((r) => r.rows.versions(newVault().vaultId, entry.entryId, undefined, 5)),
+      ).toEqual([]);
     });
 
     it("have a newest one, by its number, and none is 0", async () => {
       const store = await alone();
       const { entry } = await withHistory(store, 11);
-      const newest = (of: Entry): Promise<number> => store.newestVersion(of.vaultId, of.entryId);
+      const newest = (of: Entry): Promise<number> =>
+        store.read((r) => r.rows.newestVersion(of.vaultId, of.entryId));
       expect(await newest(entry)).toBe(11);
       await set(store, newVersion(entry, 11), null);
       expect(await newest(entry)).toBe(10);
@@ -84,7 +87,9 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       for (const kind of ["entry", "version"] as const) {
         const found: string[] = [];
         for (let after: string | undefined; ; after = found.at(-1)) {
-          const rows = await store.vaultRows(vault.vaultId, kind, after as EntryId | undefined, 2);
+          const rows = await store.read((r) =>
+            r.rows.vaultRows(vault.vaultId, kind, after as EntryId | undefined, 2),
+          );
           if (rows.length === 0) break;
           found.push(...rows.map(({ key }) => itemOf(key)));
         }
@@ -98,9 +103,9 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       const { vault, entry } = await withHistory(store, 2);
       await set(store, vault, null);
       const keys = [entry, newVersion(entry, 1), newVersion(entry, 2)];
-      expect(new Set(await store.orphans(10))).toEqual(new Set(keys));
+      expect(new Set(await store.read((r) => r.rows.orphans(10)))).toEqual(new Set(keys));
       for (const key of keys) await set(store, key, null);
-      expect(await store.orphans(10)).toEqual([]);
+      expect(await store.read((r) => r.rows.orphans(10))).toEqual([]);
     });
   });
 
@@ -109,28 +114,37 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       const { primary, backup } = await pair();
       const { vault, entry } = await withHistory(primary, 1);
       await drain(primary, backup);
-      const before = (await primary.site()).head.position;
+      const before = (await primary.read((r) => r.site.record())).head.position;
       await set(primary, newVersion(entry, 2), "x");
-      const { rows } = await primary.listAbove(before, batch);
+      const { rows } = await primary.read((r) => r.replication.listAbove(before, batch));
       expect(rows.map(({ key }) => key)).toEqual([vault, newVersion(entry, 2)]);
       await drain(primary, backup);
-      expect((await backup.digest()).digest).toEqual((await primary.digest()).digest);
+      expect((await backup.read((r) => r.site.digest())).digest).toEqual(
+        (await primary.read((r) => r.site.digest())).digest,
+      );
       const again = await reopen(backup);
       expect(shared(await allRows(again))).toEqual(shared(await allRows(primary)));
-      expect(numbers(await again.versions(entry.vaultId, entry.entryId, undefined, 5))).toEqual([2, 1]);
+      expect(
+        numbers(await again.read((r) => r.rows.versions(entry.vaultId, entry.entryId, undefined, 5))),
+      ).toEqual([2, 1]);
     });
 
     it("is dirty, counted, and held back by a peer that refuses it, like any other", async () => {
       const { primary } = await pair();
       const { entry } = await withHistory(primary, 1);
-      const head = (await primary.site()).head.position;
+      const head = (await primary.read((r) => r.site.record())).head.position;
       const row = await set(primary, newVersion(entry, 2), "x");
       expect(row.dirty).toBe(true);
-      const { rows, through } = await primary.listAbove(head, batch, zurich);
+      const { rows, through } = await primary.read((r) => r.replication.listAbove(head, batch, zurich));
       const rejected = [{ ...row, code: "row_malformed" as const }];
-      await primary.acknowledge(zurich, { through, rows, rejected, verified: null });
-      expect(await primary.backlog(zurich)).toMatchObject({ dirty: 0, quarantined: 1 });
-      const [quarantined] = await primary.listQuarantined(zurich, { epoch: 0, seq: 0 }, 5);
+      await primary.acknowledgements.take(zurich, { through, rows, rejected, verified: null });
+      expect(await primary.read((r) => r.replication.backlog(zurich))).toMatchObject({
+        dirty: 0,
+        quarantined: 1,
+      });
+      const [quarantined] = await primary.read((r) =>
+        r.replication.listQuarantined(zurich, { epoch: 0, seq: 0 }, 5),
+      );
       expect(quarantined?.key).toEqual(row.key);
     });
 
@@ -139,14 +153,15 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       const vault = newVault();
       const entry = newEntry(vault.vaultId);
       const keys = Array.from({ length: 600 }, (_, index) => newVersion(entry, index + 1));
-      await primary.write(putAll([vault, entry, ...keys], "x"));
+      await primary.transact((tx) => tx.rows.write(putAll([vault, entry, ...keys], "x")));
       await drain(primary, backup);
       const bucket = bucketOf(sha256Hash, keys[0] ?? vault);
       const listed = await listBucket(primary, bucket, 1);
       expect(listed.map(({ key }) => key)).toContainEqual(keys[0]);
       const sql = "UPDATE rows SET body = ? WHERE kind = 'version' AND item_id = ?";
       await behind(backup, sql, Uint8Array.of(1), versionIdOf(entry.entryId, 1));
-      await backup.applyRepair(await guardOf({ primary, backup }), [], keys.slice(3, 5));
+      const guard = await guardOf({ primary, backup });
+      await backup.transact((tx) => tx.repair.apply(guard, [], keys.slice(3, 5)));
       await repair({ primary, backup });
       expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
     });
@@ -159,56 +174,65 @@ export function versionContract({ open, reopen, behind }: StoreUnderTest): void 
       const store = await alone();
       const { entry } = await withHistory(store, 3);
       const decide = (version: number, text: string): Promise<readonly string[]> =>
-        store.takeAside([asideOf(rowAt(newVersion(entry, version), text, far))]);
+        store.transact((tx) => tx.aside.take([asideOf(rowAt(newVersion(entry, version), text, far))]));
       expect(await decide(2, "now")).toEqual(["struck"]);
       expect(await decide(9, "at 1")).toEqual(["struck"]);
       expect(await decide(2, "something else")).toEqual(["stranded"]);
       await set(store, newVersion(entry, 1), null);
       expect(await decide(8, "at 1")).toEqual(["stranded"]);
       const other = newVersion(newEntry(entry.vaultId), 1);
-      expect(await store.takeAside([asideOf(rowAt(other, "at 2", far))])).toEqual(["stranded"]);
+      expect(await store.transact((tx) => tx.aside.take([asideOf(rowAt(other, "at 2", far))]))).toEqual([
+        "stranded",
+      ]);
     });
 
     it("is struck where its entry was purged: what is purged never comes back", async () => {
       const store = await alone();
       const { entry } = await withHistory(store, 1);
       await set(store, entry, null);
-      expect(await store.takeAside([asideOf(rowAt(newVersion(entry, 4), "x", far))])).toEqual(["struck"]);
+      expect(
+        await store.transact((tx) => tx.aside.take([asideOf(rowAt(newVersion(entry, 4), "x", far))])),
+      ).toEqual(["struck"]);
     });
 
     it("is purged with its entry, in whatever order the purges come, and by nothing else", async () => {
       for (const isEntryFirst of [true, false]) {
         const store = await alone();
         const { entry } = await withHistory(store, 2);
-        const fork = (await store.site()).head.position;
+        const fork = (await store.read((r) => r.site.record())).head.position;
         const purges = [entry, newVersion(entry, 1)].map((key) => asideOf(rowAt(key, null, far), fork));
-        const verdicts = await store.takeAside(isEntryFirst ? purges : purges.toReversed());
+        const verdicts = await store.transact((tx) =>
+          tx.aside.take(isEntryFirst ? purges : purges.toReversed()),
+        );
         expect(verdicts.toSorted()).toEqual(["applied", "struck"]);
-        expect((await store.row(entry))?.body).toBeNull();
-        expect(await store.newestVersion(entry.vaultId, entry.entryId)).toBe(0);
+        expect((await store.read((r) => r.rows.row(entry)))?.body).toBeNull();
+        expect(await store.read((r) => r.rows.newestVersion(entry.vaultId, entry.entryId))).toBe(0);
       }
       const store = await alone();
       const { entry } = await withHistory(store, 1);
-      const fork = (await store.site()).head.position;
+      const fork = (await store.read((r) => r.site.record())).head.position;
       const purge = asideOf(rowAt(newVersion(entry, 1), null, far), fork);
-      expect(await store.takeAside([purge])).toEqual(["struck"]);
-      expect((await store.row(newVersion(entry, 1)))?.body).not.toBeNull();
+      expect(await store.transact((tx) => tx.aside.take([purge]))).toEqual(["struck"]);
+      expect((await store.read((r) => r.rows.row(newVersion(entry, 1))))?.body).not.toBeNull();
     });
 
     it("comes home with a site that was alone: what the winner has under another number is not told of", async () => {
       const { primary, backup } = await pair();
       const { entry } = await withHistory(primary, 0);
       await drain(primary, backup);
-      const common = (await backup.site()).head;
+      const common = (await backup.read((r) => r.site.record())).head;
       // The state before, then the one after, as an edit writes them.
       await set(primary, newVersion(entry, 1), "now");
       await set(primary, entry, "alone");
-      await backup.promote();
-      await primary.recordEpoch((await backup.site()).epoch);
+      await backup.transact((tx) => tx.roles.promote());
+      const epoch = (await backup.read((r) => r.site.record())).epoch;
+      await primary.transact((tx) => tx.site.recordEpoch(epoch));
       await comeHome(backup, primary, common);
-      const { rows } = await primary.aside(10);
+      const { rows } = await primary.read((r) => r.aside.waiting(10));
       expect(rows.map(({ key }) => key.kind).toSorted()).toEqual(["entry", "version"]);
-      const verdicts = await backup.takeAside(rows.toSorted((a, b) => a.position.seq - b.position.seq));
+      const verdicts = await backup.transact((tx) =>
+        tx.aside.take(rows.toSorted((a, b) => a.position.seq - b.position.seq)),
+      );
       expect(verdicts).toEqual(["struck", "stranded"]);
     });
   });

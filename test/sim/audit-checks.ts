@@ -1,5 +1,5 @@
 import { type AuditRecord, decodeBeginning, walkChain } from "../../src/core/audit.ts";
-import type { AuditChain } from "../../src/core/audit-store.ts";
+import type { AuditChain } from "../../src/core/store/audit.ts";
 import { bytesEqual, toHex } from "../../src/core/bytes.ts";
 import type { ChainId, SiteName } from "../../src/core/ids.ts";
 import { sha256Hash } from "../support/ports.ts";
@@ -31,8 +31,10 @@ export async function checkAudit(world: World, winner: SiteName): Promise<void> 
 async function copiesAt(world: World, site: SiteName): Promise<readonly Copy[]> {
   const { store } = world.process(site);
   const copies: Copy[] = [];
-  for (const chain of await store.auditChains()) {
-    const records = await store.auditRecords(chain.chain, chain.anchor.seq, Number.MAX_SAFE_INTEGER);
+  for (const chain of await store.read((r) => r.audit.chains())) {
+    const records = await store.read((r) =>
+      r.audit.records(chain.chain, chain.anchor.seq, Number.MAX_SAFE_INTEGER),
+    );
     const walk = walkChain(sha256Hash, chain.anchor, records);
     const isWhole = walk.kind === "whole" && bytesEqual(walk.end.hash, chain.head.hash);
     expectThat(isWhole, `${site} holds a copy of a chain of ${chain.site} that is not whole`);

@@ -49,10 +49,12 @@ async function checkPeers(world: World, winner: SiteName, exceptQuarantine: bool
   const { body } = await world.process(winner).receive("/api/replication", winner, undefined);
   const { peers } = body as { peers: readonly PeerStatus[] };
   const refused = new Set<string>();
-  const incidents = await store.openIncidents();
+  const incidents = await store.read((r) => r.alerts.openIncidents());
   for (const backup of world.sites.keys()) {
     if (backup === winner) continue;
-    const quarantined = await store.listQuarantined(backup, origin.position, 1_000);
+    const quarantined = await store.read((r) =>
+      r.replication.listQuarantined(backup, origin.position, 1_000),
+    );
     const excepted = exceptQuarantine ? quarantined.map((row) => formatKey(row.key)) : [];
     await checkEqual(world, winner, backup, new Set(excepted));
     for (const key of excepted) refused.add(key);
@@ -77,8 +79,8 @@ async function checkEqual(
   excepted: ReadonlySet<string>,
 ): Promise<void> {
   const [primary, copy] = [
-    await world.process(winner).store.site(),
-    await world.process(backup).store.site(),
+    await world.process(winner).store.read((r) => r.site.record()),
+    await world.process(backup).store.read((r) => r.site.record()),
   ];
   expectThat(copy.role === "backup", `${backup} is ${copy.role}, fenced: ${copy.fenced}`);
   const [primaryRows, backupRows] = [await world.rows(winner), await world.rows(backup)];
@@ -89,7 +91,9 @@ async function checkEqual(
     expectThat(primaryRows.has(key) || excepted.has(key), `only ${backup} has ${key}`);
   }
   expectThat(samePoint(primary.head, copy.head), `${backup} stands elsewhere than ${winner}`);
-  const peer = (await world.process(winner).store.peers()).find(({ site }) => site === backup);
+  const peer = (await world.process(winner).store.read((r) => r.replication.peers())).find(
+    ({ site }) => site === backup,
+  );
   expectThat(peer?.acked && samePoint(peer.acked, primary.head), `acked of ${backup} is not the head`);
   // I10: a finished drain has proved both digests equal.
   const [proved, believed] = [peer.verified?.position, copy.verified?.position];
@@ -122,7 +126,7 @@ function checkRow(backup: SiteName, row: StoredRow, other: StoredRow | undefined
 async function checkDigest(world: World, site: SiteName): Promise<void> {
   const buckets = new Buckets();
   for (const row of (await world.rows(site)).values()) buckets.toggle(sha256Hash, row);
-  const { digest } = await world.process(site).store.digest();
+  const { digest } = await world.process(site).store.read((r) => r.site.digest());
   expectThat(bytesEqual(digest, buckets.digest(sha256Hash)), `the digest of ${site} is not that of its rows`);
 }
 
@@ -155,10 +159,10 @@ async function checkSettled(
   exceptAudit: boolean,
 ): Promise<void> {
   const { store } = world.process(site);
-  const { waiting } = await store.aside(1);
+  const { waiting } = await store.read((r) => r.aside.waiting(1));
   expectThat(waiting === 0, `${waiting} rows put aside wait on ${site}`);
-  const { role } = await store.site();
-  const open = (await store.openIncidents()).map(({ event }) => event);
+  const { role } = await store.read((r) => r.site.record());
+  const open = (await store.read((r) => r.alerts.openIncidents())).map(({ event }) => event);
   // What became of an audit is told by pushes, and rest brings none.
   const mayBeOpen = new Set(["rows_stranded", "replication_quarantined", exceptAudit && "audit_truncated"]);
   const others = open.filter((event) => !mayBeOpen.has(event));
@@ -190,9 +194,9 @@ function isPurgeOf(key: StoredRow["key"], strandedBody: Uint8Array): boolean {
 
 /** A primary that was put back keeps everything until an operator recovers it. */
 async function checkFenced(world: World): Promise<void> {
-  const { fenced } = await world.primary.store.site();
+  const { fenced } = await world.primary.store.read((r) => r.site.record());
   expectThat(fenced === "primary_behind", `calgary is fenced as ${fenced}`);
-  const alerts = await world.primary.store.alerts(1_000);
+  const alerts = await world.primary.store.read((r) => r.alerts.newest(1_000));
   const told = alerts.filter((alert) => alert.event === "primary_behind").length;
   expectThat(told === 1, `primary_behind was told ${told} times`);
   const held = new Set<number>();
@@ -206,7 +210,7 @@ async function checkFenced(world: World): Promise<void> {
 async function checkAlerts(world: World): Promise<void> {
   for (const site of world.sites.keys()) {
     if ((world.putBacks.get(site) ?? 0) > 0) continue;
-    const alerts = (await world.process(site).store.alerts(10_000)).toReversed();
+    const alerts = (await world.process(site).store.read((r) => r.alerts.newest(10_000))).toReversed();
     const open = new Set<string>();
     for (const { event, details } of alerts) {
       const subject = String(details["backup"] ?? details["site"] ?? "");

@@ -4,7 +4,8 @@ import { Refusal } from "../../src/core/errors.ts";
 import type { AccessId, KeyId, SiteName, VaultId } from "../../src/core/ids.ts";
 import { formatPosition } from "../../src/core/position.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
-import type { Site, Write } from "../../src/core/store.ts";
+import type { Write } from "../../src/core/store/rows.ts";
+import type { Site } from "../../src/core/store/site.ts";
 import { vaultKey } from "../../src/core/vault.ts";
 import { sha256Hash } from "../support/ports.ts";
 import { versionOf } from "./bodies.ts";
@@ -185,7 +186,9 @@ export class Clients {
       const isPurge = row.body === null || key.kind === "stranded" || key.kind === "version";
       const write = this.#world.ledger.begin(key, isPurge);
       const version = await this.#versionAbove(site, key);
-      const keyId = keyIdOf(await this.#world.process(site).store.row(vaultKey(key.vaultId)));
+      const keyId = keyIdOf(
+        await this.#world.process(site).store.read((r) => r.rows.row(vaultKey(key.vaultId))),
+      );
       const form = { version, paddingBytes: this.#world.draw(paddingBytes), ...(keyId && { keyId }) };
       const body = this.#world.ledger.rebuild(write, row, form);
       const written = this.#world.process(site).write({ keys: [key], decide: () => [{ key, body }] });
@@ -198,7 +201,9 @@ export class Clients {
   /** Of an entry that cannot be read any more, above whatever it was. */
   async #versionAbove(site: SiteName, key: RowKey): Promise<number> {
     if (key.kind !== "entry") return 1;
-    return (await this.#world.process(site).store.newestVersion(key.vaultId, key.entryId)) + 2;
+    return (
+      (await this.#world.process(site).store.read((r) => r.rows.newestVersion(key.vaultId, key.entryId))) + 2
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import { formatKey, type RowKey } from "../../src/core/row.ts";
-import type { Site } from "../../src/core/store.ts";
+import type { Site } from "../../src/core/store/site.ts";
 import { flushMoments } from "./disk.ts";
 import { settleStranded } from "./operator.ts";
 import type { World } from "./world.ts";

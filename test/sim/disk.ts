@@ -9,7 +9,7 @@ import Sqlite from "better-sqlite3";
 import { origin, type Position } from "../../src/core/position.ts";
 import type { VaultId } from "../../src/core/ids.ts";
 import type { Row, RowKey, RowKind, StoredRow } from "../../src/core/row.ts";
-import type { Site } from "../../src/core/store.ts";
+import type { Site } from "../../src/core/store/site.ts";
 import type { Log } from "../../src/store/sqlite/flushes.ts";
 import { itemOf, keyOf, type RowColumns, rowOf } from "../../src/store/sqlite/row-table.ts";
 import { readOwnRecord } from "../../src/store/sqlite/site-record.ts";

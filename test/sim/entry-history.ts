@@ -3,7 +3,8 @@ import { Refusal } from "../../src/core/errors.ts";
 import { parseVersionId } from "../../src/core/ids.ts";
 import { comparePositions, type Position } from "../../src/core/position.ts";
 import type { RowKey, StoredRow } from "../../src/core/row.ts";
-import type { RowChange, VaultStore } from "../../src/core/store.ts";
+import type { RowChange } from "../../src/core/store/rows.ts";
+import type { Transacts } from "../../src/core/store/store.ts";
 import { versionOf } from "./bodies.ts";
 
 /** Few, so that a course of some dozen writes comes to it. */
@@ -14,10 +15,10 @@ export type EntryHistory = { readonly position: Position | null; readonly versio
 
 const versionsMax = 1_000;
 
-export async function readHistory(store: VaultStore, key: RowKey): Promise<EntryHistory | undefined> {
+export async function readHistory(store: Transacts<"rows">, key: RowKey): Promise<EntryHistory | undefined> {
   if (key.kind !== "entry") return undefined;
-  const row = await store.row(key);
-  const versions = await store.versions(key.vaultId, key.entryId, undefined, versionsMax);
+  const row = await store.read((r) => r.rows.row(key));
+  const versions = await store.read((r) => r.rows.versions(key.vaultId, key.entryId, undefined, versionsMax));
   return { position: row?.position ?? null, versions: versions.map((version) => numberOf(version.key)) };
 }
 

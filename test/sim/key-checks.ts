@@ -3,7 +3,7 @@ import { type Epoch, compareEpochs } from "../../src/core/epoch.ts";
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import { formatKey, isIntact, type Row } from "../../src/core/row.ts";
 import { readSealedHeader } from "../../src/core/sealed-header.ts";
-import type { Site } from "../../src/core/store.ts";
+import type { Site } from "../../src/core/store/site.ts";
 import { decodeVault, type VaultBody } from "../../src/core/vault.ts";
 import { sha256Hash } from "../support/ports.ts";
 import { hasWay } from "./vault-keys.ts";

@@ -4,7 +4,7 @@ import { Refusal } from "../../src/core/errors.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { comparePositions } from "../../src/core/position.ts";
 import { formatKey } from "../../src/core/row.ts";
-import type { Site } from "../../src/core/store.ts";
+import type { Site } from "../../src/core/store/site.ts";
 import type { PeerStatus } from "../../src/protocol/replication-status.ts";
 import type { World } from "./world.ts";
 
@@ -93,7 +93,9 @@ export async function settleStranded(world: World): Promise<void> {
   const [winner] = world.primaries();
   // It may crash while one looks for it.
   if (!winner || !world.isUp(winner.site)) return;
-  const { rows } = await world.reading(winner.site, (store) => store.stranded(null, 100));
+  const { rows } = await world.reading(winner.site, (store) =>
+    store.read((r) => r.aside.stranded(null, 100)),
+  );
   if (rows.length === 0) return;
   const { key, body } = world.pick(rows);
   if (key.kind !== "stranded" || body === null) return;

@@ -152,8 +152,10 @@ class Scenario {
   async #auditReport(): Promise<ScenarioReport> {
     const world = this.#world;
     const stores = [...world.sites.keys()].map((site) => world.process(site).store);
-    const chains = (await Promise.all(stores.map((store) => store.auditChains()))).flat();
-    const alerts = (await Promise.all(stores.map((store) => store.alerts(1_000)))).flat();
+    const chains = (await Promise.all(stores.map((store) => store.read((r) => r.audit.chains())))).flat();
+    const alerts = (
+      await Promise.all(stores.map((store) => store.read((r) => r.alerts.newest(1_000))))
+    ).flat();
     const told = alerts.filter(({ event }) => event === "audit_truncated").length;
     const forked = chains.filter(({ isForked }) => isForked).length;
     return { "copies of audits": chains.length, "copies that part": forked, "audits cut off, told": told };
@@ -162,7 +164,9 @@ class Scenario {
   async #report(): Promise<ScenarioReport> {
     const world = this.#world;
     const [winner] = world.primaries();
-    const stranded = winner ? (await world.process(winner.site).store.stranded(null, 1)).total : 0;
+    const stranded = winner
+      ? (await world.process(winner.site).store.read((r) => r.aside.stranded(null, 1))).total
+      : 0;
     const sent = Map.groupBy(world.network.sent, ({ path }) => path.split("/").at(-1) ?? "");
     return {
       ...Object.fromEntries(world.tally),

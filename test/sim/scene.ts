@@ -51,7 +51,7 @@ export function writeToPrimary({ world, vault }: Scene): () => void {
 
 /** The identities of stranded rows that wait for an operator, as their sites list them. */
 export async function strandedAt(world: World, site: SiteName): Promise<string[]> {
-  const { rows } = await world.process(site).store.stranded(null, 1_000);
+  const { rows } = await world.process(site).store.read((r) => r.aside.stranded(null, 1_000));
   return rows.flatMap(({ body }) => (body ? [formatKey(decodeStranded(body).row.key)] : []));
 }
 
@@ -74,5 +74,5 @@ export function pushes(
 }
 
 export async function alertsOf(world: World): Promise<string[]> {
-  return (await world.primary.store.alerts(100)).map(({ event }) => event).toReversed();
+  return (await world.primary.store.read((r) => r.alerts.newest(100))).map(({ event }) => event).toReversed();
 }

@@ -144,7 +144,7 @@ export async function lockedOutAt(
   site: SiteName,
   accesses: readonly AccessSecret[],
 ): Promise<readonly number[]> {
-  const vaultRow = await world.reading(site, (store) => store.row(vaultKey(vaultId)));
+  const vaultRow = await world.reading(site, (store) => store.read((r) => r.rows.row(vaultKey(vaultId))));
   if (!vaultRow || !isLive(vaultRow)) throw new Error(`${site} has no vault`);
   const { keyId, links } = decodeVault(vaultRow.body);
   const rows = await world.reading(site, (store) => readAccesses(store, vaultId));
@@ -232,10 +232,10 @@ export async function heldAt(
   site: SiteName,
 ): Promise<{ readonly vault: VaultBody; readonly rows: readonly LiveRow[] }> {
   return world.reading(site, async (store) => {
-    const row = await store.row(vaultKey(vaultId));
+    const row = await store.read((r) => r.rows.row(vaultKey(vaultId)));
     if (!row?.body) throw new Error(`${site} has no vault`);
-    const entries = await store.vaultRows(vaultId, "entry", undefined, 1_000);
-    const versions = await store.vaultRows(vaultId, "version", undefined, 1_000);
+    const entries = await store.read((r) => r.rows.vaultRows(vaultId, "entry", undefined, 1_000));
+    const versions = await store.read((r) => r.rows.vaultRows(vaultId, "version", undefined, 1_000));
     return { vault: decodeVault(row.body), rows: [...entries, ...versions].filter(isLive) };
   });
 }

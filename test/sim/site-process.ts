@@ -4,7 +4,9 @@ import type { Alerts } from "../../src/core/edition.ts";
 import { Refusal } from "../../src/core/errors.ts";
 import type { SiteName, VaultId } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
-import type { BatchLimit, Store, Write } from "../../src/core/store.ts";
+import type { BatchLimit } from "../../src/core/store/replication.ts";
+import type { Write } from "../../src/core/store/rows.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { WritesInFlight } from "../../src/core/writes-in-flight.ts";
 import { CommercialEdition, type CommercialPeer } from "../../src/editions/commercial.ts";
 import { Resealing } from "../../src/http/resealing.ts";
@@ -119,7 +121,7 @@ export class SiteProcess {
       if (refusal) throw new Refusal(refusal.code);
       // A body that arrives slowly: it is let in before it is read.
       if (this.#options.lingers()) await this.clock.sleep(slowBodyMs, this.#commands.signal);
-      const rows = await this.#guarded.write(write);
+      const rows = await this.#guarded.transact((tx) => tx.rows.write(write));
       this.edition.signalReplication();
       return rows;
     } finally {
@@ -131,7 +133,7 @@ export class SiteProcess {
   async read(action: string): Promise<void> {
     const actor = { kind: "access", id: "a client" } as const;
     const address = "192.0.2.7";
-    await this.#guarded.recordAudit({ actor, action, vaultId: null, itemId: null, address, result: "ok" });
+    await this.#guarded.journal.record({ actor, action, vaultId: null, itemId: null, address, result: "ok" });
   }
 
   /** What the HTTP layer does with a peer's request. */
@@ -199,7 +201,7 @@ export class SiteProcess {
           if (this.#crashesHere()) return never();
           const fails = this.#options.fails(String(name));
           // A client's write fails where it would be durable, and everything else at the call.
-          if (fails && name !== "write") throw new Refusal("storage_failed");
+          if (fails && name !== "rows.write") throw new Refusal("storage_failed");
           const call = (): Promise<unknown> => Reflect.apply(member, target, args);
           const [outcome] = await Promise.allSettled([
             fails ? this.#options.disk.failingCommit(call) : call(),
@@ -224,9 +226,9 @@ export class SiteProcess {
 function storedAlerts(store: Store): Alerts {
   return {
     raise: async (event, subject, message, details) => {
-      await store.addAlert(event, subject, message, details);
+      await store.transact((tx) => tx.alerts.add(event, subject, message, details));
     },
-    openIncidents: () => store.openIncidents(),
+    openIncidents: () => store.read((r) => r.alerts.openIncidents()),
   };
 }
 

@@ -14,16 +14,16 @@ async function read(world: World, site: SiteName, count = 1): Promise<void> {
 }
 
 async function told(world: World, site: SiteName): Promise<readonly string[]> {
-  const alerts = await world.process(site).store.alerts(100);
+  const alerts = await world.process(site).store.read((r) => r.alerts.newest(100));
   return alerts.map(({ event, details }) => `${event} of ${String(details["site"])}`).toReversed();
 }
 
 /** The actions of a site's chains as another site holds them, each chain by itself. */
 async function chainsAt(world: World, site: SiteName, owner: SiteName): Promise<readonly string[][]> {
   const { store } = world.process(site);
-  const chains = (await store.auditChains()).filter((chain) => chain.site === owner);
+  const chains = (await store.read((r) => r.audit.chains())).filter((chain) => chain.site === owner);
   const lists = chains.map(async ({ chain }) => {
-    const records = await store.auditRecords(chain, 0, 1_000);
+    const records = await store.read((r) => r.audit.records(chain, 0, 1_000));
     return records.map(({ action }) => action);
   });
   return Promise.all(lists);
@@ -79,14 +79,14 @@ test("a backup's disk put back is told once, on record in a new chain, and gets 
   expect(await told(world, zurich)).toEqual(["audit_truncated of zurich", "audit_continued of zurich"]);
   expect(await told(world, calgary)).toEqual([]);
   const { store } = world.process(zurich);
-  const chains = (await store.auditChains()).filter(({ site }) => site === zurich);
+  const chains = (await store.read((r) => r.audit.chains())).filter(({ site }) => site === zurich);
   expect(chains.map(({ head, isOwn }) => ({ seq: head.seq, isOwn }))).toEqual([
     { seq: 5, isOwn: false },
     { seq: 1, isOwn: true },
   ]);
   const [old, own] = chains;
   if (!old || !own) throw new Error("two chains were expected");
-  const [first] = await store.auditRecords(own.chain, 0, 1);
+  const [first] = await store.read((r) => r.audit.records(own.chain, 0, 1));
   const beginning = decodeBeginning(first?.details ?? new Uint8Array());
   const named = beginning?.known.filter(({ chain }) => chain === old.chain);
   expect(named?.map(({ head }) => head.seq)).toEqual([2, 5]);

@@ -103,7 +103,9 @@ test("a crash right after the commit, before any signal, loses nothing: the star
   const key = world.newEntryKey(vault.vaultId);
   const { store } = world.primary;
   await Promise.all([
-    store.write({ keys: [key], decide: () => [{ key, body: encodeBody(key, '{"lineage":[]}', 1) }] }),
+    store.transact((tx) =>
+      tx.rows.write({ keys: [key], decide: () => [{ key, body: encodeBody(key, '{"lineage":[]}', 1) }] }),
+    ),
     world.scheduler.run(0),
   ]);
   world.crash(calgary);
@@ -199,7 +201,10 @@ test("a vault renamed after its 150 entries is there before the first of them", 
   await world.restore(zurich, empty);
   world.network.heal(calgary, zurich);
   const orphaned: string[] = [];
-  while ((await statusOf(world)).acked !== formatPosition((await world.primary.store.site()).head.position)) {
+  while (
+    (await statusOf(world)).acked !==
+    formatPosition((await world.primary.store.read((r) => r.site.record())).head.position)
+  ) {
     await world.scheduler.run(1);
     const rows = await world.rows(zurich);
     const hasVault = (key: RowKey) => rows.has(formatKey({ kind: "vault", vaultId: key.vaultId }));

@@ -64,7 +64,7 @@ test("a client that waits is told that its row is held where only the ACK of it 
   world.network.faults = { ...world.network.faults, dropAnswer: 1 };
   void world.write(world.newEntryKey(vault.vaultId));
   await world.scheduler.run(0);
-  const { head } = await world.primary.store.site();
+  const { head } = await world.primary.store.read((r) => r.site.record());
   let heldAtMs = 0;
   const held = world.primary.edition.waitReplicated(head.position, 60 * secondMs).then((backups) => {
     heldAtMs = world.scheduler.nowMs;
@@ -88,7 +88,7 @@ test("a backup whose disk fails for a moment goes on saying hello until it is an
   world.network.cut(calgary, zurich);
   await world.start(zurich);
   let failures = 0;
-  world.storeFails = (site, method) => site === zurich && method === "site" && failures++ < 2;
+  world.storeFails = (site, method) => site === zurich && method === "site.record" && failures++ < 2;
   await world.scheduler.run(10 * secondMs);
   world.network.heal(calgary, zurich);
   await atRest(world);
@@ -140,7 +140,7 @@ test("a site that stops while a fence of its is undone leaves no worker behind",
   let isUndone = false;
   // The workers would start anew with the look that follows.
   world.onCall = (site, method) => {
-    if (site !== calgary || method !== "promote") return;
+    if (site !== calgary || method !== "roles.promote") return;
     isUndone = true;
     void edition.stop();
   };
@@ -157,9 +157,10 @@ test("workers that were to start anew while the disk failed start once it works"
   let isUndone = false;
   let fails = 2;
   world.onCall = (_, method) => {
-    isUndone ||= method === "promote";
+    isUndone ||= method === "roles.promote";
   };
-  world.storeFails = (site, method) => isUndone && site === calgary && method === "site" && fails-- > 0;
+  world.storeFails = (site, method) =>
+    isUndone && site === calgary && method === "site.record" && fails-- > 0;
   void world.command(calgary, "recover", { force: true });
   await world.scheduler.run(hourMs);
   expect(fails).toBeLessThan(0);
@@ -210,7 +211,7 @@ test("the end of an outage is told though the disk fails just then", async () =>
   expect(await alertsOf(world)).toEqual(["replication_lagging"]);
   world.network.heal(calgary, zurich);
   let looks = 0;
-  world.storeFails = (site, method) => site === calgary && method === "openIncidents" && ++looks === 1;
+  world.storeFails = (site, method) => site === calgary && method === "alerts.openIncidents" && ++looks === 1;
   await atRest(world);
   expect(await alertsOf(world)).toEqual(["replication_lagging", "replication_caught_up"]);
 });
@@ -221,7 +222,7 @@ test("a refused row is told though the disk fails just then", async () => {
   const key = world.newEntryKey(vault.vaultId);
   world.network.poisoned.add(key.entryId);
   let looks = 0;
-  world.storeFails = (site, method) => site === calgary && method === "backlog" && ++looks <= 3;
+  world.storeFails = (site, method) => site === calgary && method === "replication.backlog" && ++looks <= 3;
   void world.write(key);
   await atRest(world, true);
   expect(await alertsOf(world)).toEqual(["replication_quarantined"]);
@@ -257,7 +258,8 @@ test("a fence is told though the disk fails just then", async () => {
   let looks = 0;
   const before = world.trace.length;
   const isFenced = () => world.trace.slice(before).some((line) => line.includes("409 resume"));
-  world.storeFails = (site, method) => site === calgary && method === "site" && isFenced() && ++looks <= 2;
+  world.storeFails = (site, method) =>
+    site === calgary && method === "site.record" && isFenced() && ++looks <= 2;
   await world.start(calgary);
   await atRest(world);
   expect(looks).toBeGreaterThan(1);
@@ -276,7 +278,8 @@ test("an outage that ends with a fault of the primary's own disk is told to be o
   await world.scheduler.run(secondMs);
   world.network.healAll();
   let faults = 0;
-  world.storeFails = (site, method) => site === calgary && method === "markDirtyAbove" && ++faults === 1;
+  world.storeFails = (site, method) =>
+    site === calgary && method === "replication.markDirtyAbove" && ++faults === 1;
   await atRest(world);
   expect(faults).toBeGreaterThan(0);
 });

@@ -10,7 +10,7 @@ const higher = { number: 7, id: "00000000-0000-4000-8000-000000000000" };
 const chain = "0".repeat(64);
 
 async function helloOf(world: World, changes: object): Promise<object> {
-  const { realm, epoch } = await world.primary.store.site();
+  const { realm, epoch } = await world.primary.store.read((r) => r.site.record());
   const identity = { site: zurich, realm, role: "backup", epoch, applied: "1:1", chain };
   return { protocol: 1, public_url: "https://zurich.example", ...identity, ...changes };
 }
@@ -22,7 +22,7 @@ test("a hello with a higher epoch fences a primary, which tells it once and ship
   const answer = world.primary.receive(helloPath, zurich, hello);
   await world.scheduler.run(minuteMs);
   expect(await answer).toMatchObject({ status: 200 });
-  expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+  expect((await world.primary.store.read((r) => r.site.record())).fenced).toBe("primary_superseded");
   expect((await world.primary.edition.writeGuard())?.code).toBe("site_fenced");
   expect(await alertsOf(world)).toEqual(["primary_superseded"]);
   expect((await statusOf(world)).state).toBe("fenced");
@@ -56,7 +56,7 @@ test("a message under another site's credential is not taken", async () => {
 
 test("a backup takes note of a higher epoch in the answer to its hello, and of no other site's answer", async () => {
   const { world } = await pair();
-  const { realm } = await world.primary.store.site();
+  const { realm } = await world.primary.store.read((r) => r.site.record());
   world.crash(zurich);
   const hellos = () => world.network.sent.filter(({ path }) => path === helloPath).length;
   const before = hellos();
@@ -69,10 +69,10 @@ test("a backup takes note of a higher epoch in the answer to its hello, and of n
   await world.start(zurich);
   await world.scheduler.run(10 * secondMs);
   expect(hellos() - before).toBeGreaterThan(1);
-  expect((await world.process(zurich).store.site()).epochSeen.number).toBe(1);
+  expect((await world.process(zurich).store.read((r) => r.site.record())).epochSeen.number).toBe(1);
   site = calgary;
   await world.scheduler.run(minuteMs);
-  expect((await world.process(zurich).store.site()).epochSeen).toEqual(higher);
+  expect((await world.process(zurich).store.read((r) => r.site.record())).epochSeen).toEqual(higher);
   const after = hellos();
   await world.scheduler.run(24 * hourMs);
   expect(hellos()).toBe(after);
@@ -81,7 +81,7 @@ test("a backup takes note of a higher epoch in the answer to its hello, and of n
 test("a backup that names the same point again and again is a failed attempt, not a circle", async () => {
   const scene = await pair();
   const { world } = scene;
-  const { realm, epoch } = await world.primary.store.site();
+  const { realm, epoch } = await world.primary.store.read((r) => r.site.record());
   const body = { code: "resume", site: zurich, realm, role: "backup", epoch, applied: "0:0", chain };
   world.network.intercept = (path) => (path === applyPath ? { status: 409, body } : undefined);
   const before = world.network.sent.length;
@@ -101,7 +101,7 @@ test.each([
 ] as const)("an ACK %s does not count", async (_, changes) => {
   const scene = await pair();
   const { world } = scene;
-  const { realm, epoch } = await world.primary.store.site();
+  const { realm, epoch } = await world.primary.store.read((r) => r.site.record());
   const { acked } = await statusOf(world);
   const { short, ahead, ...said } = { short: 0, ahead: 0, ...changes };
   const counts = { accepted: 1, ignored: 0, rejected: [], verified: null };
@@ -137,14 +137,14 @@ test("rows that bear no mark when a primary starts with its first backup get one
   const world = await World.create({ seed: 1, backups: [zurich] });
   const vault = world.newVaultKey();
   await world.start(calgary);
-  void world.primary.store.configurePeers([]);
+  void world.primary.store.transact((tx) => tx.replication.configurePeers([]));
   void world.write(vault);
   await world.scheduler.run(0);
   world.network.cut(calgary, zurich);
   world.crash(calgary);
   await world.start(calgary);
   await world.scheduler.run(secondMs);
-  expect((await world.primary.store.row(vault))?.dirty).toBe(true);
+  expect((await world.primary.store.read((r) => r.rows.row(vault)))?.dirty).toBe(true);
   expect((await statusOf(world)).lag_ms).toBeGreaterThan(0);
   world.network.heal(calgary, zurich);
   await world.start(zurich);

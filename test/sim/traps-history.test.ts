@@ -29,8 +29,8 @@ async function historyAt(
   key: Entry,
 ): Promise<{ readonly version: number | null; readonly earlier: readonly number[] }> {
   const { store } = world.process(zurich);
-  const row = await store.row(key);
-  const earlier = await store.versions(key.vaultId, key.entryId, undefined, 10);
+  const row = await store.read((r) => r.rows.row(key));
+  const earlier = await store.read((r) => r.rows.versions(key.vaultId, key.entryId, undefined, 10));
   return {
     version: row?.body ? versionOf(key, row.body) : null,
     earlier: earlier.map((version) => numberOf(version.key)),

@@ -213,7 +213,7 @@ test("a higher epoch in an answer fences the primary before it does anything els
       : undefined;
   await writeEntries(scene, 1);
   await world.scheduler.run(hourMs);
-  expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+  expect((await world.primary.store.read((r) => r.site.record())).fenced).toBe("primary_superseded");
   expect(await alertsOf(world)).toEqual(["primary_superseded"]);
   expect(world.scheduler.pending).toBe(0);
 });

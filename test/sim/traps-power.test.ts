@@ -89,9 +89,11 @@ test("rows are neither read nor pushed before they are flushed", async () => {
   const key = await writeOne(scene);
   expect((await world.rows(calgary)).has(formatKey(key))).toBe(true);
   let shown: unknown;
-  void world.primary.store.row(key).then((row) => {
-    shown = row;
-  });
+  void world.primary.store
+    .read((r) => r.rows.row(key))
+    .then((row) => {
+      shown = row;
+    });
   // Another reason to look for what there is to push.
   world.primary.edition.signalReplication();
   await world.scheduler.run(flushMs / 2);
@@ -169,7 +171,9 @@ test("a record of a reading that a power cut takes was shown to nobody, also whe
   }
   await atRest(world);
   for (const site of [calgary, zurich])
-    expect((await world.process(site).store.alerts(10)).map(({ event }) => event)).toEqual([]);
+    expect(
+      (await world.process(site).store.read((r) => r.alerts.newest(10))).map(({ event }) => event),
+    ).toEqual([]);
 });
 
 test("a promotion that a power cut takes is known to nobody, and the primary stays what it is", async () => {

@@ -20,12 +20,14 @@ import { calgary, oslo, type World, zurich } from "./world.ts";
 /** Changes of the primary, wanted and unwanted: what they lost in some design or other, each brought about on purpose. */
 
 async function roleOf(world: World, site: SiteName): Promise<string> {
-  const { role, fenced } = await world.process(site).store.site();
+  const { role, fenced } = await world.process(site).store.read((r) => r.site.record());
   return fenced === null ? role : `${role}, ${fenced}`;
 }
 
 async function timelineOf(world: World, site: SiteName): Promise<string[]> {
-  return (await world.process(site).store.timeline()).map((line) => `${line.epoch.number} ${line.site}`);
+  return (await world.process(site).store.read((r) => r.site.timeline())).map(
+    (line) => `${line.epoch.number} ${line.site}`,
+  );
 }
 
 test("a planned promotion loses nothing, and the old primary becomes the backup of the new one", async () => {
@@ -295,7 +297,9 @@ test("a backup that stopped in the middle of what the promoted one took as one b
   await world.scheduler.run(hourMs);
   world.crash(calgary);
   await command(world, zurich, "promote", { force: true });
-  const middle = formatPosition((await world.reading(oslo, (store) => store.site())).head.position);
+  const middle = formatPosition(
+    (await world.reading(oslo, (store) => store.read((r) => r.site.record()))).head.position,
+  );
   const before = world.network.sent.length;
   await world.start(oslo);
   await world.scheduler.run(hourMs);

@@ -83,7 +83,7 @@ test("a fenced primary that is restarted stays fenced, tells nobody again and sc
   const before = pushes(world).length;
   await world.start(calgary);
   await atRest(world);
-  expect((await world.primary.store.site()).fenced).toBe("primary_behind");
+  expect((await world.primary.store.read((r) => r.site.record())).fenced).toBe("primary_behind");
   expect(pushes(world).length).toBe(before);
 });
 
@@ -114,7 +114,9 @@ test("a primary that was put back and hands over before it has noticed is fenced
   await world.scheduler.run(minuteMs);
   expect(world.record(calgary)).toMatchObject({ fenced: "primary_behind", grant: null });
   expect(world.network.sent.length - before).toBeLessThan(20);
-  expect((await world.primary.store.openIncidents()).map(({ event }) => event)).toEqual(["primary_behind"]);
+  expect((await world.primary.store.read((r) => r.alerts.openIncidents())).map(({ event }) => event)).toEqual(
+    ["primary_behind"],
+  );
   void world.command(calgary, "recover");
   await world.scheduler.run(hourMs);
   expect(world.record(calgary)).toMatchObject({ role: "primary", fenced: null });

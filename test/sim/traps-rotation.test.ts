@@ -102,7 +102,7 @@ async function outcomeOf(world: World, site: SiteName, name: string, body: objec
 
 /** A vault that came in front of a batch, and changed again before its own position was reached, lies there twice. */
 async function discardStranded(world: World, site: SiteName): Promise<void> {
-  const { rows } = await world.process(site).store.stranded(null, 1_000);
+  const { rows } = await world.process(site).store.read((r) => r.aside.stranded(null, 1_000));
   for (const { key } of rows) {
     if (key.kind === "stranded")
       await outcomeOf(world, site, "stranded", { action: "discard", id: key.strandedId });
@@ -303,7 +303,7 @@ test(
       await world.scheduler.run(minuteMs);
       if (taken() < count) return world.end();
       await world.scheduler.run(hourMs);
-      expect((await world.process(zurich).store.site()).role).toBe("primary");
+      expect((await world.process(zurich).store.read((r) => r.site.record())).role).toBe("primary");
       await editAt(world, zurich, accessAt(20), entryIdAt(3));
       await world.scheduler.run(hourMs);
       for (const site of world.sites.keys()) {
@@ -339,8 +339,8 @@ test("a primary that comes home with a key of its own leaves nothing that opens 
     await expectShut(world, site, [accessAt(5)]);
   }
   const { store } = world.process(zurich);
-  const { rows } = await store.stranded(null, 1_000);
-  const { head } = await store.site();
+  const { rows } = await store.read((r) => r.aside.stranded(null, 1_000));
+  const { head } = await store.read((r) => r.site.record());
   const refusals = new Map<string, number>();
   const told = (code: string) => refusals.set(code, (refusals.get(code) ?? 0) + 1);
   using open = await openAt(world, zurich, owner);
@@ -358,5 +358,5 @@ test("a primary that comes home with a key of its own leaves nothing that opens 
     "version: reapply_refused",
     "version: sealed_key_unknown",
   ]);
-  expect((await store.site()).head).toEqual(head);
+  expect((await store.read((r) => r.site.record())).head).toEqual(head);
 });

@@ -85,7 +85,7 @@ test("a vault carried from above the watermark, by a primary that died, is stran
   world.network.heal(calgary, oslo);
   await world.scheduler.run(hourMs);
   expect((await world.rows(oslo)).get(formatKey(vault))?.position.seq).toBe(6);
-  expect((await world.process(oslo).store.site()).head.position.seq).toBe(4);
+  expect((await world.process(oslo).store.read((r) => r.site.record())).head.position.seq).toBe(4);
   world.crash(calgary);
   await world.putBack(calgary, image);
   world.network.healAll();

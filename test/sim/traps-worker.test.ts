@@ -161,7 +161,7 @@ test("an answer in another site's name is no ACK, nor for the push that passes o
   const scene = await pair();
   const { world } = scene;
   const { acked } = await statusOf(world);
-  const { head, realm, epoch } = await world.primary.store.site();
+  const { head, realm, epoch } = await world.primary.store.read((r) => r.site.record());
   const stranger = { site: "oslo", realm, role: "backup", epoch, applied: `1:${head.position.seq + 1}` };
   const body = { ...stranger, chain: "0".repeat(64), accepted: 1, ignored: 0, rejected: [], verified: null };
   for (const isTooLarge of [false, true]) {
@@ -182,7 +182,7 @@ test("an answer in another site's name is no ACK, nor for the push that passes o
 test("a backup that refuses pushes is told of once, and once when it takes them again", async () => {
   const scene = await pair();
   const { world } = scene;
-  const { realm, epoch, head } = await world.primary.store.site();
+  const { realm, epoch, head } = await world.primary.store.read((r) => r.site.record());
   const applied = `${head.position.epoch}:${head.position.seq}`;
   const identity = { site: "zurich", realm, role: "primary", epoch, applied, chain: "0".repeat(64) };
   world.network.intercept = (path) =>

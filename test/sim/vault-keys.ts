@@ -6,7 +6,8 @@ import type { AccessId, KeyId, VaultId } from "../../src/core/ids.ts";
 import type { Random } from "../../src/core/ports.ts";
 import { slotKeys } from "../../src/core/resealing.ts";
 import { isIntact, isLive, type LiveRow, type StoredRow } from "../../src/core/row.ts";
-import type { Store, Write } from "../../src/core/store.ts";
+import type { Write } from "../../src/core/store/rows.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import { decodeVault, type KeyLink, vaultKey, type VaultBody } from "../../src/core/vault.ts";
 import { sha256Hash } from "../support/ports.ts";
 
@@ -27,7 +28,7 @@ export async function readVault(
   store: Store,
   vaultId: VaultId,
 ): Promise<{ readonly row: LiveRow; readonly vault: VaultBody } | undefined> {
-  const row = await store.row(vaultKey(vaultId));
+  const row = await store.read((r) => r.rows.row(vaultKey(vaultId)));
   return row && isLive(row) && isIntact(sha256Hash, row) ? { row, vault: decodeVault(row.body) } : undefined;
 }
 
@@ -44,7 +45,7 @@ export function hasWay(accessId: AccessId, { slot }: AccessBody, { keyId, links 
 }
 
 async function readAccesses(store: Store, vaultId: VaultId): Promise<readonly OpeningAccess[]> {
-  const rows = await store.accesses(vaultId, undefined, accessesMax);
+  const rows = await store.read((r) => r.accesses.ofVault(vaultId, undefined, accessesMax));
   return rows.flatMap((row) => {
     if (row.key.kind !== "access" || !isLive(row)) return [];
     // One that cannot be read stops whatever looks at all of them.

@@ -8,7 +8,7 @@ import {
   parsePosition,
   type Position,
 } from "../../src/core/position.ts";
-import type { Site } from "../../src/core/store.ts";
+import type { Site } from "../../src/core/store/site.ts";
 import { applyPath, type Reply } from "../../src/replication/transport.ts";
 import type { SiteProcess } from "./site-process.ts";
 

@@ -3,7 +3,9 @@ import { Refusal } from "../../src/core/errors.ts";
 import { type AccessId, type EntryId, newUuidV7, type SiteName, type VaultId } from "../../src/core/ids.ts";
 import { formatKey, isIntact, type RowKey, type StoredRow } from "../../src/core/row.ts";
 import { comparePositions, formatPosition } from "../../src/core/position.ts";
-import type { BatchLimit, Site, Store } from "../../src/core/store.ts";
+import type { BatchLimit } from "../../src/core/store/replication.ts";
+import type { Site } from "../../src/core/store/site.ts";
+import type { Store } from "../../src/core/store/store.ts";
 import type { Reply } from "../../src/replication/transport.ts";
 import { siteImage } from "../../src/store/sqlite/new-site.ts";
 import { SeededRandom, sha256Hash } from "../support/ports.ts";
@@ -182,7 +184,7 @@ export class World {
   async #lookAtTries(process: SiteProcess, { site, role, fenced }: Site): Promise<void> {
     // Most are at rest at most looks: only marks are worth a closer one.
     const ships = role === "primary" && fenced === null && this.#site(site).disk.hasDirty();
-    const asked = ships ? process.store.backlogOfAll() : { dirty: 0 };
+    const asked = ships ? process.store.read((r) => r.replication.backlogOfAll()) : { dirty: 0 };
     const backlog = await Promise.race([asked, new Promise<void>((resolve) => setImmediate(resolve))]);
     if (backlog) this.watch.tries(process, site, backlog.dirty, this.scheduler.nowMs);
   }
@@ -211,7 +213,7 @@ export class World {
       lagAfterMs: this.#options.lagAfterMs ?? 120_000,
       crashes: () =>
         this.crashesHere(site) || (this.crashLikelihood > 0 && this.random.fraction() < this.crashLikelihood),
-      fails: (method) => isStarted && method !== "addAlert" && this.storeFails(site, method),
+      fails: (method) => isStarted && method !== "alerts.add" && this.storeFails(site, method),
       lingers: () => this.lingerLikelihood > 0 && this.random.fraction() < this.lingerLikelihood,
       flushMs: () => this.flushMs(site),
       isPowerCut: (moment) => this.#isPowerCut(site, moment),
@@ -380,7 +382,7 @@ export class World {
   async command(site: SiteName, name: string, body: object = {}): Promise<object> {
     const text = `${name} ${JSON.stringify(body)} on ${site}`;
     this.note(text);
-    const isHome = name === "rejoin" || name === "recover" ? this.watch.comesHome(site) : () => {};
+    const isHome = name === "homecoming.rejoin" || name === "recover" ? this.watch.comesHome(site) : () => {};
     try {
       const result = await this.process(site).command(name, body);
       this.note(`${text}: ${JSON.stringify(result).slice(0, 300)}`);

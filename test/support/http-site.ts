@@ -129,14 +129,16 @@ export async function openHttpSite(options: HttpSiteOptions = {}) {
     using secret = AccessSecret.ofToken(made);
     const plan = { vaultId: open.vaultId, name: scope, scope, expiresAt, passphrase: null, now: 0 };
     const access = await makeAccess(plan, secret, open.key);
-    await store.write(addAccessWrite(open.vaultId, access, open.key.id, 0));
+    await store.transact((tx) => tx.rows.write(addAccessWrite(open.vaultId, access, open.key.id, 0)));
     return formatToken(made);
   }
 
   async function addOperator(expiresAt: number | null): Promise<string> {
     const made = newToken("operator", ports.random);
     const record = { label: "test", createdAt: 0, expiresAt };
-    await store.addOperator({ tokenId: formatTokenId(made), verifier: verifierOf(made), ...record });
+    await store.transact((tx) =>
+      tx.operators.add({ tokenId: formatTokenId(made), verifier: verifierOf(made), ...record }),
+    );
     return formatToken(made);
   }
 

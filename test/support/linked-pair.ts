@@ -58,7 +58,7 @@ export class LinkedPair {
   /** A pair of which the primary knows its peer, and that it is empty. */
   static async open(): Promise<LinkedPair> {
     const pair = new LinkedPair();
-    await pair.primary.configurePeers([zurich]);
+    await pair.primary.transact((tx) => tx.replication.configurePeers([zurich]));
     return pair;
   }
 
@@ -86,7 +86,9 @@ export class LinkedPair {
   /** Sets rows of the primary in one write. */
   async set(keys: readonly RowKey[], text: string | null): Promise<void> {
     const body = text === null ? null : utf8(text);
-    await this.primary.write({ keys, decide: () => keys.map((key) => ({ key, body })) });
+    await this.primary.transact((tx) =>
+      tx.rows.write({ keys, decide: () => keys.map((key) => ({ key, body })) }),
+    );
   }
 
   /** Ends a store, and opens another on a copy of its database: an older one, or one that was changed. */

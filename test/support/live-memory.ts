@@ -20,10 +20,10 @@ let rows = 1;
 async function writeUntil(count: number): Promise<number> {
   while (rows < count) {
     const keys = Array.from({ length: Math.min(1_000, count - rows) }, () => newEntry(vault.vaultId));
-    await store.write(putAll(keys, "an entry"));
+    await store.transact((tx) => tx.rows.write(putAll(keys, "an entry")));
     rows += keys.length;
   }
-  await store.entries(vault.vaultId, undefined, 100);
+  await store.read((r) => r.rows.entries(vault.vaultId, undefined, 100));
   global.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;

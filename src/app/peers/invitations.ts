@@ -1,6 +1,6 @@
 import type { AdminCommand, EditionRoute } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
-import type { SiteStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { noFields } from "../../protocol/admin.ts";
 import { check } from "../../protocol/check.ts";
 import {
@@ -13,7 +13,7 @@ import {
 import { Invitation, type InvitationPorts } from "./invitation.ts";
 
 export type InvitationsParts = Omit<InvitationPorts, "self"> & {
-  readonly store: SiteStore;
+  readonly store: Transacts<"site">;
   /** Asked when an invitation begins: a renewed certificate has another fingerprint. */
   readonly self: () => InvitationPorts["self"];
   /** Refuses where no peer could be written down. */
@@ -68,7 +68,7 @@ export class Invitations {
 
   async #open(progress: (event: object) => void): Promise<Invitation> {
     const { store, self, checkWritable } = this.#parts;
-    const { role, fenced } = await store.site();
+    const { role, fenced } = await store.read((r) => r.site.record());
     if (role === "backup")
       throw new Refusal("read_only_backup", "only a primary invites; this site is a backup");
     if (fenced !== null)

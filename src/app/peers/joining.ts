@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { PeerTls } from "../../core/peer-tls.ts";
 import type { Clock, Random } from "../../core/ports.ts";
 import { type ErrorCode, errorCodes, Refusal } from "../../core/errors.ts";
-import type { SiteStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { exchangeKeyOf, newExchangeKey } from "../../crypto/key-agreement.ts";
 import { type InviteCode, parseInviteCode } from "../../crypto/invite-code.ts";
 import { isSameProof, type PairingParty, pairingOutcome, type PairingOutcome } from "../../crypto/pairing.ts";
@@ -20,7 +20,7 @@ import type { PeerExchange } from "./peer-links.ts";
 
 export type JoinParts = {
   readonly config: CommercialConfig;
-  readonly store: SiteStore;
+  readonly store: Transacts<"site">;
   readonly clock: Clock;
   readonly random: Random;
   /** This site's certificate, where it shows one of its own. */
@@ -93,8 +93,8 @@ export async function joinPrimary(parts: JoinParts, text: string): Promise<Joine
 const noDemands: PeerTls = { ca: null, fingerprint: null, cert: null, key: null };
 
 /** @throws Refusal `site_not_empty` by what the site is */
-async function refuseUsed(store: SiteStore): Promise<void> {
-  const { role, realm, head } = await store.site();
+async function refuseUsed(store: Transacts<"site">): Promise<void> {
+  const { role, realm, head } = await store.read((r) => r.site.record());
   if (role === "primary")
     throw new Refusal("site_not_empty", "this site is a primary, and only an empty backup can join");
   if (realm !== null || head.position.seq > 0) {

@@ -2,7 +2,7 @@ import type { AdminCommand, EditionRoute } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { PeerTls } from "../../core/peer-tls.ts";
-import type { Store } from "../../core/store.ts";
+import type { Store } from "../../core/store/store.ts";
 import type { CommercialConfig } from "../../ops/config/config.ts";
 import { check } from "../../protocol/check.ts";
 import { joinFields } from "../../protocol/pairing.ts";

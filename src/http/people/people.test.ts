@@ -81,7 +81,9 @@ async function addPerson(
     ...row,
   };
   const key = accessKey(vaultId, accessId);
-  await site.store.write({ keys: [key], decide: () => [{ key, body: encodeAccess(body) }] });
+  await site.store.transact((tx) =>
+    tx.rows.write({ keys: [key], decide: () => [{ key, body: encodeAccess(body) }] }),
+  );
 }
 
 function logIn(passphrase: string, request: Partial<LoginRequest> = {}): Promise<NewSession> {
@@ -117,7 +119,7 @@ describe("one passphrase", () => {
 
   it("opens a vault that revoked the person and took them in again, under the next id", async () => {
     const vaultId = await addVault("Family");
-    await site.store.write(buryRows([accessKey(vaultId, firstId)]));
+    await site.store.transact((tx) => tx.rows.write(buryRows([accessKey(vaultId, firstId)])));
     expect(await codeOf(logIn(right))).toBe("login_failed");
     await addPerson(vaultId, { accessId: secondId });
     await clock.advance(600_000);
@@ -157,10 +159,10 @@ describe("nobody gets in", () => {
 
   it("to a vault that is deleted, or by an access that this site blocks", async () => {
     const vaultId = await addVault("Family");
-    await site.store.blockAccess(firstId);
+    await site.store.transact((tx) => tx.accesses.block(firstId));
     expect(await codeOf(logIn(right))).toBe("login_failed");
-    await site.store.unblockAccess(firstId);
-    await site.store.write(buryRows([vaultKey(vaultId)]));
+    await site.store.transact((tx) => tx.accesses.unblock(firstId));
+    await site.store.transact((tx) => tx.rows.write(buryRows([vaultKey(vaultId)])));
     await clock.advance(600_000);
     expect(await codeOf(logIn(right))).toBe("login_failed");
   });
@@ -271,6 +273,6 @@ it("a session lists what its passphrase opens now", async () => {
   const namesNow = async () =>
     session && (await people.accessesOf(session)).map(({ vaultName }) => vaultName);
   expect((await namesNow())?.toSorted()).toEqual(["Family", "Office"]);
-  await site.store.blockAccess(firstId);
+  await site.store.transact((tx) => tx.accesses.block(firstId));
   expect(await namesNow()).toEqual([]);
 });

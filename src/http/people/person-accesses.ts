@@ -2,7 +2,7 @@ import { type AccessBody, decodeAccess } from "../../core/access.ts";
 import type { AccessId, VaultId } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
 import { isLive, type StoredRow } from "../../core/row.ts";
-import type { Store } from "../../core/store.ts";
+import type { Reads } from "../../core/store/store.ts";
 import { decodeVault, vaultKey } from "../../core/vault.ts";
 import { type Login, loginAccessIds } from "../../crypto/passphrase.ts";
 
@@ -14,7 +14,7 @@ export type PersonAccess = {
   readonly access: AccessBody;
 };
 
-export type PersonStore = Pick<Store, "accessesById" | "isBlocked" | "row">;
+export type PersonStore = Reads<"accesses" | "rows">;
 type Site = { readonly store: PersonStore; readonly clock: Pick<Clock, "now"> };
 
 /** The accesses that a person has at this site, oldest first; none for one who is not there. */
@@ -24,8 +24,8 @@ export async function personAccesses(
 ): Promise<readonly PersonAccess[]> {
   const found: PersonAccess[] = [];
   for (const accessId of accessIds) {
-    const rows = await site.store.accessesById(accessId);
-    if (rows.length === 0 || (await site.store.isBlocked(accessId))) continue;
+    const rows = await site.store.read((r) => r.accesses.everywhere(accessId));
+    if (rows.length === 0 || (await site.store.read((r) => r.accesses.isBlocked(accessId)))) continue;
     for (const row of rows) found.push(...(await openAccess(site, row)));
   }
   return found.toSorted((a, b) => a.access.createdAt - b.access.createdAt);
@@ -44,7 +44,7 @@ async function openAccess(
   if (key.kind !== "access" || body === null) return [];
   const access = decodeAccess(body);
   const isOver = access.expiresAt !== null && access.expiresAt <= clock.now();
-  const vault = await store.row(vaultKey(key.vaultId));
+  const vault = await store.read((r) => r.rows.row(vaultKey(key.vaultId)));
   if (access.kind !== "person" || isOver || vault === undefined || !isLive(vault)) return [];
   const { name: vaultName } = decodeVault(vault.body);
   return [{ vaultId: key.vaultId, vaultName, accessId: key.accessId, access }];

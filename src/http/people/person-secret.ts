@@ -46,7 +46,7 @@ export async function newPersonSecret(
 /** The first id of a login that this vault has never seen: what is revoked never comes back. */
 async function freeId({ store }: HttpContext, vaultId: VaultId, login: Login): Promise<AccessId> {
   for (const accessId of loginAccessIds(login)) {
-    const row = await store.row(accessKey(vaultId, accessId));
+    const row = await store.read((r) => r.rows.row(accessKey(vaultId, accessId)));
     if (row === undefined) return accessId;
     if (isLive(row)) break;
   }

@@ -99,8 +99,8 @@ async function newSecret(
 async function list({ store }: HttpContext, { principal }: AccessCall): Promise<Answer> {
   const { vaultId, vault } = principal;
   const accesses = await readAccesses(store, vaultId);
-  const uses = await store.lastUses(vaultId);
-  const blocked = new Set((await store.blockedAccesses()).map(({ accessId }) => accessId));
+  const uses = await store.uses.last(vaultId);
+  const blocked = new Set((await store.read((r) => r.accesses.blocked())).map(({ accessId }) => accessId));
   const body: AccessListAnswer = {
     accesses: accesses.map((each) => ({
       ...accessAnswer(each),
@@ -122,7 +122,7 @@ async function revoke(context: HttpContext, call: AccessWriteCall): Promise<Writ
     : (await replaceKey(context, call, revoked)).row;
   const body = { access_id: revoked, revoked: true, key_changed: !isKeyKept, still_opens: stillOpens };
   const finish = async (): Promise<Pick<RevokedAccessAnswer, "honoured_by">> => {
-    await context.store.eraseRemains();
+    await context.store.erasure.eraseRemains();
     const holding = await holdingWithin(context, row.position, followMs);
     return { honoured_by: Object.keys(holding).filter((site) => holding[site as never] === false) };
   };

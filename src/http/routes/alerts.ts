@@ -8,7 +8,9 @@ export function alertRoutes({ store, testAlerts }: HttpContext): Pick<Handlers, 
   return {
     listAlerts: async ({ query }) => {
       const { limit } = check(alertListQuerySchema, query);
-      const body: AlertListAnswer = { alerts: (await store.alerts(limit)).map(alertAnswer) };
+      const body: AlertListAnswer = {
+        alerts: (await store.read((r) => r.alerts.newest(limit))).map(alertAnswer),
+      };
       return { status: 200, body };
     },
     // No client's write: a backup and a fenced site have channels of their own to try.

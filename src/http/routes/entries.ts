@@ -15,7 +15,7 @@ import { type EntryId, isUuidV7, newUuidV7 } from "../../core/ids.ts";
 import { mergePatch } from "../../core/merge-patch.ts";
 import type { LiveRow, StoredRow } from "../../core/row.ts";
 import { readSealedHeader } from "../../core/sealed-header.ts";
-import type { Write } from "../../core/store.ts";
+import type { Write } from "../../core/store/rows.ts";
 import type { EntryListAnswer, PurgedEntryAnswer } from "../../protocol/answers.ts";
 import { check } from "../../protocol/check.ts";
 import {
@@ -162,14 +162,14 @@ async function remove(context: HttpContext, call: EntryWriteCall): Promise<Write
   const address = addressOf(call);
   const key = entryKey(address);
   const { last } = await commitOpened(call.principal.vault, async (_, asCaller) => {
-    const { position } = requireEntryRow(await store.row(key));
+    const { position } = requireEntryRow(await store.read((r) => r.rows.row(key)));
     const versions = await readHistory(store, address);
     const state = { ...address, match: call.match, position, versions };
     return await commitRow(context, call.record, asCaller(purgeEntry(state)), key);
   });
   if (last === undefined) throw new Error("a purge has left no tombstone");
   const body: Omit<PurgedEntryAnswer, "replication"> = { entry_id: address.entryId, purged: true };
-  const finish = () => store.eraseRemains();
+  const finish = () => store.erasure.eraseRemains();
   return { status: 200, body, row: last, isChanged: true, finish };
 }
 

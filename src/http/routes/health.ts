@@ -24,7 +24,7 @@ export function healthRoutes(context: HttpContext): Pick<Handlers, "healthz" | "
 /** null while the database does not answer: the process lives all the same, and readyz says what is wrong. */
 async function roleOf({ store }: HttpContext): Promise<Role | null> {
   try {
-    return (await store.site()).role;
+    return (await store.read((r) => r.site.record())).role;
   } catch {
     return null;
   }

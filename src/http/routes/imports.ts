@@ -83,7 +83,9 @@ async function sealed(
   const sealedEntries: NewEntry[] = [];
   for (const { entryId, body: encoded, isChosen } of entries) {
     const body = seal.sealEncoded(entryId, 1, encoded);
-    const row = isChosen ? await store.row(entryKey({ vaultId: seal.vaultId, entryId })) : undefined;
+    const row = isChosen
+      ? await store.read((r) => r.rows.row(entryKey({ vaultId: seal.vaultId, entryId })))
+      : undefined;
     const isSame = row !== undefined && isLive(row) && isSameEntry(seal, { entryId, body }, row);
     sealedEntries.push({ entryId, body, ...(isSame && { sameAt: row.position }) });
     if (sealedEntries.length % sealedPerTurn === 0) await clock.turn();
@@ -98,7 +100,7 @@ async function newestOf(
 ): Promise<StoredRow | undefined> {
   let newest: StoredRow | undefined;
   for (const [index, key] of keys.entries()) {
-    const row = await store.row(key);
+    const row = await store.read((r) => r.rows.row(key));
     if (row && (!newest || comparePositions(row.position, newest.position) > 0)) newest = row;
     if (index % stepsPerTurn === stepsPerTurn - 1) await clock.turn();
   }

@@ -20,7 +20,7 @@ export function strandedRoutes(context: HttpContext): StrandedRoutes {
 
 async function get({ store }: HttpContext, call: EntryCall): Promise<Answer> {
   const key = strandedKeyOf(call);
-  const stranded = await store.row(key);
+  const stranded = await store.read((r) => r.rows.row(key));
   const opened = await withOpened(call.principal.vault, async ({ seal }) => openStranded(seal, stranded));
   return { status: 200, body: { stranded_id: key.strandedId, ...entryAnswer(opened) } };
 }
@@ -31,7 +31,7 @@ async function reapply(context: HttpContext, call: EntryWriteCall): Promise<Writ
   const { vaultId, vault } = call.principal;
   return await commitOpened(vault, async (open, asCaller) => {
     const { seal } = open;
-    const { entryId } = openStranded(seal, await store.row(strandedKey));
+    const { entryId } = openStranded(seal, await store.read((r) => r.rows.row(strandedKey)));
     const key = entryKey({ vaultId, entryId });
     const expiring = await readHistory(store, { vaultId, entryId });
     const history = { keepVersions, expiring };

@@ -26,7 +26,7 @@ export function vaultRoutes(context: HttpContext): VaultRoutes {
   return {
     createVault: ({ body, record }) => create(context, record, check(newVaultSchema, body)),
     listVaults: async () => {
-      const vaults = await store.vaults();
+      const vaults = await store.read((r) => r.rows.vaults());
       const shown = vaults.map(({ row, entries }) => ({
         ...vaultAnswer(row.key.vaultId, requireVault(row)),
         entries,
@@ -35,7 +35,7 @@ export function vaultRoutes(context: HttpContext): VaultRoutes {
       return { status: 200, body };
     },
     getVault: async ({ principal: { vaultId } }) => {
-      const row = requireVault(await store.row(vaultKey(vaultId)));
+      const row = requireVault(await store.read((r) => r.rows.row(vaultKey(vaultId))));
       return { status: 200, body: vaultAnswer(vaultId, row), tagged: row };
     },
     renameVault: (call) => rename(context, call),
@@ -99,5 +99,11 @@ async function remove(
   const last = (await context.finishDeletions()) ?? row;
   if (last === undefined) throw new Error("a deletion has changed nothing");
   const body: Omit<DeletedVaultAnswer, "replication"> = { vault_id: vaultId, deleted: true };
-  return { status: 200, body, row: last, isChanged: true, finish: () => context.store.eraseRemains() };
+  return {
+    status: 200,
+    body,
+    row: last,
+    isChanged: true,
+    finish: () => context.store.erasure.eraseRemains(),
+  };
 }

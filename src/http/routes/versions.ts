@@ -36,7 +36,7 @@ async function list(context: HttpContext, call: EntryCall, { seal }: OpenVault):
   const { limit, cursor } = check(versionListQuerySchema, call.query);
   const address = addressOf(call);
   await openEntry(context, seal, address.entryId);
-  const rows = await store.versions(address.vaultId, address.entryId, cursor, limit);
+  const rows = await store.read((r) => r.rows.versions(address.vaultId, address.entryId, cursor, limit));
   const versions: OpenedRow[] = [];
   const unreadable: { readonly version: number; readonly code: ErrorCode }[] = [];
   for (const [index, row] of rows.entries()) {
@@ -66,7 +66,7 @@ async function get(context: HttpContext, call: EntryCall, { seal }: OpenVault): 
   if (current.entry.version === version) {
     return { status: 200, body: entryAnswer(current), tagged: current.row };
   }
-  const row = await context.store.row(versionKey(address, version));
+  const row = await context.store.read((r) => r.rows.row(versionKey(address, version)));
   if (row === undefined || !isLive(row)) throw new Refusal("version_unknown");
   const opened = await openVersion(context, seal, address, row);
   return { status: 200, body: entryAnswer(opened), tagged: opened.row };

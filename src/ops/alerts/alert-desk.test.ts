@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SeededRandom, sha256Hash, VirtualClock } from "../../../test/support/ports.ts";
 import { isSiteName, type SiteName } from "../../core/ids.ts";
-import type { Store } from "../../core/store.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import { siteImage } from "../../store/sqlite/new-site.ts";
 import { openMemoryStore } from "../../store/sqlite/open.ts";
 import { createLogger, type Logger } from "../logging.ts";
@@ -92,10 +92,7 @@ afterEach(async () => {
   expect(lines.join("")).not.toContain("SECRET");
 });
 
-function openDesk(
-  to: string = url,
-  over: Pick<Store, "addAlert" | "openIncidents" | "undelivered" | "markDelivered"> = store,
-): AlertDesk {
+function openDesk(to: string = url, over: Transacts<"alerts"> = store): AlertDesk {
   const desk = new AlertDesk({
     store: over,
     clock,
@@ -112,7 +109,8 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 20; i += 1) await clock.turn();
 }
 
-const undelivered = async (): Promise<number> => (await store.undelivered("webhook", 0)).length;
+const undelivered = async (): Promise<number> =>
+  (await store.read((r) => r.alerts.undelivered("webhook", 0))).length;
 
 async function fail(desk: AlertDesk, subject: string): Promise<void> {
   await desk.raise("replication_failed", subject, `${subject} fails`, { backup: subject });
@@ -134,7 +132,7 @@ describe("telling", () => {
       "replication_recovered zurich is back",
     ]);
     expect(receiver.bodies[0]?.["incident"]).toBe(receiver.bodies[1]?.["incident"]);
-    expect((await store.alerts(9)).map(({ event }) => event)).toEqual([
+    expect((await store.read((r) => r.alerts.newest(9))).map(({ event }) => event)).toEqual([
       "replication_recovered",
       "replication_failed",
     ]);
@@ -157,7 +155,7 @@ describe("telling", () => {
     const desk = new AlertDesk({ store, clock, random, log, channels: [] });
     desk.start();
     await fail(desk, "zurich");
-    expect(await store.alerts(9)).toHaveLength(1);
+    expect(await store.read((r) => r.alerts.newest(9))).toHaveLength(1);
     expect(lines).toHaveLength(1);
     await desk.stop();
   });
@@ -326,9 +324,9 @@ describe("over restarts and time", () => {
   });
 
   test("an alert that grew older than 7 days while the site was down is given up once", async () => {
-    await store.addAlert("replication_failed", "zurich", "old", {});
+    await store.transact((tx) => tx.alerts.add("replication_failed", "zurich", "old", {}));
     await clock.advance(30 * day);
-    await store.addAlert("replication_failed", "oslo", "new", {});
+    await store.transact((tx) => tx.alerts.add("replication_failed", "oslo", "new", {}));
     openDesk();
     await receiver.requests(1);
     await settle();
@@ -362,7 +360,7 @@ describe("a store that fails", () => {
 
   test("an end that cannot be stored is told once, however often it is raised, and again when the incident comes back", async () => {
     const failing = { ...pick(store), addAlert: broken };
-    await store.addAlert("replication_failed", "zurich", "zurich fails", {});
+    await store.transact((tx) => tx.alerts.add("replication_failed", "zurich", "zurich fails", {}));
     const desk = openDesk(url, failing);
     await receiver.requests(1);
     for (let i = 0; i < 3; i += 1) await recover(desk, "zurich");
@@ -405,12 +403,12 @@ describe("a store that fails", () => {
   });
 });
 
-function pick(from: Store): Pick<Store, "addAlert" | "openIncidents" | "undelivered" | "markDelivered"> {
+function pick(from: Store): Transacts<"alerts"> {
   return {
-    addAlert: (...alert) => from.addAlert(...alert),
-    openIncidents: () => from.openIncidents(),
-    undelivered: (...query) => from.undelivered(...query),
-    markDelivered: (...delivery) => from.markDelivered(...delivery),
+    addAlert: (...alert) => from.transact((tx) => tx.alerts.add(...alert)),
+    openIncidents: () => from.read((r) => r.alerts.openIncidents()),
+    undelivered: (...query) => from.read((r) => r.alerts.undelivered(...query)),
+    markDelivered: (...delivery) => from.transact((tx) => tx.alerts.markDelivered(...delivery)),
   };
 }
 
@@ -424,7 +422,7 @@ describe("a test alert", () => {
       ]);
     }
     expect(receiver.taken).toHaveLength(2);
-    expect(await store.alerts(9)).toHaveLength(2);
+    expect(await store.read((r) => r.alerts.newest(9))).toHaveLength(2);
     expect(await undelivered()).toBe(0);
   });
 

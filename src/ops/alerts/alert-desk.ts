@@ -9,13 +9,13 @@ import { type BackoffPolicy, defaultBackoff } from "../../core/backoff.ts";
 import type { Alerts } from "../../core/edition.ts";
 import { newUuidV4 } from "../../core/ids.ts";
 import type { Clock, Random } from "../../core/ports.ts";
-import type { AlertStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import type { Logger } from "../logging.ts";
 import type { AlertChannel } from "./alert-channel.ts";
 import { Courier } from "./courier.ts";
 
 export type AlertDeskOptions = {
-  readonly store: Pick<AlertStore, "addAlert" | "openIncidents" | "undelivered" | "markDelivered">;
+  readonly store: Transacts<"alerts">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -62,7 +62,9 @@ export class AlertDesk implements Alerts, AsyncDisposable {
   async raise(event: AlertEvent, subject: string, message: string, details: AlertDetails): Promise<void> {
     const told = { event, subject, message, details };
     try {
-      const alert = await this.#options.store.addAlert(event, subject, message, details);
+      const alert = await this.#options.store.transact((tx) =>
+        tx.alerts.add(event, subject, message, details),
+      );
       if (alert === undefined) return this.#endUnstored(told);
       this.#forget(event, subject);
       this.#write(alert);
@@ -74,13 +76,13 @@ export class AlertDesk implements Alerts, AsyncDisposable {
   }
 
   async openIncidents(): Promise<readonly Alert[]> {
-    return [...(await this.#options.store.openIncidents()), ...this.#unstored.values()];
+    return [...(await this.#options.store.read((r) => r.alerts.openIncidents())), ...this.#unstored.values()];
   }
 
   /** Stores an alert `test` and tries each channel once, now; where that fails it is delivered later, like any other. */
   async deliverTest(): Promise<readonly DeliveryReport[]> {
     const message = "This is a test: alerts reach you.";
-    const alert = await this.#options.store.addAlert("test", "", message, {});
+    const alert = await this.#options.store.transact((tx) => tx.alerts.add("test", "", message, {}));
     if (alert === undefined) throw new Error("the store took a test alert for the end of an incident");
     this.#write(alert);
     const names = this.#options.channels.map(({ name }) => name);

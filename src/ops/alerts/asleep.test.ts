@@ -44,7 +44,7 @@ test("a desk that has delivered everything holds no timer and no connection, on 
   const desk = new AlertDesk({ store, ...ports, log, channels: [new WebhookChannel({ url, site })], policy });
   desk.start();
   await desk.raise("replication_failed", "zurich", "zurich fails", {});
-  while ((await store.undelivered("webhook", 0)).length > 0) await systemClock.turn();
+  while ((await store.read((r) => r.alerts.undelivered("webhook", 0))).length > 0) await systemClock.turn();
   // The connection is closed by either side within a few turns; a timer or a kept connection would stay for seconds.
   for (let turn = 0; turn < 50 && added().length > 0; turn += 1) await systemClock.turn();
   expect(answers).toBe(2);

@@ -1,7 +1,7 @@
 import type { Alert } from "../../core/alert-events.ts";
 import { type BackoffPolicy, waitMs } from "../../core/backoff.ts";
 import type { Clock, Random } from "../../core/ports.ts";
-import type { AlertStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import type { Logger } from "../logging.ts";
 import type { AlertChannel } from "./alert-channel.ts";
 
@@ -11,7 +11,7 @@ const alertAgeMsMax = 7 * dayMs;
 
 export type CourierOptions = {
   readonly channel: AlertChannel;
-  readonly store: Pick<AlertStore, "undelivered" | "markDelivered">;
+  readonly store: Transacts<"alerts">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -109,7 +109,9 @@ export class Courier {
     const { store, clock } = this.#options;
     const since = clock.now() - alertAgeMsMax;
     try {
-      const stored = await store.undelivered(this.#name, this.#isFirstLook ? 0 : since - dayMs);
+      const stored = await store.read((r) =>
+        r.alerts.undelivered(this.#name, this.#isFirstLook ? 0 : since - dayMs),
+      );
       this.#isFirstLook = false;
       const stale = stored.filter(({ at }) => at <= since);
       if (stale.length > 0) await this.#giveUp(stale);
@@ -144,7 +146,7 @@ export class Courier {
     }
     this.#unmarked.add(alert.id);
     try {
-      await this.#options.store.markDelivered(this.#name, alert.id);
+      await this.#options.store.transact((tx) => tx.alerts.markDelivered(this.#name, alert.id));
       this.#unmarked.delete(alert.id);
       return true;
     } catch {

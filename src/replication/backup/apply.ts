@@ -1,7 +1,8 @@
 import type { EditionReply } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { ApplyOutcome, BackupStore, ErasureStore, SiteStore } from "../../core/store.ts";
+import type { ApplyOutcome } from "../../core/store/replication.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import { decodePush, encodeApplied, encodeRefused } from "../../protocol/push-frames.ts";
 import { readFrame } from "./admission.ts";
 
@@ -21,7 +22,7 @@ export type PushListener = {
  *   erased yet, the push applied or not; the store's for a failing disk
  */
 export async function receivePush(
-  store: BackupStore & SiteStore & ErasureStore,
+  store: Transacts<"replication" | "site"> & Pick<Store, "erasure">,
   peer: SiteName,
   body: unknown,
   told: PushListener = {},
@@ -29,9 +30,9 @@ export async function receivePush(
   const push = await readFrame(store, decodePush(body));
   if ("status" in push) return push;
   if (push.site !== peer) throw new Refusal("unauthorized");
-  const outcome = await store.applyPush(push);
+  const outcome = await store.transact((tx) => tx.replication.applyPush(push));
   if (outcome.hasYielded) told.onYield?.();
-  if (namesPoint(outcome)) await store.eraseRemains();
+  if (namesPoint(outcome)) await store.erasure.eraseRemains();
   const { receiver: identity, rejected } = outcome;
   if (outcome.kind === "refused") {
     return { status: 409, body: encodeRefused(outcome.code, identity, rejected) };

@@ -3,7 +3,8 @@ import { compareEpochs, isReignOfAnother, type Promotion } from "../../core/epoc
 import type { SiteName } from "../../core/ids.ts";
 import type { AsideReply, AsideStep } from "../../core/ports.ts";
 import type { Identity, PushRefusal } from "../../core/push.ts";
-import type { AsideStore, Site, SiteStore } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { decodeAside, encodeAsideReply } from "../../protocol/aside-frames.ts";
 import { identityOf } from "../identity.ts";
 import { admit, readFrame, refusalReply } from "./admission.ts";
@@ -15,7 +16,7 @@ import { answerRows } from "./answer-rows.ts";
  * @throws Refusal `invalid_request`, `unauthorized`; the store's for a failing disk
  */
 export async function receiveAside(
-  store: AsideStore & SiteStore,
+  store: Transacts<"aside" | "site">,
   peer: SiteName,
   body: unknown,
 ): Promise<EditionReply> {
@@ -24,10 +25,10 @@ export async function receiveAside(
   const { identity, step } = request;
   const admitted = await admit(store, peer, identity);
   if ("status" in admitted) return admitted;
-  const code = judge(admitted.site, await store.timeline(), identity);
+  const code = judge(admitted.site, await store.read((r) => r.site.timeline()), identity);
   if (code) return refusalReply(code, identityOf(admitted.site));
   const reply = await perform(store, step);
-  return { status: 200, body: encodeAsideReply(identityOf(await store.site()), reply) };
+  return { status: 200, body: encodeAsideReply(identityOf(await store.read((r) => r.site.record())), reply) };
 }
 
 function judge(
@@ -42,11 +43,11 @@ function judge(
   return compareEpochs(sender, epoch) > 0 ? "resume" : undefined;
 }
 
-async function perform(store: AsideStore, step: AsideStep): Promise<AsideReply> {
+async function perform(store: Transacts<"aside">, step: AsideStep): Promise<AsideReply> {
   if (step.step === "settle") {
-    await store.settleAside(step.struck, step.taken);
-    return { rows: [], waiting: (await store.aside(1)).waiting };
+    await store.transact((tx) => tx.aside.settle(step.struck, step.taken));
+    return { rows: [], waiting: (await store.read((r) => r.aside.waiting(1))).waiting };
   }
-  const { rows, waiting } = await store.aside(step.limit);
+  const { rows, waiting } = await store.read((r) => r.aside.waiting(step.limit));
   return { rows: answerRows(rows, (row) => row.body?.length ?? 0), waiting };
 }

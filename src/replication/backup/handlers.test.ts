@@ -22,17 +22,21 @@ let sender: Identity;
 beforeEach(async () => {
   pair = await LinkedPair.open();
   await pair.set([pair.vault, ...pair.newEntries(20)], "a row");
-  const listing = await pair.primary.listAbove(origin.position, { rows: 100, bytes: 1024 * 1024 }, zurich);
+  const listing = await pair.primary.read((r) =>
+    r.replication.listAbove(origin.position, { rows: 100, bytes: 1024 * 1024 }, zurich),
+  );
   const rows = listing.rows.map((row) => ({ kind: "row" as const, row }));
-  await pair.backup.applyPush({ ...listing, after: origin, protocol: 1, publicUrl: "", rows });
-  sender = identityOf(await pair.primary.site());
+  await pair.backup.transact((tx) =>
+    tx.replication.applyPush({ ...listing, after: origin, protocol: 1, publicUrl: "", rows }),
+  );
+  sender = identityOf(await pair.primary.read((r) => r.site.record()));
 });
 
 type Receive = (from: Identity, peer?: SiteName) => Promise<EditionReply>;
 
 const parsed = (json: string): Record<string, unknown> => JSON.parse(json) as Record<string, unknown>;
 const recount: RepairStep = { step: "recount" };
-const head = async () => (await pair.backup.site()).head;
+const head = async () => (await pair.backup.read((r) => r.site.record())).head;
 
 async function repairOf(step: RepairStep, from = sender, peer = calgary): Promise<EditionReply> {
   return receiveRepair(pair.backup, peer, parsed(encodeRepair({ ...step, from, at: await head() })));
@@ -56,7 +60,7 @@ describe.each(Object.entries(receivers))("a message to %s", (name, receive) => {
   it("is answered with who this site is, and where it stands", async () => {
     const reply = await receive(sender);
     expect(reply.status).toBe(200);
-    expect(readIdentity(reply.body)).toEqual(identityOf(await pair.backup.site()));
+    expect(readIdentity(reply.body)).toEqual(identityOf(await pair.backup.read((r) => r.site.record())));
   });
 
   it("in another site's name than the credential's is nobody's", async () => {
@@ -69,13 +73,13 @@ describe.each(Object.entries(receivers))("a message to %s", (name, receive) => {
       const reply = await receive({ ...sender, realm, epoch: { number: 9, id: "z" } });
       expect(reply).toMatchObject({ status: 409, body: { code: "other_realm", site: zurich } });
     }
-    expect((await pair.backup.site()).epochSeen).toEqual(sender.epoch);
+    expect((await pair.backup.read((r) => r.site.record())).epochSeen).toEqual(sender.epoch);
   });
 
   it("that names a higher epoch has it recorded, whatever comes of it", async () => {
     const epoch = { number: 9, id: "00000000-0000-4000-8000-000000000000" };
     await receive({ ...sender, epoch });
-    expect((await pair.backup.site()).epochSeen).toEqual(epoch);
+    expect((await pair.backup.read((r) => r.site.record())).epochSeen).toEqual(epoch);
   });
 
   it("that cannot be read is refused by the names of what is wrong", async () => {
@@ -94,19 +98,21 @@ it.each(["repair", "aside"])(
   "%s is no business of a site that is not the primary of its epoch",
   async (name) => {
     const oslo = "oslo" as SiteName;
-    const before = await pair.backup.site();
+    const before = await pair.backup.read((r) => r.site.record());
     for (const epoch of [sender.epoch, { ...sender.epoch, number: 0 }]) {
       const reply = await receivers[name]?.({ ...sender, site: oslo, epoch }, oslo);
       const code = epoch === sender.epoch ? "other_primary" : "stale_epoch";
       expect(reply).toMatchObject({ status: 409, body: { code, site: zurich } });
     }
-    expect(await pair.backup.site()).toEqual(before);
+    expect(await pair.backup.read((r) => r.site.record())).toEqual(before);
   },
 );
 
 describe("a step of a repair", () => {
   it("of a lower epoch, or from a point where this site does not stand, is refused and changes nothing", async () => {
-    await pair.backup.recordEpoch({ number: 2, id: "00000000-0000-4000-8000-000000000000" });
+    await pair.backup.transact((tx) =>
+      tx.site.recordEpoch({ number: 2, id: "00000000-0000-4000-8000-000000000000" }),
+    );
     expect(await repairOf(recount)).toMatchObject({ status: 409, body: { code: "stale_epoch" } });
     const elsewhere = parsed(
       encodeRepair({
@@ -120,7 +126,7 @@ describe("a step of a repair", () => {
     if (!key) throw new Error("no entry");
     const remove = { step: "apply", rows: [], remove: [pair.vault] } as const;
     expect(await repairOf(remove)).toMatchObject({ status: 409 });
-    expect(await pair.backup.row(pair.vault)).toBeDefined();
+    expect(await pair.backup.read((r) => r.rows.row(pair.vault))).toBeDefined();
   });
 
   it("that counts rows which moved on meanwhile is refused", async () => {
@@ -130,7 +136,7 @@ describe("a step of a repair", () => {
         if (name !== "recount") return typeof member === "function" ? member.bind(store) : member;
         return async () => {
           await fill(1);
-          return store.recount();
+          return store.survey.recount();
         };
       },
     });
@@ -178,10 +184,15 @@ async function fill(count: number): Promise<void> {
 async function fillWith(keys: ReturnType<LinkedPair["newEntries"]>, text: string): Promise<void> {
   await pair.set(keys, text);
   const { position } = await head();
-  const listing = await pair.primary.listAbove(position, { rows: 100_000, bytes: 1024 ** 3 }, zurich);
+  const listing = await pair.primary.read((r) =>
+    r.replication.listAbove(position, { rows: 100_000, bytes: 1024 ** 3 }, zurich),
+  );
   const rows = listing.rows.map((row) => ({ kind: "row" as const, row }));
   const push = { ...listing, protocol: 1, publicUrl: "", rows };
-  expect(await pair.backup.applyPush(push)).toMatchObject({ kind: "applied", verified: true });
+  expect(await pair.backup.transact((tx) => tx.replication.applyPush(push))).toMatchObject({
+    kind: "applied",
+    verified: true,
+  });
 }
 
 describe("rows that were put aside", () => {
@@ -191,8 +202,10 @@ describe("rows that were put aside", () => {
   beforeEach(async () => {
     const keys = pair.newEntries(5);
     await fillWith(keys, "x".repeat(300_000));
-    const guard = { from: identityOf(await pair.primary.site()), at: await head() };
-    expect(await pair.backup.applyRepair(guard, [], keys)).toMatchObject({ removed: 5 });
+    const guard = { from: identityOf(await pair.primary.read((r) => r.site.record())), at: await head() };
+    expect(await pair.backup.transact((tx) => tx.repair.apply(guard, [], keys))).toMatchObject({
+      removed: 5,
+    });
   });
 
   it("are shown to the primary, no more than one answer carries, and settled as it says", async () => {
@@ -213,11 +226,11 @@ describe("rows that were put aside", () => {
       body: { code: "resume" },
     });
     expect(await ask(settle)).toMatchObject({ status: 409, body: { code: "stale_epoch" } });
-    expect((await pair.backup.aside(1)).waiting).toBe(5);
+    expect((await pair.backup.read((r) => r.aside.waiting(1))).waiting).toBe(5);
   });
 
   it("are none of a primary's to show", async () => {
-    const at = { ...identityOf(await pair.backup.site()), site: calgary };
+    const at = { ...identityOf(await pair.backup.read((r) => r.site.record())), site: calgary };
     const reply = await receiveAside(
       pair.primary,
       calgary,
@@ -238,7 +251,7 @@ it("locating names the first of the points that this history went through, and t
   const body = parsed(encodeLocate({ identity: sender, points }));
   const reply = await receiveLocate(pair.backup, calgary, body);
   expect(readLocateReply(JSON.parse(JSON.stringify(reply.body)))).toEqual({
-    timeline: await pair.primary.timeline(),
+    timeline: await pair.primary.read((r) => r.site.timeline()),
     common: await head(),
   });
   const none = parsed(encodeLocate({ identity: sender, points: [stranger] }));

@@ -1,6 +1,6 @@
 import type { EditionReply } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { SiteStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { decodeLocate, encodeLocateReply } from "../../protocol/role-frames.ts";
 import { identityOf } from "../identity.ts";
 import { admit, readFrame } from "./admission.ts";
@@ -10,13 +10,17 @@ import { admit, readFrame } from "./admission.ts";
  * Changes nothing but a higher epoch seen.
  * @throws Refusal `invalid_request`, `unauthorized`
  */
-export async function receiveLocate(store: SiteStore, peer: SiteName, body: unknown): Promise<EditionReply> {
+export async function receiveLocate(
+  store: Transacts<"site">,
+  peer: SiteName,
+  body: unknown,
+): Promise<EditionReply> {
   const locate = await readFrame(store, decodeLocate(body));
   if ("status" in locate) return locate;
   const admitted = await admit(store, peer, locate.identity);
   if ("status" in admitted) return admitted;
-  const common = (await store.firstKnown(locate.points)) ?? null;
-  const timeline = await store.timeline();
-  const identity = identityOf(await store.site());
+  const common = (await store.read((r) => r.site.firstKnown(locate.points))) ?? null;
+  const timeline = await store.read((r) => r.site.timeline());
+  const identity = identityOf(await store.read((r) => r.site.record()));
   return { status: 200, body: encodeLocateReply(identity, { timeline, common }) };
 }

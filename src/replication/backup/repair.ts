@@ -4,7 +4,8 @@ import type { RepairCursor, RepairReply, RepairRequest, RepairStep } from "../..
 import { type Receiver, samePoint } from "../../core/push.ts";
 import type { RowSummary } from "../../core/repair.ts";
 import type { Row, RowKey } from "../../core/row.ts";
-import type { RepairGuard, RepairStore, SiteStore } from "../../core/store.ts";
+import type { RepairGuard } from "../../core/store/repair.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import { decodeRepair, encodeRepairReply } from "../../protocol/repair-frames.ts";
 import { identityOf } from "../identity.ts";
 import { admit, readFrame, refusalReply } from "./admission.ts";
@@ -19,7 +20,7 @@ const listedRowsMax = 2_000;
  * @throws Refusal `invalid_request`, `unauthorized`; the store's for a failing disk
  */
 export async function receiveRepair(
-  store: RepairStore & SiteStore,
+  store: Transacts<"repair" | "site"> & Pick<Store, "survey">,
   peer: SiteName,
   body: unknown,
 ): Promise<EditionReply> {
@@ -28,7 +29,7 @@ export async function receiveRepair(
   const admitted = await admit(store, peer, request.from);
   if ("status" in admitted) return admitted;
   if (request.step === "apply") return apply(store, request);
-  const { code, receiver } = await store.judgeRepair(guardOf(request));
+  const { code, receiver } = await store.transact((tx) => tx.repair.judge(guardOf(request)));
   if (code) return refusalReply(code, receiver);
   return read(store, request, receiver);
 }
@@ -38,24 +39,27 @@ function guardOf({ from, at }: RepairRequest): RepairGuard {
 }
 
 async function apply(
-  store: RepairStore,
+  store: Transacts<"repair"> & Pick<Store, "survey">,
   request: RepairRequest & { readonly step: "apply" },
 ): Promise<EditionReply> {
-  const outcome = await store.applyRepair(guardOf(request), request.rows, request.remove);
+  const outcome = await store.transact((tx) =>
+    tx.repair.apply(guardOf(request), request.rows, request.remove),
+  );
   if (outcome.kind === "refused") return refusalReply(outcome.code, outcome.receiver);
   const { receiver, replaced, removed, refused } = outcome;
   return { status: 200, body: encodeRepairReply(receiver, { step: "apply", replaced, removed, refused }) };
 }
 
 async function read(
-  store: RepairStore & SiteStore,
+  store: Transacts<"repair" | "site"> & Pick<Store, "survey">,
   request: RepairRequest & { readonly step: Exclude<RepairStep["step"], "apply"> },
   receiver: Receiver,
 ): Promise<EditionReply> {
   if (request.step === "recount") {
-    const { head, buckets, damaged, rows } = await store.recount();
+    const { head, buckets, damaged, rows } = await store.survey.recount();
     // A push in between has moved the watermark: what was counted is not what the primary asked for.
-    if (!samePoint(head, request.at)) return refusalReply("resume", identityOf(await store.site()));
+    if (!samePoint(head, request.at))
+      return refusalReply("resume", identityOf(await store.read((r) => r.site.record())));
     return answer(receiver, { step: "recount", buckets: buckets.bytes, damaged, rows });
   }
   if (request.step === "fetch") {
@@ -69,7 +73,7 @@ function answer(receiver: Receiver, reply: RepairReply): EditionReply {
 }
 
 async function list(
-  store: RepairStore,
+  store: Transacts<"repair"> & Pick<Store, "survey">,
   buckets: readonly number[],
   after: RepairCursor | null,
 ): Promise<RepairReply> {
@@ -78,7 +82,7 @@ async function list(
     if (after && bucket < after.bucket) continue;
     const behind = after?.bucket === bucket ? after.key : null;
     const limit = listedRowsMax - rows.length;
-    const found = await store.bucketRows(bucket, behind, limit);
+    const found = await store.survey.bucketRows(bucket, behind, limit);
     rows.push(...found);
     const last = found.at(-1);
     if (last && found.length === limit) return { step: "list", rows, next: { bucket, key: last.key } };
@@ -87,11 +91,14 @@ async function list(
 }
 
 /** One row at a time: what a key's body weighs is known only when it is read. */
-async function fetch(store: RepairStore, keys: readonly RowKey[]): Promise<readonly Row[]> {
+async function fetch(
+  store: Transacts<"repair"> & Pick<Store, "survey">,
+  keys: readonly RowKey[],
+): Promise<readonly Row[]> {
   const fetched: Row[] = [];
   let bytes = 0;
   for (const key of keys) {
-    const [row] = await store.rowsOf([key]);
+    const [row] = await store.read((r) => r.repair.rowsOf([key]));
     if (!row) continue;
     bytes += row.body?.length ?? 0;
     if (fetched.length > 0 && bytes > answerBytesMax) break;

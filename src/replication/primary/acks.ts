@@ -2,7 +2,7 @@ import { compareEpochs } from "../../core/epoch.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
 import { type Identity, type Push, type Rejection, samePoint } from "../../core/push.ts";
 import { formatKey, type StoredRow } from "../../core/row.ts";
-import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
+import type { Acknowledgement, RefusedRow } from "../../core/store/replication.ts";
 import { decodeKey } from "../../protocol/wire-rows.ts";
 
 /** What the answer to a push says of it. */

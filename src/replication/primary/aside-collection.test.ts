@@ -15,20 +15,26 @@ async function strand(count: number): Promise<void> {
   const keys = pair.newEntries(count);
   await pair.set(keys, "an entry");
   await pushAll();
-  const { site, realm, role, epoch, head } = await pair.primary.site();
+  const { site, realm, role, epoch, head } = await pair.primary.read((r) => r.site.record());
   const from = { site, realm, role, epoch, applied: head };
   pair.behind("primary", "DELETE FROM rows WHERE kind = 'entry'");
   pair.behind("primary", "DELETE FROM history WHERE seq > 1");
-  expect(await pair.backup.applyRepair({ from, at: head }, [], keys)).toMatchObject({ removed: count });
+  expect(await pair.backup.transact((tx) => tx.repair.apply({ from, at: head }, [], keys))).toMatchObject({
+    removed: count,
+  });
 }
 
 async function pushAll(): Promise<void> {
-  const { head } = await pair.backup.site();
-  await pair.primary.resumeFrom(zurich, head, []);
-  const listing = await pair.primary.listAbove(head.position, { rows: 1_000, bytes: 1024 * 1024 }, zurich);
+  const { head } = await pair.backup.read((r) => r.site.record());
+  await pair.primary.transact((tx) => tx.replication.resumeFrom(zurich, head, []));
+  const listing = await pair.primary.read((r) =>
+    r.replication.listAbove(head.position, { rows: 1_000, bytes: 1024 * 1024 }, zurich),
+  );
   const rows = listing.rows.map((row) => ({ kind: "row" as const, row }));
   const push = { ...listing, protocol: 1, publicUrl: "", rows };
-  expect(await pair.backup.applyPush(push)).toMatchObject({ kind: "applied" });
+  expect(await pair.backup.transact((tx) => tx.replication.applyPush(push))).toMatchObject({
+    kind: "applied",
+  });
 }
 
 function collect(stop = new AbortController()): Promise<AsideOutcome> {
@@ -37,8 +43,8 @@ function collect(stop = new AbortController()): Promise<AsideOutcome> {
   return collectAside({ peer: zurich, store, transport, abort, stop: stop.signal });
 }
 
-const waiting = async () => (await pair.backup.aside(1)).waiting;
-const stranded = async () => (await pair.primary.stranded(null, 1_000)).rows;
+const waiting = async () => (await pair.backup.read((r) => r.aside.waiting(1))).waiting;
+const stranded = async () => (await pair.primary.read((r) => r.aside.stranded(null, 1_000))).rows;
 
 beforeEach(async () => {
   pair = await LinkedPair.open();
@@ -67,12 +73,14 @@ test("a purge that is made again here is kept there until it comes back by a pus
   await pair.set([key], null);
   await pushAll();
   pair.restart("primary", before);
-  const from = identityOf(await pair.primary.site());
-  const live = await pair.primary.rowsOf([key]);
-  const { head: at } = await pair.backup.site();
-  expect(await pair.backup.applyRepair({ from, at }, live, [])).toMatchObject({ replaced: 1 });
+  const from = identityOf(await pair.primary.read((r) => r.site.record()));
+  const live = await pair.primary.read((r) => r.repair.rowsOf([key]));
+  const { head: at } = await pair.backup.read((r) => r.site.record());
+  expect(await pair.backup.transact((tx) => tx.repair.apply({ from, at }, live, []))).toMatchObject({
+    replaced: 1,
+  });
   expect(await collect()).toEqual({ kind: "collected", written: true });
-  expect((await pair.primary.row(key))?.body).toBeNull();
+  expect((await pair.primary.read((r) => r.rows.row(key)))?.body).toBeNull();
   expect(pair.bodiesOf(asidePath).at(-1)).toMatchObject({ struck: [], taken: [expect.any(String)] });
 });
 
@@ -102,8 +110,8 @@ test.each(["primary_behind", "primary_superseded", "promotion_granted"])(
 
 test("a backup that settles nothing ends the collection as a failed attempt", async () => {
   await strand(1);
-  const { rows } = await pair.backup.aside(1);
-  const identity = identityOf(await pair.backup.site());
+  const { rows } = await pair.backup.read((r) => r.aside.waiting(1));
+  const identity = identityOf(await pair.backup.read((r) => r.site.record()));
   pair.intercept = () => ({ status: 200, body: encodeAsideReply(identity, { rows, waiting: 1 }) });
   expect(await collect()).toMatchObject({ kind: "failed", failure: { kind: "unreachable" } });
   expect(pair.arrived).toHaveLength(2);
@@ -112,10 +120,10 @@ test("a backup that settles nothing ends the collection as a failed attempt", as
 test("an answer of a higher epoch fences this site, and nothing is decided", async () => {
   await strand(1);
   const epoch = { number: 7, id: "00000000-0000-4000-8000-000000000000" };
-  const identity = { ...identityOf(await pair.backup.site()), epoch };
+  const identity = { ...identityOf(await pair.backup.read((r) => r.site.record())), epoch };
   pair.intercept = () => ({ status: 409, body: encodeRefused("stale_epoch", identity) });
   expect(await collect()).toEqual({ kind: "fenced" });
-  expect((await pair.primary.site()).fenced).toBe("primary_superseded");
+  expect((await pair.primary.read((r) => r.site.record())).fenced).toBe("primary_superseded");
   expect(await stranded()).toEqual([]);
 });
 

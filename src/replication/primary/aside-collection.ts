@@ -1,6 +1,6 @@
 import type { SiteName } from "../../core/ids.ts";
 import type { AsideReply, AsideStep, Transport } from "../../core/ports.ts";
-import type { AsideStore, SiteStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { asideRowsMax } from "../../protocol/aside-frames.ts";
 import { identityOf } from "../identity.ts";
 import { type Failure, failureOf, localFailure, meetEpoch, strangerIn } from "./failure.ts";
@@ -13,7 +13,7 @@ export type AsideOutcome =
 
 export type AsidePorts = {
   readonly peer: SiteName;
-  readonly store: AsideStore & SiteStore;
+  readonly store: Transacts<"aside" | "site">;
   readonly transport: Transport;
   /** Ends the request in flight. */
   readonly abort: AbortSignal;
@@ -38,11 +38,12 @@ async function collect(ports: AsidePorts): Promise<AsideOutcome> {
   const { store, stop } = ports;
   let written = false;
   for (;;) {
-    if ((await store.site()).fenced !== null || stop.aborted) return { kind: "collected", written };
+    if ((await store.read((r) => r.site.record())).fenced !== null || stop.aborted)
+      return { kind: "collected", written };
     const listed = await ask(ports, { step: "list", limit: asideRowsMax });
     if (!("waiting" in listed)) return listed;
     if (listed.rows.length === 0) return { kind: "collected", written };
-    const verdicts = await store.takeAside(listed.rows);
+    const verdicts = await store.transact((tx) => tx.aside.take(listed.rows));
     const ids = listed.rows.map(({ id }, index) => ({ id, verdict: verdicts[index] }));
     // What this site has made of a row, stranded or purged anew, is nowhere else until the backup has it by a push.
     const struck = ids.filter(({ verdict }) => verdict === "struck").map(({ id }) => id);
@@ -62,7 +63,7 @@ async function ask(
   { peer, store, transport, abort }: AsidePorts,
   step: AsideStep,
 ): Promise<AsideReply | Exclude<AsideOutcome, { readonly kind: "collected" }>> {
-  const from = identityOf(await store.site());
+  const from = identityOf(await store.read((r) => r.site.record()));
   const answer = await transport.aside(from, step, abort);
   if ("identity" in answer && answer.identity) {
     const stranger = strangerIn(answer.identity, peer, from);

@@ -1,10 +1,10 @@
 import type { AuditPart } from "../../core/audit.ts";
-import type { AuditStore } from "../../core/audit-store.ts";
+import type { Reads } from "../../core/store/store.ts";
 import type { SiteName } from "../../core/ids.ts";
 
 export type AuditShipmentPorts = {
   readonly peer: SiteName;
-  readonly store: Pick<AuditStore, "auditFor">;
+  readonly store: Reads<"audit">;
   /** A fault of this site's audit: for the log. */
   readonly onFault: (error: unknown) => void;
 };
@@ -59,7 +59,7 @@ export class AuditShipment {
   async #read(): Promise<AuditPart | undefined> {
     const { store, peer, onFault } = this.#ports;
     try {
-      return await store.auditFor(peer);
+      return await store.read((r) => r.audit.partFor(peer));
     } catch (error) {
       onFault(error);
       return undefined;

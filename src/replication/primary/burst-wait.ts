@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/ports.ts";
-import type { BatchLimit } from "../../core/store.ts";
+import type { BatchLimit } from "../../core/store/replication.ts";
 import type { WritesInFlight } from "../../core/writes-in-flight.ts";
 
 export type BurstWaitPorts = {

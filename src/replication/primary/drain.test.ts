@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
 import { samePoint } from "../../core/push.ts";
-import type { Acknowledgement, BatchLimit } from "../../core/store.ts";
+import type { Acknowledgement, BatchLimit } from "../../core/store/replication.ts";
 import { encodeApplied, encodeRefused } from "../../protocol/push-frames.ts";
 import { receivePush } from "../backup/apply.ts";
 import { applyPath } from "../transport.ts";
@@ -66,7 +66,7 @@ type PushBody = {
 
 const pushes = (pair: LinkedPair) => pair.bodiesOf(applyPath) as unknown as readonly PushBody[];
 const peerOf = async (pair: LinkedPair) => {
-  const [peer] = await pair.primary.peers();
+  const [peer] = await pair.primary.read((r) => r.replication.peers());
   if (!peer) throw new Error("calgary has no peer");
   return peer;
 };
@@ -88,9 +88,9 @@ test("the last push of a drain proves both sites equal, and no other asks", asyn
   expect(await drain(pair, { onAcknowledged: ({ verified }) => proofs.push(verified) })).toEqual(drained);
   expect(proofs).toEqual([null, true]);
   expect(pushes(pair).map(({ digest }) => digest !== null)).toEqual([false, true]);
-  const { head } = await pair.primary.site();
+  const { head } = await pair.primary.read((r) => r.site.record());
   expect(await peerOf(pair)).toMatchObject({ acked: head, verified: { position: head.position } });
-  expect((await pair.backup.site()).verified?.position).toEqual(head.position);
+  expect((await pair.backup.read((r) => r.site.record())).verified?.position).toEqual(head.position);
 });
 
 test("each full batch that is acknowledged makes the next sixteen times as large, up to the byte limit", async () => {
@@ -158,8 +158,10 @@ test("what was listed while a push was on its way is not shipped where the backu
     return undefined;
   };
   expect(await drain(pair, { limit: { rows: 5, bytes: mib } })).toEqual(drained);
-  expect((await pair.backup.recount()).rows).toBe(1_001);
-  expect((await peerOf(pair)).verified?.position).toEqual((await pair.primary.site()).head.position);
+  expect((await pair.backup.survey.recount()).rows).toBe(1_001);
+  expect((await peerOf(pair)).verified?.position).toEqual(
+    (await pair.primary.read((r) => r.site.record())).head.position,
+  );
 });
 
 test("an ACK that was lost costs one empty push that asks for the proof", async () => {
@@ -224,10 +226,10 @@ test("a backup that differs is diverged until two repairs are used up; then the 
   // It was found and never tried: no proof comes before the repair.
   expect(await drain(pair, { proof: newProof() })).toEqual({ kind: "diverged" });
   expect(pair.arrived).toEqual([]);
-  await pair.primary.beginRepair(zurich);
+  await pair.primary.transact((tx) => tx.replication.beginRepair(zurich));
   expect(await drain(pair, { proof: newProof() })).toEqual({ kind: "diverged" });
   expect(pushes(pair)).toMatchObject([{ digest: expect.any(String) }]);
-  await pair.primary.beginRepair(zurich);
+  await pair.primary.transact((tx) => tx.replication.beginRepair(zurich));
   const last = newProof();
   expect(await drain(pair, { proof: last })).toEqual(drained);
   expect(pair.arrived).toHaveLength(2);
@@ -237,7 +239,7 @@ test("a backup that differs is diverged until two repairs are used up; then the 
 
 test("a repair that an operator has asked for is not taken back by equal digests", async () => {
   const pair = await equalPair();
-  await pair.primary.demandRepair(zurich);
+  await pair.primary.transact((tx) => tx.replication.demandRepair(zurich));
   await pair.set(pair.newEntries(1), "an entry");
   expect(await drain(pair, { owedContact: 1 })).toEqual({ kind: "diverged" });
   expect(pushes(pair)).toMatchObject([{ digest: null, except: [] }]);
@@ -246,8 +248,8 @@ test("a repair that an operator has asked for is not taken back by equal digests
 
 test("after a repair that a crash made forget, the proof is asked for once more", async () => {
   const pair = await equalPair();
-  await pair.primary.demandRepair(zurich);
-  await pair.primary.beginRepair(zurich);
+  await pair.primary.transact((tx) => tx.replication.demandRepair(zurich));
+  await pair.primary.transact((tx) => tx.replication.beginRepair(zurich));
   expect(await drain(pair)).toEqual(drained);
   expect(pushes(pair)).toMatchObject([{ rows: [], digest: expect.any(String) }]);
   expect(await peerOf(pair)).toMatchObject({ diverged: false, repairs: 0 });
@@ -265,7 +267,7 @@ test("a row that is refused only now is left out of the next proof, which comes 
     { rows: [], except: [expect.stringContaining(bad.entryId)] },
   ]);
   expect(await peerOf(pair)).toMatchObject({ diverged: false, verified: expect.anything() });
-  expect((await pair.primary.backlog(zurich)).quarantined).toBe(1);
+  expect((await pair.primary.read((r) => r.replication.backlog(zurich))).quarantined).toBe(1);
 });
 
 test("rows that leave quarantine are proved with all others", async () => {
@@ -276,7 +278,7 @@ test("rows that leave quarantine are proved with all others", async () => {
   pair.intercept = ({ body }) =>
     (body as unknown as PushBody).rows.length > 0 ? { status: 413, body: undefined } : undefined;
   expect(await drain(pair)).toEqual(drained);
-  expect((await pair.primary.backlog(zurich)).quarantined).toBe(1);
+  expect((await pair.primary.read((r) => r.replication.backlog(zurich))).quarantined).toBe(1);
   pair.intercept = () => undefined;
   pair.arrived.length = 0;
   expect(await drain(pair, { retries: true })).toEqual(drained);
@@ -284,7 +286,7 @@ test("rows that leave quarantine are proved with all others", async () => {
     { rows: [expect.anything()], digest: null },
     { rows: [], digest: expect.any(String), except: [] },
   ]);
-  expect((await pair.primary.backlog(zurich)).quarantined).toBe(0);
+  expect((await pair.primary.read((r) => r.replication.backlog(zurich))).quarantined).toBe(0);
 });
 
 test("every point of the history travels with the rows that passed it", async () => {
@@ -293,8 +295,10 @@ test("every point of the history travels with the rows that passed it", async ()
   if (!key) throw new Error("no entry");
   for (let i = 0; i < 5; i += 1) await pair.set([key], `${i}`);
   await drain(pair);
-  const points = await pair.primary.pointsBelow((await pair.primary.site()).head.position, 100);
-  for (const point of points) expect(await pair.backup.firstKnown([point])).toEqual(point);
+  const position = (await pair.primary.read((r) => r.site.record())).head.position;
+  const points = await pair.primary.read((r) => r.site.pointsBelow(position, 100));
+  for (const point of points)
+    expect(await pair.backup.read((r) => r.site.firstKnown([point]))).toEqual(point);
   expect(pushes(pair)[0]?.points.map((point) => (point as string[])[0])).toEqual([
     "1:2",
     "1:3",
@@ -306,8 +310,8 @@ test("every point of the history travels with the rows that passed it", async ()
 test("a backup that went another way than the site that was promoted is refused as forked, and nobody is fenced", async () => {
   const pair = await equalPair();
   pair.behind("primary", "UPDATE site SET fenced = 'primary_superseded'");
-  await pair.primary.promote();
-  const { site, realm, role, epoch, head } = await pair.backup.site();
+  await pair.primary.transact((tx) => tx.roles.promote());
+  const { site, realm, role, epoch, head } = await pair.backup.read((r) => r.site.record());
   const applied = { position: { epoch: 1, seq: 9 }, chain: new Uint8Array(32).fill(9) };
   expect(samePoint(head, applied)).toBe(false);
   pair.intercept = () => ({
@@ -319,16 +323,16 @@ test("a backup that went another way than the site that was promoted is refused 
     failure: { kind: "refused", error: "forked" },
     progressed: false,
   });
-  expect((await pair.primary.site()).fenced).toBeNull();
+  expect((await pair.primary.read((r) => r.site.record())).fenced).toBeNull();
 });
 
 test("a primary that has promised to hand over goes on shipping; one that is superseded does not", async () => {
   const pair = await equalPair();
   await pair.set(pair.newEntries(2), "an entry");
-  await pair.primary.grant(zurich);
+  await pair.primary.transact((tx) => tx.roles.grant(zurich));
   expect(await drain(pair)).toEqual(drained);
-  const { site, realm, role } = await pair.backup.site();
-  const { head } = await pair.backup.site();
+  const { site, realm, role } = await pair.backup.read((r) => r.site.record());
+  const { head } = await pair.backup.read((r) => r.site.record());
   const epoch = { number: 9, id: "00000000-0000-4000-8000-000000000000" };
   const identity = { site, realm, role, epoch, applied: head };
   pair.intercept = () => ({ status: 409, body: encodeRefused("stale_epoch", identity) });
@@ -337,7 +341,7 @@ test("a primary that has promised to hand over goes on shipping; one that is sup
 
 test("how many rows the backup has put aside is told with the end of the drain", async () => {
   const pair = await equalPair();
-  const { site, realm, role, epoch, head } = await pair.backup.site();
+  const { site, realm, role, epoch, head } = await pair.backup.read((r) => r.site.record());
   const identity = { site, realm, role, epoch, applied: head };
   const ack = { identity, accepted: 0, ignored: 0, rejected: [], verified: true, aside: 7 };
   pair.intercept = () => ({ status: 200, body: encodeApplied(ack) });

@@ -1,10 +1,10 @@
-import type { AuditStore } from "../../core/audit-store.ts";
+import type { Acknowledgement, Listing, Peer } from "../../core/store/replication.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { PushAnswer, Transport } from "../../core/ports.ts";
 import { origin, type Point, type Position } from "../../core/position.ts";
 import { type Push, protocolVersion, type Rejection, samePoint } from "../../core/push.ts";
 import type { StoredRow } from "../../core/row.ts";
-import type { Acknowledgement, Listing, Peer, PrimaryStore, SiteStore } from "../../core/store.ts";
 import { isAckFor, isWithin, refusedRows, refusesAny } from "./acks.ts";
 import { AuditShipment } from "./audit-shipment.ts";
 import { BurstWait, type BurstWaitPorts } from "./burst-wait.ts";
@@ -29,7 +29,7 @@ export type DrainOutcome =
 export type DrainPorts = BurstWaitPorts & {
   readonly peer: SiteName;
   readonly publicUrl: string;
-  readonly store: PrimaryStore & SiteStore & Pick<AuditStore, "auditFor">;
+  readonly store: Transacts<"replication" | "site", "audit"> & Pick<Store, "acknowledgements">;
   readonly transport: Transport;
   /** Ends the request in flight. */
   readonly abort: AbortSignal;
@@ -150,7 +150,9 @@ export class Drain {
     const limit = pace.next;
     if (!pace.isGrown) return;
     // Not in the turn that makes the push: each alone is as much as clients should wait for.
-    const listed = clock.turn().then(() => store.listAbove(push.through.position, limit, peer));
+    const listed = clock
+      .turn()
+      .then(() => store.read((r) => r.replication.listAbove(push.through.position, limit, peer)));
     this.#ahead = listed.then(
       (listing) => (listing.isLast ? null : listing),
       () => null,
@@ -166,7 +168,9 @@ export class Drain {
 
   async #peer(): Promise<Peer> {
     const { store, peer } = this.#ports;
-    const found = (await store.peers()).find((candidate) => candidate.site === peer);
+    const found = (await store.read((r) => r.replication.peers())).find(
+      (candidate) => candidate.site === peer,
+    );
     if (!found) throw new Error(`${peer} is no peer of this site`);
     return found;
   }
@@ -174,9 +178,9 @@ export class Drain {
   /** With acked unknown nothing is pushed: the first push only asks where the backup stands, unless it stands at the head. */
   async #list(acked: Point | null): Promise<Listing> {
     const { store, limit, peer, pace } = this.#ports;
-    if (acked) return store.listAbove(acked.position, pace.limit, peer);
-    const { head } = await store.site();
-    return store.listAbove(head.position, limit, peer);
+    if (acked) return store.read((r) => r.replication.listAbove(acked.position, pace.limit, peer));
+    const { head } = await store.read((r) => r.site.record());
+    return store.read((r) => r.replication.listAbove(head.position, limit, peer));
   }
 
   #frame(listing: Listing, rows: readonly StoredRow[], after: Point): Push {
@@ -227,7 +231,7 @@ export class Drain {
   async #commitAck(ack: Acknowledgement, { push, listing, asksProof }: Sent): Promise<Step> {
     const { store, peer, proof, onAcknowledged } = this.#ports;
     // Unknown: this disk was put back while the push was under way, and the next one shows where the backup stands.
-    if ((await store.acknowledge(peer, ack)) === "unknown") return "continue";
+    if ((await store.acknowledgements.take(peer, ack)) === "unknown") return "continue";
     this.#progressed = true;
     this.#resumedAt = null;
     // A row that is refused only now was in the digest: the next one leaves it out.
@@ -262,7 +266,7 @@ export class Drain {
     proof.answeredAt = null;
     proof.isOwed = true;
     const lacking = refusedRows(rejected);
-    const found = await store.resumeFrom(peer, applied, lacking);
+    const found = await store.transact((tx) => tx.replication.resumeFrom(peer, applied, lacking));
     if (found === "unknown") return "fenced";
     // That backup went another way than the site that was promoted: it has to rejoin, and nobody here is at fault.
     if (found === "foreign") return { kind: "refused", error: "forked" };
@@ -278,7 +282,7 @@ export class Drain {
     if (!acked) return "drained";
     let after = origin.position;
     for (;;) {
-      const rows = await store.listQuarantined(peer, after, limit.rows);
+      const rows = await store.read((r) => r.replication.listQuarantined(peer, after, limit.rows));
       for (const row of rows) {
         const step = await this.#retry(row, acked);
         if (step !== "drained" && step !== "continue") return step;
@@ -322,7 +326,7 @@ export class Drain {
   async #skip({ push, listing }: Sent, rejected: Acknowledgement["rejected"]): Promise<Step> {
     const { store, peer, onAcknowledged } = this.#ports;
     const skipped = { through: push.after, rows: [], rejected, verified: null };
-    await store.acknowledge(peer, skipped);
+    await store.acknowledgements.take(peer, skipped);
     await onAcknowledged(skipped);
     const empty = { ...push, ...noProof, rows: [] };
     return this.#send({
@@ -339,8 +343,10 @@ export class Drain {
 const noProof = { digest: null, except: [] } as const;
 
 /** Marks what no mark covers above the lowest acked: a new backup's rows, and those that one has lost. */
-export async function markAllAbove(store: PrimaryStore): Promise<void> {
+export async function markAllAbove(
+  store: Transacts<"replication"> & Pick<Store, "acknowledgements">,
+): Promise<void> {
   let after: Position | null = null;
-  do after = (await store.markDirtyAbove(after, markedRowsMax)).next;
+  do after = (await store.transact((tx) => tx.replication.markDirtyAbove(after, markedRowsMax))).next;
   while (after !== null);
 }

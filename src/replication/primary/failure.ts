@@ -3,7 +3,7 @@ import type { ErrorCode } from "../../core/errors.ts";
 import type { RealmId, SiteName } from "../../core/ids.ts";
 import type { PeerAnswer } from "../../core/ports.ts";
 import type { Identity } from "../../core/push.ts";
-import type { SiteStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { dutyOf } from "../roles/duty.ts";
 
 /** Why an attempt came to nothing. `error` is for people and holds no address and no secret. */
@@ -31,13 +31,15 @@ export function strangerIn(
  * and this site is fenced, before anything else (I8). Undefined: read on.
  */
 export async function meetEpoch(
-  store: SiteStore,
+  store: Transacts<"site">,
   { epoch }: Identity,
   sender: Pick<Sender, "epoch">,
 ): Promise<Failure | "fenced" | undefined> {
   if (compareEpochs(epoch, sender.epoch) <= 0) return undefined;
-  await store.recordEpoch(epoch);
-  return dutyOf(await store.site()) === "ship" ? { kind: "refused", error: "stale_epoch" } : "fenced";
+  await store.transact((tx) => tx.site.recordEpoch(epoch));
+  return dutyOf(await store.read((r) => r.site.record())) === "ship"
+    ? { kind: "refused", error: "stale_epoch" }
+    : "fenced";
 }
 
 /** Codes by which a peer says that it is not what this site takes it for; any other is a fault that may pass. */

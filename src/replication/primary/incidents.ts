@@ -1,7 +1,7 @@
 import type { AlertDetails, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { AsideStore } from "../../core/store.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import { tellStranded } from "../stranded-notice.ts";
 
 /** What can be wrong with one backup, with the notice that ends it. */
@@ -53,7 +53,7 @@ export class Incidents {
   }
 
   /** Something was stranded, or may have been. */
-  stranded(store: AsideStore): Promise<void> {
+  stranded(store: Transacts<"aside">): Promise<void> {
     return tellStranded({ store, alerts: this.#alerts });
   }
 

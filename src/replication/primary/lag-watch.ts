@@ -1,12 +1,12 @@
 import type { AlertDetails } from "../../core/alert-events.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
-import type { PrimaryStore } from "../../core/store.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import type { Incidents } from "./incidents.ts";
 
 export type LagWatchOptions = {
   readonly peer: SiteName;
-  readonly store: PrimaryStore;
+  readonly store: Transacts<"replication"> & Pick<Store, "acknowledgements">;
   readonly clock: Clock;
   /** How old the oldest dirty row may grow, while attempts fail, before the operator hears of it. */
   readonly lagAfterMs: number;
@@ -53,7 +53,7 @@ export class LagWatch {
   async #tell(abort: AbortSignal, lastError: () => string | null): Promise<void> {
     const { peer, store, clock, lagAfterMs, incidents } = this.#options;
     while (!abort.aborted) {
-      const { dirty, oldestDirtySince } = await store.backlog(peer);
+      const { dirty, oldestDirtySince } = await store.read((r) => r.replication.backlog(peer));
       if (oldestDirtySince === null) return;
       // A wall clock that was put back must not put off the next look until it has caught up.
       const lagMs = Math.max(0, clock.now() - oldestDirtySince);

@@ -1,4 +1,4 @@
-import type { BatchLimit } from "../../core/store.ts";
+import type { BatchLimit } from "../../core/store/replication.ts";
 
 /** A backlog's batches grow by this with each full one that is acknowledged: a far backup is not paced by round trips. */
 const growth = 16;

@@ -1,6 +1,6 @@
 import { comparePositions, type Point } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
-import type { Peer } from "../../core/store.ts";
+import type { Peer } from "../../core/store/replication.ts";
 
 /** Repairs tried without an equal proof before the incident is the operator's. */
 const repairsMax = 2;

@@ -3,7 +3,7 @@ import { type Arrived, calgary, LinkedPair, zurich } from "../../../test/support
 import { sha256Hash } from "../../../test/support/ports.ts";
 import { bucketOf } from "../../core/digest.ts";
 import type { RowKey } from "../../core/row.ts";
-import type { BatchLimit } from "../../core/store.ts";
+import type { BatchLimit } from "../../core/store/replication.ts";
 import { encodeRefused } from "../../protocol/push-frames.ts";
 import { encodeRepairReply } from "../../protocol/repair-frames.ts";
 import { identityOf } from "../identity.ts";
@@ -56,7 +56,7 @@ async function drain(): Promise<DrainOutcome> {
     onFault: () => undefined,
   }).run();
   // As a worker does before it sleeps.
-  await pair.primary.settleAcknowledgements();
+  await pair.primary.acknowledgements.settle();
   return outcome;
 }
 
@@ -84,7 +84,7 @@ const applied = () =>
   (pair.bodiesOf(repairPath) as unknown as readonly RepairBody[]).filter(({ step }) => step === "apply");
 
 async function expectEqual(): Promise<void> {
-  const [own, theirs] = [await pair.primary.recount(), await pair.backup.recount()];
+  const [own, theirs] = [await pair.primary.survey.recount(), await pair.backup.survey.recount()];
   expect(own.buckets.differing(theirs.buckets)).toEqual([]);
   expect([own.damaged, theirs.damaged, own.rows]).toEqual([[], [], theirs.rows]);
 }
@@ -106,8 +106,10 @@ test("what is lost, damaged or too much on the backup, and what is damaged here,
     counts: { repaired: 5, removed: 1, healed: 2, hopeless: 0 },
   });
   await expectEqual();
-  expect(new TextDecoder().decode((await pair.primary.row(key(6)))?.body ?? undefined)).toBe("an entry");
-  const { rows } = await pair.backup.aside(100);
+  expect(
+    new TextDecoder().decode((await pair.primary.read((r) => r.rows.row(key(6))))?.body ?? undefined),
+  ).toBe("an entry");
+  const { rows } = await pair.backup.read((r) => r.aside.waiting(100));
   expect(rows.map((row) => row.key)).toEqual([key(5)]);
 });
 
@@ -180,7 +182,7 @@ test("a row that the backup refuses is not offered to it again", async () => {
   await pair.set([key(0)], "x");
   pair.damage("primary", key(0));
   await drain();
-  expect((await pair.primary.backlog(zurich)).quarantined).toBe(1);
+  expect((await pair.primary.read((r) => r.replication.backlog(zurich))).quarantined).toBe(1);
   pair.arrived.length = 0;
   expect(await repair()).toEqual({ kind: "repaired", counts });
   expect(applied()).toEqual([]);
@@ -199,13 +201,15 @@ test("a backup that does not stand at acked any more refuses every step, and not
     failure: { kind: "unreachable", error: "resume" },
     counts: { repaired: 0 },
   });
-  expect(await pair.backup.row(key(0))).toBeUndefined();
+  expect(await pair.backup.read((r) => r.rows.row(key(0)))).toBeUndefined();
 });
 
 /** Pushes all there is without telling the primary. */
 async function pushAll(): Promise<void> {
-  const { head } = await pair.backup.site();
-  const listing = await pair.primary.listAbove(head.position, { rows: 100, bytes: mib }, zurich);
+  const { head } = await pair.backup.read((r) => r.site.record());
+  const listing = await pair.primary.read((r) =>
+    r.replication.listAbove(head.position, { rows: 100, bytes: mib }, zurich),
+  );
   const { rows, after, through, points, site, realm, epoch, timeline } = listing;
   const push = {
     protocol: 1,
@@ -221,7 +225,9 @@ async function pushAll(): Promise<void> {
     except: [],
     rows: rows.map((row) => ({ kind: "row" as const, row })),
   };
-  expect(await pair.backup.applyPush(push)).toMatchObject({ kind: "applied" });
+  expect(await pair.backup.transact((tx) => tx.replication.applyPush(push))).toMatchObject({
+    kind: "applied",
+  });
 }
 
 test("a cut at any step is a failed attempt that tells what was moved before, and the next repair ends equal", async () => {
@@ -248,15 +254,15 @@ test("a cut at any step is a failed attempt that tells what was moved before, an
 });
 
 test("an answer of a higher epoch fences this site before anything it says is believed", async () => {
-  const identity = identityOf(await pair.backup.site());
+  const identity = identityOf(await pair.backup.read((r) => r.site.record()));
   const epoch = { number: 7, id: "00000000-0000-4000-8000-000000000000" };
   pair.intercept = () => ({ status: 409, body: encodeRefused("stale_epoch", { ...identity, epoch }) });
   expect(await repair()).toMatchObject({ kind: "fenced" });
-  expect((await pair.primary.site()).fenced).toBe("primary_superseded");
+  expect((await pair.primary.read((r) => r.site.record())).fenced).toBe("primary_superseded");
 });
 
 test("another site's answer, and one of another realm, is no answer of this backup", async () => {
-  const identity = identityOf(await pair.backup.site());
+  const identity = identityOf(await pair.backup.read((r) => r.site.record()));
   for (const [stranger, error] of [
     [{ ...identity, site: calgary }, "calgary answered in its place"],
     [{ ...identity, realm: "00000000-0000-4000-8000-000000000000" as typeof identity.realm }, "other_realm"],
@@ -272,14 +278,17 @@ test("a list that has more rows than were counted, or does not end, is nonsense"
     if (body["step"] !== "list") return undefined;
     const summary = { key: key(1), position: { epoch: 1, seq: 1 }, hash: new Uint8Array(32), isIntact: true };
     const reply = { step: "list" as const, rows: [summary], next: { bucket: 1, key: key(1) } };
-    return { status: 200, body: encodeRepairReply(identityOf(await pair.backup.site()), reply) };
+    return {
+      status: 200,
+      body: encodeRepairReply(identityOf(await pair.backup.read((r) => r.site.record())), reply),
+    };
   };
   expect(await repair()).toMatchObject({ failure: { error: "the answer makes no sense" } });
 });
 
 test("a list that does not go upwards, or goes on behind nothing, is nonsense and asked no further", async () => {
   pair.lose("backup", key(0));
-  const identity = identityOf(await pair.backup.site());
+  const identity = identityOf(await pair.backup.read((r) => r.site.record()));
   const bucket = bucketOf(sha256Hash, key(0));
   const summary = { key: key(1), position: { epoch: 1, seq: 1 }, hash: new Uint8Array(32), isIntact: true };
   const isListed = ({ body }: Arrived) => body["step"] === "list";
@@ -338,5 +347,5 @@ test("more differing rows than fit into one list are found on every page", async
   pair.behind("primary", "DELETE FROM rows WHERE kind = 'entry'");
   expect(await repair()).toMatchObject({ counts: { removed: 3_040 } });
   await expectEqual();
-  expect((await pair.backup.aside(1)).waiting).toBe(3_040);
+  expect((await pair.backup.read((r) => r.aside.waiting(1))).waiting).toBe(3_040);
 });

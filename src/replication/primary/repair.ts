@@ -5,7 +5,8 @@ import { comparePositions, origin, type Point } from "../../core/position.ts";
 import type { Identity } from "../../core/push.ts";
 import { isListedOn, planRepair, type RepairPlan, type RowSummary } from "../../core/repair.ts";
 import { formatKey, type Row, type RowKey } from "../../core/row.ts";
-import type { BatchLimit, PrimaryStore, RepairStore, SiteStore } from "../../core/store.ts";
+import type { BatchLimit } from "../../core/store/replication.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import { identityOf } from "../identity.ts";
 import { type Failure, failureOf, localFailure, meetEpoch, strangerIn } from "./failure.ts";
 
@@ -42,7 +43,7 @@ export type RepairOutcome = { readonly counts: RepairCounts } & (
 
 export type RepairPorts = {
   readonly peer: SiteName;
-  readonly store: PrimaryStore & SiteStore & RepairStore;
+  readonly store: Transacts<"replication" | "site" | "repair"> & Pick<Store, "acknowledgements" | "survey">;
   readonly transport: Transport;
   readonly limit: BatchLimit;
   /** Ends the request in flight. */
@@ -108,11 +109,11 @@ export class Repair {
 
   async #repair(): Promise<void> {
     const { store, peer } = this.#ports;
-    const acked = (await store.peers()).find(({ site }) => site === peer)?.acked;
+    const acked = (await store.read((r) => r.replication.peers())).find(({ site }) => site === peer)?.acked;
     if (!acked) throw new Error("a repair needs to know where the backup stands");
-    this.#from = identityOf(await store.site());
+    this.#from = identityOf(await store.read((r) => r.site.record()));
     this.#at = acked;
-    const [own, theirs] = await Promise.all([store.recount(), this.#ask({ step: "recount" })]);
+    const [own, theirs] = await Promise.all([store.survey.recount(), this.#ask({ step: "recount" })]);
     const differing = own.buckets.differing(new Buckets(theirs.buckets));
     const buckets = [...new Set([...differing, ...own.damaged, ...theirs.damaged])].toSorted((a, b) => a - b);
     const quarantined = await this.#quarantined();
@@ -128,7 +129,7 @@ export class Repair {
     const keys = new Set<string>();
     let after = origin.position;
     for (;;) {
-      const rows = await store.listQuarantined(peer, after, limit.rows);
+      const rows = await store.read((r) => r.replication.listQuarantined(peer, after, limit.rows));
       const last = rows.at(-1);
       if (!last) return keys;
       for (const row of rows) keys.add(formatKey(row.key));
@@ -141,7 +142,11 @@ export class Repair {
     for (const bucket of buckets) {
       let after: RowKey | null = null;
       do {
-        const page: readonly RowSummary[] = await this.#ports.store.bucketRows(bucket, after, listedRowsMax);
+        const page: readonly RowSummary[] = await this.#ports.store.survey.bucketRows(
+          bucket,
+          after,
+          listedRowsMax,
+        );
         rows.push(...page);
         after = page.length === listedRowsMax ? (page.at(-1)?.key ?? null) : null;
       } while (after !== null);
@@ -174,7 +179,7 @@ export class Repair {
     let batch: Row[] = [];
     let bytes = 0;
     for (const chunk of chunksOf(keys, readRowsMax)) {
-      for (const row of await store.rowsOf(chunk)) {
+      for (const row of await store.read((r) => r.repair.rowsOf(chunk))) {
         if (comparePositions(row.position, this.#at.position) > 0) continue;
         const size = row.body?.length ?? 0;
         if (batch.length > 0 && bytes + size > limit.bytes) {
@@ -211,7 +216,7 @@ export class Repair {
       const last = rows.at(-1);
       const end = last ? asked.findIndex((key) => formatKey(key) === formatKey(last.key)) + 1 : asked.length;
       if (end === 0) throw new Interruption(nonsense);
-      const healed = await this.#ports.store.healRows(rows);
+      const healed = await this.#ports.store.transact((tx) => tx.repair.heal(rows));
       this.#counts.healed += healed;
       this.#counts.hopeless += end - healed;
       rest = rest.slice(end);

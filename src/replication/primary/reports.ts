@@ -1,13 +1,14 @@
 import type { AlertDetails } from "../../core/alert-events.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { Acknowledgement, AsideStore, PrimaryStore } from "../../core/store.ts";
+import type { Acknowledgement } from "../../core/store/replication.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import type { Failure } from "./failure.ts";
 import type { BackupIncident, Incidents } from "./incidents.ts";
 import { addCounts, nothingRepaired, type RepairCounts } from "./repair.ts";
 
 export type ReportsOptions = {
   readonly peer: SiteName;
-  readonly store: PrimaryStore & AsideStore;
+  readonly store: Transacts<"replication" | "aside"> & Pick<Store, "acknowledgements">;
   readonly incidents: Incidents;
 };
 
@@ -76,10 +77,10 @@ export class Reports {
   async #endOf(incident: BackupIncident): Promise<AlertDetails | null> {
     const { store, peer } = this.#options;
     if (incident === "replication_quarantined") {
-      return (await store.backlog(peer)).quarantined === 0 ? {} : null;
+      return (await store.read((r) => r.replication.backlog(peer))).quarantined === 0 ? {} : null;
     }
     if (incident !== "replication_diverged") return {};
-    const stored = (await store.peers()).find(({ site }) => site === peer);
+    const stored = (await store.read((r) => r.replication.peers())).find(({ site }) => site === peer);
     const { repaired, removed, healed } = this.#repaired;
     return stored?.diverged ? null : { repaired, removed, healed };
   }
@@ -87,7 +88,7 @@ export class Reports {
   async #tellQuarantine(details: AlertDetails): Promise<void> {
     const { store, incidents, peer } = this.#options;
     this.#untold = details;
-    const { quarantined: count } = await store.backlog(peer);
+    const { quarantined: count } = await store.read((r) => r.replication.backlog(peer));
     const message = "Backup refuses a row; all others go on";
     if (count > 0) await incidents.open("replication_quarantined", message, { count, ...details });
     this.#untold = null;

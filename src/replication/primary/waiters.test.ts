@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { EntryId, VaultId } from "../../core/ids.ts";
-import type { Acknowledgement } from "../../core/store.ts";
+import type { Acknowledgement } from "../../core/store/replication.ts";
 import { Waiters } from "./waiters.ts";
 
 const at = (seq: number) => ({ epoch: 1, seq });

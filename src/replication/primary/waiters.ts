@@ -1,5 +1,5 @@
 import { comparePositions, type Position } from "../../core/position.ts";
-import type { Acknowledgement } from "../../core/store.ts";
+import type { Acknowledgement } from "../../core/store/replication.ts";
 
 type Waiter = {
   readonly position: Position;

@@ -30,7 +30,7 @@ async function damagedPair(): Promise<Scene & { readonly key: RowKey }> {
 }
 
 const peerOf = async (world: World) => {
-  const [peer] = await world.primary.store.peers();
+  const [peer] = await world.primary.store.read((r) => r.replication.peers());
   if (!peer) throw new Error("calgary has no peer");
   return peer;
 };
@@ -70,7 +70,9 @@ test("the end of the incident tells what was moved", async () => {
   await world.turnBit(zurich, there, "body");
   await demandRepair(world);
   await atRest(world);
-  const told = (await world.primary.store.alerts(10)).find(({ event }) => event === "replication_repaired");
+  const told = (await world.primary.store.read((r) => r.alerts.newest(10))).find(
+    ({ event }) => event === "replication_repaired",
+  );
   expect(told?.details).toEqual({ backup: zurich, repaired: 1, removed: 0, healed: 1 });
 });
 
@@ -169,6 +171,8 @@ test("what one backup has put aside is collected after the next drain, and what 
   await atRest(world);
   for (const site of [calgary, zurich, oslo])
     expect(await strandedAt(world, site)).toEqual([formatKey(lost)]);
-  const told = (await world.process(zurich).store.openIncidents()).map(({ event }) => event);
+  const told = (await world.process(zurich).store.read((r) => r.alerts.openIncidents())).map(
+    ({ event }) => event,
+  );
   expect(told).toEqual(["rows_stranded"]);
 });

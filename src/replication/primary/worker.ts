@@ -1,18 +1,11 @@
 import type { BackoffPolicy } from "../../core/backoff.ts";
 import type { SiteName } from "../../core/ids.ts";
 import type { Clock, Random, Transport } from "../../core/ports.ts";
-import type { AuditStore } from "../../core/audit-store.ts";
+import type { Acknowledgement, BatchLimit } from "../../core/store/replication.ts";
+import type { Verified } from "../../core/store/site.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import type { Position } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
-import type {
-  Acknowledgement,
-  AsideStore,
-  BatchLimit,
-  PrimaryStore,
-  RepairStore,
-  SiteStore,
-  Verified,
-} from "../../core/store.ts";
 import { nextWorkerState, type WorkerEvent, type WorkerState } from "../../core/worker-state.ts";
 import type { WritesInFlight } from "../../core/writes-in-flight.ts";
 import type { AuditWatch } from "../audit-watch.ts";
@@ -32,7 +25,8 @@ import { Waiters } from "./waiters.ts";
 export type WorkerOptions = {
   readonly peer: SiteName;
   readonly publicUrl: string;
-  readonly store: PrimaryStore & SiteStore & RepairStore & AsideStore & AuditStore;
+  readonly store: Transacts<"replication" | "site" | "repair" | "aside" | "audit"> &
+    Pick<Store, "acknowledgements" | "survey">;
   readonly transport: Transport;
   readonly writesInFlight: WritesInFlight;
   readonly clock: Clock;
@@ -259,7 +253,7 @@ export class Worker {
     this.#become("diverged");
     try {
       await this.#reports.diverged();
-      if (!this.#proof.isRepairOpen) await store.beginRepair(peer);
+      if (!this.#proof.isRepairOpen) await store.transact((tx) => tx.replication.beginRepair(peer));
     } catch (error) {
       return { kind: "failed", failure: localFailure(error), progressed: false };
     }
@@ -370,7 +364,7 @@ export class Worker {
 
   async #drained(): Promise<void> {
     // A signal that is there already means another drain, and perhaps a transaction that carries the acknowledgements along.
-    if (!this.#signal.isRaised) await this.#guard(() => this.#options.store.settleAcknowledgements());
+    if (!this.#signal.isRaised) await this.#guard(() => this.#options.store.acknowledgements.settle());
     if (this.#isEnded) return;
     this.#pace.drained({ goesOn: this.#signal.isRaised });
     this.#retries.reset();
@@ -398,7 +392,9 @@ export class Worker {
     this.#counters.failures += 1;
     this.#lastError = failure.error;
     if (failure.kind === "local") this.#meetFault(failure.error);
-    const dirty = await this.#guard(async () => (await this.#options.store.backlog(this.peer)).dirty);
+    const dirty = await this.#guard(
+      async () => (await this.#options.store.read((r) => r.replication.backlog(this.peer))).dirty,
+    );
     // Where the disk fails just then nobody knows, and one contact more finds out.
     if (dirty === 0 && (await this.#guard(() => this.#isUnproved())) !== false) this.#hellos += 1;
     const isTold = this.#retries.isExhausted;
@@ -421,8 +417,8 @@ export class Worker {
    */
   async #isUnproved(): Promise<boolean> {
     const { store, peer } = this.#options;
-    const { head } = await store.site();
-    const known = (await store.peers()).find(({ site }) => site === peer);
+    const { head } = await store.read((r) => r.site.record());
+    const known = (await store.read((r) => r.replication.peers())).find(({ site }) => site === peer);
     if (!known?.acked) return false;
     if (!samePoint(known.acked, head)) return true;
     return isProofWanted(this.#proof, known, head) || isRepairLeft(this.#proof, known);

@@ -125,10 +125,12 @@ export class Workers {
   /** Whether a peer has the row of a position, where it has passed that position; undefined where it has not. */
   async #isHeld(site: SiteName, position: Position): Promise<boolean | undefined> {
     const { store } = this.#options;
-    const peer = (await store.peers()).find((candidate) => candidate.site === site);
+    const peer = (await store.read((r) => r.replication.peers())).find(
+      (candidate) => candidate.site === site,
+    );
     if (!peer?.acked || comparePositions(peer.acked.position, position) < 0) return undefined;
     const below = { ...position, seq: position.seq - 1 };
-    const [quarantined] = await store.listQuarantined(site, below, 1);
+    const [quarantined] = await store.read((r) => r.replication.listQuarantined(site, below, 1));
     return !quarantined || comparePositions(quarantined.position, position) !== 0;
   }
 

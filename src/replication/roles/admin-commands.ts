@@ -48,7 +48,7 @@ export function adminCommands(ports: AdminPorts): readonly AdminCommand[] {
         check(declineFields, body);
         // A promotion that waits here gives its grant back itself.
         if (!(await changes.end())) await changes.run(request, ({ signal }) => decline(ports, signal));
-        const { site, role } = await ports.store.site();
+        const { site, role } = await ports.store.read((r) => r.site.record());
         if (role === "primary") throw new Refusal("already_primary");
         return { site, role, result: "declined" };
       },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { SiteName } from "../../core/ids.ts";
 import { origin } from "../../core/position.ts";
-import type { Site } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
 import { dutyOf, isSameStanding, standingOf } from "./duty.ts";
 
 const one = { number: 1, id: "a" };

@@ -1,5 +1,5 @@
 import { compareEpochs } from "../../core/epoch.ts";
-import type { Site } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
 
 /** What a site's role and fence make it do: the table in docs/ARCHITECTURE.md, "Roles". */
 export type Duty =

@@ -43,12 +43,15 @@ export async function receiveGrant(ports: RolePorts, peer: SiteName, body: unkno
   if ("status" in admitted) return admitted;
   try {
     const result = await perform(ports, peer, request);
-    return { status: 200, body: encodeGrantReply(identityOf(await store.site()), result) };
+    return {
+      status: 200,
+      body: encodeGrantReply(identityOf(await store.read((r) => r.site.record())), result),
+    };
   } catch (error) {
     if (!(error instanceof Refusal) || !answeredRefusals.has(error.code)) throw error;
     const names = error.mistakes.map(({ path }) => path).join(", ");
     const detail = names === "" ? error.message : `${error.message}: ${names}`;
-    return refusalReply(error.code, identityOf(await store.site()), detail);
+    return refusalReply(error.code, identityOf(await store.read((r) => r.site.record())), detail);
   }
 }
 
@@ -60,26 +63,28 @@ async function perform(
   const { store, workers, keeper, applied } = ports;
   switch (message.action) {
     case "request": {
-      const grant = await store.grant(peer);
+      const grant = await store.transact((tx) => tx.roles.grant(peer));
       // What it lacks is shipped, and even with nothing dirty it needs the proof of this very head.
       workers.hello(peer);
       return { grant, answer: null };
     }
     case "declined":
-      await store.endGrant(message.grantId, "declined");
+      await store.transact((tx) => tx.roles.endGrant(message.grantId, "declined"));
       return { grant: null, answer: "declined" };
     case "revoke": {
-      const answer = await store.decline(message.grantId, { site: peer, epoch: identity.epoch });
+      const answer = await store.transact((tx) =>
+        tx.roles.decline(message.grantId, { site: peer, epoch: identity.epoch }),
+      );
       // Who waits for the head here waits in vain.
       applied.tell();
       return { grant: null, answer };
     }
     case "take":
       // A grant is its primary's own promise, and nobody else's to pass on.
-      if (isReignOfAnother(await store.timeline(), message.grant.epoch, peer)) {
+      if (isReignOfAnother(await store.read((r) => r.site.timeline()), message.grant.epoch, peer)) {
         throw new Refusal("other_primary");
       }
-      await store.promoteBy(message.grant, false);
+      await store.transact((tx) => tx.roles.promoteBy(message.grant, false));
       void keeper.look();
       return { grant: message.grant, answer: "promoted" };
   }
@@ -92,7 +97,7 @@ export async function sendGrant(
   message: GrantMessage,
   signal: AbortSignal,
 ): ReturnType<PeerLink["transport"]["grant"]> {
-  const own: Identity = identityOf(await store.site());
+  const own: Identity = identityOf(await store.read((r) => r.site.record()));
   return transport.grant(own, message, signal);
 }
 

@@ -3,7 +3,7 @@ import { Refusal } from "../../core/errors.ts";
 import type { PeerAnswer } from "../../core/ports.ts";
 import { formatPosition } from "../../core/position.ts";
 import type { Identity } from "../../core/push.ts";
-import type { Site } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
 import { identityOf } from "../identity.ts";
 import type { PeerLink } from "../peer-link.ts";
 import type { RolePorts } from "./role-ports.ts";
@@ -20,7 +20,7 @@ const answerMs = 5_000;
 
 /** Says hello to every peer at once. An epoch that is met so is recorded, as everywhere. */
 export async function askPeers(ports: RolePorts, signal: AbortSignal): Promise<readonly PeerView[]> {
-  const own = identityOf(await ports.store.site());
+  const own = identityOf(await ports.store.read((r) => r.site.record()));
   const answered = new AbortController();
   const late = new AbortController();
   void ports.clock.sleep(answerMs, answered.signal).then(() => late.abort());
@@ -41,7 +41,8 @@ export async function askPeers(ports: RolePorts, signal: AbortSignal): Promise<r
   );
   answered.abort();
   for (const { said } of views) {
-    if (said && said.identity.realm === own.realm) await ports.store.recordEpoch(said.identity.epoch);
+    if (said && said.identity.realm === own.realm)
+      await ports.store.transact((tx) => tx.site.recordEpoch(said.identity.epoch));
   }
   await ports.keeper.look();
   return views;

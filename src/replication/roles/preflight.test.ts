@@ -19,7 +19,7 @@ test("a planned promotion's preflight names where this site stands, what was pro
   const scene = await pair();
   const { world } = scene;
   await writeAt(scene, calgary, 2);
-  const before = await world.process(zurich).store.site();
+  const before = await world.process(zurich).store.read((r) => r.site.record());
   const { kind, site, epoch, known, refused } = await preflight(world, zurich);
   expect({ kind, site, epoch, refused }).toEqual({
     kind: "planned",
@@ -33,7 +33,7 @@ test("a planned promotion's preflight names where this site stands, what was pro
     "last proof": expect.stringMatching(/^equal at 1:3, at 2026-/),
     calgary: "primary of epoch 1, at 1:3",
   });
-  expect((await world.process(zurich).store.site()).epoch).toEqual(before.epoch);
+  expect((await world.process(zurich).store.read((r) => r.site.record())).epoch).toEqual(before.epoch);
 });
 
 test("where no primary answers, a planned promotion would be refused, and a forced one says what it cannot know", async () => {
@@ -95,7 +95,7 @@ test("rows that this site refused are named, and a planned promotion would be re
 test("a primary has nothing to be promoted to; one with an open grant would take it back", async () => {
   const { world } = await pair();
   expect(await preflight(world, calgary)).toMatchObject({ kind: "nothing", refused: null });
-  void world.primary.store.grant(zurich);
+  void world.primary.store.transact((tx) => tx.roles.grant(zurich));
   await world.scheduler.run(1);
   world.crash(zurich);
   expect(await preflight(world, calgary)).toMatchObject({
@@ -132,12 +132,12 @@ test("an epoch that a peer's answer shows to be higher fences a primary that onl
     kind: "forced",
     refused: expect.stringContaining("another site was promoted"),
   });
-  expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+  expect((await world.primary.store.read((r) => r.site.record())).fenced).toBe("primary_superseded");
 });
 
 test("an answer in another site's name is none", async () => {
   const { world } = await pair();
-  const { realm, epoch } = await world.primary.store.site();
+  const { realm, epoch } = await world.primary.store.read((r) => r.site.record());
   const chain = "0".repeat(64);
   const identity = { site: "oslo", realm, role: "primary", epoch, applied: "1:1", chain };
   world.network.intercept = (path) =>

@@ -2,7 +2,7 @@ import { Refusal } from "../../core/errors.ts";
 import { comparePositions, formatPosition } from "../../core/position.ts";
 import type { Rejection } from "../../core/push.ts";
 import { formatKey } from "../../core/row.ts";
-import type { Site, Verified } from "../../core/store.ts";
+import type { Site, Verified } from "../../core/store/site.ts";
 import type { PromotionKind, PromotionPreflight } from "../../protocol/admin-requests.ts";
 import { decodeKey } from "../../protocol/wire-rows.ts";
 import { askPeers, describeView, type PeerView, primaryAmong } from "./peer-views.ts";
@@ -19,7 +19,10 @@ export async function describePromotion(
   signal: AbortSignal,
 ): Promise<PromotionPreflight> {
   const views = await askPeers(ports, signal);
-  const [site, lacking] = await Promise.all([ports.store.site(), ports.store.rejections()]);
+  const [site, lacking] = await Promise.all([
+    ports.store.read((r) => r.site.record()),
+    ports.store.read((r) => r.replication.rejections()),
+  ]);
   const head = { site: site.site, epoch: site.epoch.number };
   const { kind, refused } = judge(site, force);
   if (kind === "nothing") return { ...head, kind, known: {}, unknown: [], refused };

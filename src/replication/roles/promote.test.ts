@@ -33,7 +33,7 @@ async function done<T>(world: World, call: Promise<T>): Promise<T> {
 }
 
 async function standing(world: World, site: SiteName): Promise<string> {
-  const { role, fenced, epoch } = await world.process(site).store.site();
+  const { role, fenced, epoch } = await world.process(site).store.read((r) => r.site.record());
   return `${role} ${fenced ?? "free"} ${epoch.number}`;
 }
 
@@ -48,8 +48,11 @@ async function granted(): Promise<Scene> {
   void world.command(zurich, "promote");
   await world.scheduler.run(secondMs);
   world.network.intercept = null;
-  if ((await world.primary.store.site()).fenced === null)
-    await done(world, world.primary.store.grant(zurich));
+  if ((await world.primary.store.read((r) => r.site.record())).fenced === null)
+    await done(
+      world,
+      world.primary.store.transact((tx) => tx.roles.grant(zurich)),
+    );
   await world.scheduler.run(secondMs);
   return scene;
 }
@@ -67,12 +70,17 @@ test("a grant is taken back on the primary, and its holder can never use it", as
   const { world } = await granted();
   expect(await standing(world, calgary)).toBe("primary promotion_granted 1");
   expect((await world.primary.edition.writeGuard())?.code).toBe("site_fenced");
-  const { grant } = await world.primary.store.site();
+  const { grant } = await world.primary.store.read((r) => r.site.record());
   if (!grant) throw new Error("no grant is open");
   await world.start(zurich);
   expect(await answerOf(world, calgary, "promote")).toMatchObject({ site: "calgary", result: "taken_back" });
   expect(await standing(world, calgary)).toBe("primary free 1");
-  await expect(done(world, world.process(zurich).store.promoteBy(grant, true))).rejects.toMatchObject({
+  await expect(
+    done(
+      world,
+      world.process(zurich).store.transact((tx) => tx.roles.promoteBy(grant, true)),
+    ),
+  ).rejects.toMatchObject({
     code: "grant_declined",
   });
   await atRest(world);
@@ -92,11 +100,14 @@ test("a grant whose holder does not answer stays open, and the refusal says what
 
 test("a primary whose grant was used says so, and becomes the backup of whoever used it", async () => {
   const { world } = await granted();
-  const { grant } = await world.primary.store.site();
+  const { grant } = await world.primary.store.read((r) => r.site.record());
   if (!grant) throw new Error("no grant is open");
   world.network.cut(calgary, zurich);
   await world.start(zurich);
-  await done(world, world.process(zurich).store.promoteBy(grant, true));
+  await done(
+    world,
+    world.process(zurich).store.transact((tx) => tx.roles.promoteBy(grant, true)),
+  );
   world.network.heal(calgary, zurich);
   expect(await answerOf(world, calgary, "promote", {}, 500)).toMatchObject({
     site: "zurich",
@@ -202,14 +213,17 @@ test("a primary that went back refuses to be promoted, with or without force", a
 test("an open grant that another site's promotion has overtaken is resolved without anybody's help", async () => {
   const scene = await pair({ backups: [zurich, oslo] });
   const { world } = scene;
-  await done(world, world.primary.store.grant(zurich));
+  await done(
+    world,
+    world.primary.store.transact((tx) => tx.roles.grant(zurich)),
+  );
   world.network.cut(zurich, oslo);
   world.network.cut(calgary, oslo);
   await answerOf(world, oslo, "promote", { force: true });
   world.network.heal(calgary, oslo);
   await world.scheduler.run(hourMs);
   expect(await standing(world, calgary)).toBe("primary primary_superseded 1");
-  expect((await world.primary.store.site()).grant).toBeNull();
+  expect((await world.primary.store.read((r) => r.site.record())).grant).toBeNull();
   world.network.heal(zurich, oslo);
   expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ winner: "oslo" });
   await atRest(world);
@@ -258,7 +272,7 @@ test("a grant, each time it is asked for, is followed by a push with the proof o
   const { world } = await pair();
   const pushes = () => world.network.sent.filter(({ path }) => path === applyPath).length;
   const before = pushes();
-  const identity = identityOf(await world.process(zurich).store.site());
+  const identity = identityOf(await world.process(zurich).store.read((r) => r.site.record()));
   const body: unknown = JSON.parse(encodeGrantRequest({ identity, message: { action: "request" } }));
   for (const repeated of [1, 2]) {
     void world.primary.receive(grantPath, zurich, body);
@@ -270,8 +284,11 @@ test("a grant, each time it is asked for, is followed by a push with the proof o
 
 test("a backup is made primary by no site that is not the primary of its epoch", async () => {
   const { world } = await pair({ backups: [zurich, oslo] });
-  const { head, epoch } = await world.process(zurich).store.site();
-  const identity = { ...identityOf(await world.process(oslo).store.site()), role: "primary" as const };
+  const { head, epoch } = await world.process(zurich).store.read((r) => r.site.record());
+  const identity = {
+    ...identityOf(await world.process(oslo).store.read((r) => r.site.record())),
+    role: "primary" as const,
+  };
   const grant = { id: "00000000-0000-4000-8000-000000000000", to: zurich, epoch, head };
   const body: unknown = JSON.parse(encodeGrantRequest({ identity, message: { action: "take", grant } }));
   const reply = world.process(zurich).receive(grantPath, oslo, body);
@@ -289,7 +306,10 @@ test("a backup is made primary by no site that is not the primary of its epoch",
 
 test("a grant that is taken back by force is told to every backup at once", async () => {
   const { world } = await pair();
-  await done(world, world.primary.store.grant(zurich));
+  await done(
+    world,
+    world.primary.store.transact((tx) => tx.roles.grant(zurich)),
+  );
   expect(await answerOf(world, calgary, "promote", { force: true }, secondMs)).toMatchObject({ epoch: 3 });
   expect(await standing(world, zurich)).toBe("backup free 3");
   await atRest(world);
@@ -297,7 +317,10 @@ test("a grant that is taken back by force is told to every backup at once", asyn
 
 test("a grant that is taken back where another site was promoted meanwhile leaves the site fenced, and says so", async () => {
   const { world } = await pair({ backups: [zurich, oslo] });
-  await done(world, world.primary.store.grant(zurich));
+  await done(
+    world,
+    world.primary.store.transact((tx) => tx.roles.grant(zurich)),
+  );
   world.crash(zurich);
   await answerOf(world, oslo, "promote", { force: true });
   await world.scheduler.run(hourMs);

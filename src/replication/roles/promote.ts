@@ -1,7 +1,8 @@
 import { compareEpochs, type Promotion } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { formatPosition } from "../../core/position.ts";
-import type { Grant, Site } from "../../core/store.ts";
+import type { Grant } from "../../core/store/roles.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { PromotionKind, PromotionResult } from "../../protocol/admin-requests.ts";
 import type { PeerLink } from "../peer-link.ts";
 import { sendGrant, tellDeclined } from "./grants.ts";
@@ -45,21 +46,21 @@ export function kindOfPromotion(site: Site, force: boolean): PromotionKind {
  * @throws Refusal `unreachable`, `not_proved`, `rows_quarantined`, `grant_open`, `site_fenced`, `primary_behind`, `grant_unmet`
  */
 export async function promote(ports: RolePorts, call: PromoteCall): Promise<PromotionResult> {
-  const site = await ports.store.site();
+  const site = await ports.store.read((r) => r.site.record());
   switch (kindOfPromotion(site, call.force)) {
     case "nothing":
       return alreadyPrimary(ports, site);
     case "take_back":
       return takeBack(ports, site, call);
     case "forced":
-      return crown(ports, "promoted", await ports.store.promote());
+      return crown(ports, "promoted", await ports.store.transact((tx) => tx.roles.promote()));
     case "planned":
       return promotePlanned(ports, site, call);
   }
 }
 
 async function alreadyPrimary({ store }: RolePorts, site: Site): Promise<PromotionResult> {
-  const last = (await store.timeline()).at(-1);
+  const last = (await store.read((r) => r.site.timeline())).at(-1);
   const from = last ? formatPosition(last.from.position) : null;
   return { ...reignOf(site), from, result: "already_primary" };
 }
@@ -82,7 +83,7 @@ async function crown(
 async function promotePlanned(ports: RolePorts, site: Site, call: PromoteCall): Promise<PromotionResult> {
   refuseIncomplete(site);
   const views = await askPeers(ports, call.signal);
-  const primary = primaryAmong(views, await ports.store.site());
+  const primary = primaryAmong(views, await ports.store.read((r) => r.site.record()));
   if (!primary) throw noPrimary(views);
   const { link } = primary;
   const reply = await sendGrant(ports, link, { action: "request" }, call.signal);
@@ -147,9 +148,9 @@ async function whenHeld(
   for (;;) {
     const more = applied.next(abort);
     try {
-      return await store.promoteBy(grant, true);
+      return await store.transact((tx) => tx.roles.promoteBy(grant, true));
     } catch (error) {
-      const site = await store.site();
+      const site = await store.read((r) => r.site.record());
       if (!isEarly(error, site, grant)) throw error;
       if (abort.aborted) return undefined;
       const [at, head] = [site.head, grant.head].map(({ position }) => formatPosition(position));
@@ -172,8 +173,10 @@ function isEarly(error: unknown, site: Site, grant: Grant): boolean {
  * @throws Refusal `unreachable` where the primary could not be told at once
  */
 async function giveBack(ports: RolePorts, link: PeerLink, grant: Grant): Promise<PromotionResult> {
-  const answer = await ports.store.decline(grant.id, { site: link.site, epoch: grant.epoch });
-  const site = await ports.store.site();
+  const answer = await ports.store.transact((tx) =>
+    tx.roles.decline(grant.id, { site: link.site, epoch: grant.epoch }),
+  );
+  const site = await ports.store.read((r) => r.site.record());
   if (answer === "promoted") return { ...(await alreadyPrimary(ports, site)), result: "promoted" };
   if (!(await tellDeclined(ports, link, grant.id))) throw untold(link);
   return { ...reignOf(site), from: null, result: "declined" };
@@ -189,7 +192,7 @@ function untold({ site }: PeerLink): Refusal {
 /** On the primary itself: the promise to another site is taken back, unless that site has used it. */
 async function takeBack(ports: RolePorts, site: Site, call: PromoteCall): Promise<PromotionResult> {
   const { store, keeper } = ports;
-  if (call.force) return crown(ports, "taken_back", await store.promote());
+  if (call.force) return crown(ports, "taken_back", await store.transact((tx) => tx.roles.promote()));
   const { grant } = site;
   if (!grant) throw new Error("a primary is fenced for a grant and has none");
   const link = holderOf(ports, grant);
@@ -197,7 +200,7 @@ async function takeBack(ports: RolePorts, site: Site, call: PromoteCall): Promis
   if (reply.kind === "failed" || reply.kind === "unauthorized") throw undecided(link, grant);
   const { answer, identity } = expectAnswer(reply, link);
   if (!answer) throw undecided(link, grant);
-  await store.endGrant(grant.id, answer);
+  await store.transact((tx) => tx.roles.endGrant(grant.id, answer));
   await keeper.look();
   if (answer === "promoted") {
     const { site: to, role, epoch } = identity;
@@ -209,7 +212,7 @@ async function takeBack(ports: RolePorts, site: Site, call: PromoteCall): Promis
       result: "promoted",
     };
   }
-  const now = await store.site();
+  const now = await store.read((r) => r.site.record());
   // A grant hides a fence that had a better reason: another site was promoted by force meanwhile.
   kindOfPromotion(now, false);
   return { ...reignOf(now), from: null, result: "taken_back" };
@@ -239,16 +242,18 @@ function undecided({ site }: PeerLink, { head }: Grant): Refusal {
  */
 export async function decline(ports: RolePorts, signal: AbortSignal): Promise<void> {
   const { store } = ports;
-  const site = await store.site();
+  const site = await store.read((r) => r.site.record());
   if (site.role === "primary") throw new Refusal("already_primary");
   const views = await askPeers(ports, signal);
-  const primary = primaryAmong(views, await store.site());
+  const primary = primaryAmong(views, await store.read((r) => r.site.record()));
   if (!primary) throw noPrimary(views);
   // Asked for once more, a grant that is open is the same one.
   const reply = await sendGrant(ports, primary.link, { action: "request" }, signal);
   const { grant } = expectAnswer(reply, primary.link);
   if (!grant) return;
-  const answer = await store.decline(grant.id, { site: primary.link.site, epoch: grant.epoch });
+  const answer = await store.transact((tx) =>
+    tx.roles.decline(grant.id, { site: primary.link.site, epoch: grant.epoch }),
+  );
   if (answer === "promoted") throw new Refusal("already_primary");
   if (!(await tellDeclined(ports, primary.link, grant.id))) throw untold(primary.link);
 }

@@ -2,7 +2,8 @@ import { compareEpochs } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { comparePositions, formatPosition } from "../../core/position.ts";
 import type { Identity } from "../../core/push.ts";
-import type { Grant, Site } from "../../core/store.ts";
+import type { Grant } from "../../core/store/roles.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { RecoverResult } from "../../protocol/admin-requests.ts";
 import type { PeerLink } from "../peer-link.ts";
 import { sendGrant } from "./grants.ts";
@@ -21,7 +22,7 @@ const quietMs = 120_000;
  * @throws Refusal `not_behind`, `unreachable`, `grant_unmet`, `not_proved`; what rejoining and promoting throw
  */
 export async function recover(ports: RolePorts, call: PromoteCall): Promise<RecoverResult> {
-  refuseOthers(await ports.store.site());
+  refuseOthers(await ports.store.read((r) => r.site.record()));
   if (call.force) return goOnAsItIs(ports);
   const steps: string[] = [];
   const step = (text: string) => {
@@ -44,9 +45,9 @@ export async function describeRecovery(
   force: boolean,
   signal: AbortSignal,
 ): Promise<RecoverResult> {
-  refuseOthers(await ports.store.site());
+  refuseOthers(await ports.store.read((r) => r.site.record()));
   const views = await askPeers(ports, signal);
-  const site = await ports.store.site();
+  const site = await ports.store.read((r) => r.site.record());
   refuseOthers(site);
   const steps = force ? forcedSteps(site, views) : plannedSteps(site, views);
   return { site: site.site, role: site.role, epoch: site.epoch.number, put_aside: 0, steps };
@@ -83,7 +84,7 @@ function refuseOthers({ role, fenced, site }: Site): void {
 }
 
 async function goOnAsItIs({ store, keeper }: RolePorts): Promise<RecoverResult> {
-  const { site, epoch, from } = await store.promote();
+  const { site, epoch, from } = await store.transact((tx) => tx.roles.promote());
   await keeper.look();
   const at = formatPosition(from.position);
   const steps = [`this site goes on as primary of epoch ${epoch.number} from ${at} on`];
@@ -97,7 +98,7 @@ async function handToFurthest(ports: RolePorts, signal: AbortSignal): Promise<st
   const reply = await sendGrant(ports, link, { action: "take", grant }, signal);
   if (reply.kind === "refused") await withdraw(ports, link, grant, signal);
   const { identity } = expectAnswer(reply, link);
-  await store.endGrant(grant.id, "promoted");
+  await store.transact((tx) => tx.roles.endGrant(grant.id, "promoted"));
   await keeper.look();
   return `${link.site} is primary of epoch ${identity.epoch.number} from ${formatPosition(grant.head.position)} on`;
 }
@@ -107,10 +108,10 @@ async function grantToFurthest(
   signal: AbortSignal,
 ): Promise<{ readonly link: PeerLink; readonly grant: Grant }> {
   const { store } = ports;
-  const open = (await store.site()).grant;
+  const open = (await store.read((r) => r.site.record())).grant;
   if (open) return { link: holderOf(ports, open), grant: open };
   const views = await askPeers(ports, signal);
-  const site = await store.site();
+  const site = await store.read((r) => r.site.record());
   refuseOthers(site);
   const best = furthest(site, views);
   if (!best) {
@@ -118,14 +119,17 @@ async function grantToFurthest(
     const remedy = "`dormouse recover --force` goes on with the older state that this site has";
     throw new Refusal("unreachable", `no backup answers (${said}); ${remedy}`);
   }
-  return { link: best.link, grant: await store.grant(best.link.site, best.identity.applied) };
+  return {
+    link: best.link,
+    grant: await store.transact((tx) => tx.roles.grant(best.link.site, best.identity.applied)),
+  };
 }
 
 /** The backup stands elsewhere by now: it decides that it does not take the grant, so that the next call may make another. */
 async function withdraw(ports: RolePorts, link: PeerLink, grant: Grant, signal: AbortSignal): Promise<void> {
   const reply = await sendGrant(ports, link, { action: "revoke", grantId: grant.id }, signal);
   if (errorOf(reply, link) === null && reply.kind === "answered" && reply.answer) {
-    await ports.store.endGrant(grant.id, reply.answer);
+    await ports.store.transact((tx) => tx.roles.endGrant(grant.id, reply.answer));
   }
 }
 
@@ -153,7 +157,7 @@ async function untilProved(ports: RolePorts, winner: string, signal: AbortSignal
     const quiet = new AbortController();
     const abort = AbortSignal.any([signal, quiet.signal]);
     const more = applied.next(abort);
-    const site = await store.site();
+    const site = await store.read((r) => r.site.record());
     if (site.role === "primary" || isProved(site)) return;
     void clock.sleep(quietMs, came.signal).then(() => quiet.abort());
     await more;

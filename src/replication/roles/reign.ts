@@ -1,7 +1,8 @@
 import type { Alert, AlertEvent } from "../../core/alert-events.ts";
 import type { Alerts } from "../../core/edition.ts";
 import { formatPosition } from "../../core/position.ts";
-import type { AsideStore, Fence, SiteStore } from "../../core/store.ts";
+import type { Fence } from "../../core/store/site.ts";
+import type { Transacts } from "../../core/store/store.ts";
 import type { Workers } from "../primary/workers.ts";
 import { tellStranded } from "../stranded-notice.ts";
 import { persist, type PersistPorts } from "./persist.ts";
@@ -9,7 +10,7 @@ import { persist, type PersistPorts } from "./persist.ts";
 /** What is told, and taken up, when a site's reign begins, is cut short by a fence, or is over. */
 
 export type ReignPorts = PersistPorts & {
-  readonly store: SiteStore & AsideStore;
+  readonly store: Transacts<"site" | "aside">;
   readonly alerts: Alerts;
   readonly workers: Workers;
 };
@@ -29,7 +30,7 @@ const answerMs = 60_000;
 export async function tellUnanswered(ports: ReignPorts, abort: AbortSignal): Promise<void> {
   await ports.clock.sleep(answerMs, abort);
   await persist(ports, abort, async () => {
-    const { fenced, site, grant } = await ports.store.site();
+    const { fenced, site, grant } = await ports.store.read((r) => r.site.record());
     if (fenced !== "promotion_granted" || !grant) return "done";
     const details = { site, to: grant.to, at: formatPosition(grant.head.position) };
     await ports.alerts.raise("promotion_unanswered", "", unansweredMessage, details);
@@ -42,7 +43,7 @@ const unansweredMessage = "A planned promotion was neither made nor given back: 
 /** Tells the operator why this site takes no writes; once, since an incident that is open is not told again. */
 export async function tellFence(ports: ReignPorts, abort: AbortSignal): Promise<void> {
   await persist(ports, abort, async () => {
-    const { fenced, site } = await ports.store.site();
+    const { fenced, site } = await ports.store.read((r) => r.site.record());
     if (fenced === null || fenced === "promotion_granted") return "done";
     await endWhere(ports.alerts, (event) => endingsOfGrants[event]);
     await ports.alerts.raise(fenced, "", fenceMessages[fenced], { site });
@@ -56,7 +57,7 @@ export async function tellFence(ports: ReignPorts, abort: AbortSignal): Promise<
  */
 export async function settleReign(ports: ReignPorts, abort: AbortSignal): Promise<void> {
   await persist(ports, abort, async () => {
-    const { fenced } = await ports.store.site();
+    const { fenced } = await ports.store.read((r) => r.site.record());
     if (fenced !== null) return "done";
     await endWhere(ports.alerts, (event) => endingsOfFences[event] ?? endingsOfGrants[event]);
     await takeOwnAside(ports, abort);
@@ -111,12 +112,12 @@ const asideRowsMax = 100;
 
 async function takeOwnAside({ store, workers }: ReignPorts, abort: AbortSignal): Promise<void> {
   while (!abort.aborted) {
-    const { rows } = await store.aside(asideRowsMax);
+    const { rows } = await store.read((r) => r.aside.waiting(asideRowsMax));
     if (rows.length === 0) return;
-    await store.takeAside(rows);
+    await store.transact((tx) => tx.aside.take(rows));
     // What was stranded is a row of this very site by now: nothing is left to keep.
     const ids = rows.map((row) => row.id);
-    await store.settleAside(ids, []);
+    await store.transact((tx) => tx.aside.settle(ids, []));
     workers.signal();
   }
 }

@@ -21,14 +21,17 @@ test("a backup that follows its primary has nowhere to come home from, and stays
   await writeAt(scene, calgary, 2);
   const home = { site: "zurich", role: "backup", winner: "calgary", common: "1:3", put_aside: 0 };
   expect(await answerOf(world, zurich, "rejoin")).toEqual(home);
-  expect(await world.process(zurich).store.site()).toMatchObject({ isComplete: true, verified: {} });
+  expect(await world.process(zurich).store.read((r) => r.site.record())).toMatchObject({
+    isComplete: true,
+    verified: {},
+  });
   await atRest(world);
 });
 
 test("rejoining is refused to a primary in its right, and where nobody won", async () => {
   const { world } = await pair();
   expect(await answerOf(world, calgary, "rejoin")).toBe("not_fenced");
-  void world.primary.store.recordEpoch({ number: 7, id: "another" });
+  void world.primary.store.transact((tx) => tx.site.recordEpoch({ number: 7, id: "another" }));
   await world.scheduler.run(minuteMs);
   expect(await answerOf(world, calgary, "rejoin")).toBe("winner_unknown");
   world.crash(zurich);
@@ -46,7 +49,7 @@ test("a site that comes home twice is told the same, and puts nothing aside twic
   await world.scheduler.run(hourMs);
   expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ common: "1:1", put_aside: 2 });
   expect(await answerOf(world, calgary, "rejoin")).toMatchObject({ role: "backup", put_aside: 0 });
-  expect((await world.process(zurich).store.stranded(null, 10)).total).toBe(2);
+  expect((await world.process(zurich).store.read((r) => r.aside.stranded(null, 10))).total).toBe(2);
   await atRest(world);
 });
 
@@ -74,7 +77,8 @@ test("a backup of a site that was promoted apart comes home, also where both too
     // The same purge at the same position: one chain, in two epochs of one number.
     void world.write(vault, true, site);
   }
-  const epochOf = async (site: SiteName) => (await world.process(site).store.site()).epoch;
+  const epochOf = async (site: SiteName) =>
+    (await world.process(site).store.read((r) => r.site.record())).epoch;
   const isZurichHigher = compareEpochs(await epochOf(zurich), await epochOf(oslo)) > 0;
   const [winner, loser] = isZurichHigher ? [zurich, oslo] : [oslo, zurich];
   world.network.cut(calgary, winner);
@@ -101,11 +105,14 @@ test("a recovery whose backup has moved since takes its grant back, and the next
   await world.scheduler.run(minuteMs);
   world.network.intercept = (path) => (path === grantPath ? { status: 503, body: undefined } : undefined);
   expect(await answerOf(world, calgary, "recover")).toBe("unreachable");
-  expect((await world.primary.store.site()).grant?.to).toBe(zurich);
+  expect((await world.primary.store.read((r) => r.site.record())).grant?.to).toBe(zurich);
   world.network.intercept = null;
   await world.restore(zurich, between);
   expect(await answerOf(world, calgary, "recover")).toBe("grant_unmet");
-  expect(await world.primary.store.site()).toMatchObject({ fenced: "primary_behind", grant: null });
+  expect(await world.primary.store.read((r) => r.site.record())).toMatchObject({
+    fenced: "primary_behind",
+    grant: null,
+  });
   expect(await answerOf(world, calgary, "recover")).toMatchObject({ role: "primary", epoch: 3 });
   await world.start(oslo);
   await atRest(world);

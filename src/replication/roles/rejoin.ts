@@ -2,7 +2,8 @@ import { compareEpochs, isForked } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { formatPosition, origin } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
-import type { Site, Winner as StoredWinner } from "../../core/store.ts";
+import type { Winner as StoredWinner } from "../../core/store/roles.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { RejoinResult } from "../../protocol/admin-requests.ts";
 import { identityOf } from "../identity.ts";
 import type { PeerLink } from "../peer-link.ts";
@@ -24,19 +25,19 @@ export type RejoinCall = {
  */
 export async function rejoin(ports: RolePorts, call: RejoinCall): Promise<RejoinResult> {
   const { store, keeper } = ports;
-  const before = await store.site();
+  const before = await store.read((r) => r.site.record());
   // An open grant whose holder is primary by now ends with its first push; one that somebody else's promotion has overtaken
   // does not, and this is the way out of it.
   if (before.role === "primary" && before.fenced === null) throw new Refusal("not_fenced");
   const views = await askPeers(ports, call.signal);
-  const site = await store.site();
+  const site = await store.read((r) => r.site.record());
   const winner = primaryAmong(views, site);
   if (!winner || isOwnReign(site, winner.identity)) throw noWinner(views);
   const { link } = winner;
   const found = await locate(ports, link, call);
   const home = { site: site.site, role: "backup", winner: link.site, common: positionOf(found) } as const;
   if (await isHome(ports, site, found)) return { ...home, put_aside: 0 };
-  const { putAside } = await store.rejoin(found);
+  const { putAside } = await store.homecoming.rejoin(found);
   await keeper.look();
   return { ...home, put_aside: putAside };
 }
@@ -47,7 +48,7 @@ export async function rejoin(ports: RolePorts, call: RejoinCall): Promise<Rejoin
  */
 async function isHome({ store }: RolePorts, { role, head }: Site, winner: StoredWinner): Promise<boolean> {
   if (role !== "backup" || !samePoint(winner.common, head)) return false;
-  return !isForked(await store.timeline(), winner.timeline, head.position);
+  return !isForked(await store.read((r) => r.site.timeline()), winner.timeline, head.position);
 }
 
 /** A fenced primary has nobody to come home to in its own epoch, and a backup has its primary. */
@@ -67,10 +68,10 @@ function positionOf({ common }: StoredWinner): string {
 /** Names this site's points from the newest on, until the winner knows one; it knows the origin at last. */
 async function locate(ports: RolePorts, link: PeerLink, call: RejoinCall): Promise<StoredWinner> {
   const { store } = ports;
-  const own = await store.site();
+  const own = await store.read((r) => r.site.record());
   let below = own.head.position;
   for (;;) {
-    const points = await store.pointsBelow(below, pointsMax);
+    const points = await store.read((r) => r.site.pointsBelow(below, pointsMax));
     const last = points.at(-1) ?? origin;
     const reply = await link.transport.locate(identityOf(own), points, call.signal);
     const { common, timeline, identity } = expectAnswer(reply, link);

@@ -25,7 +25,7 @@ async function run(world: World, site: SiteName, name: string, body: object = {}
 }
 
 async function told(world: World, site: SiteName): Promise<string[]> {
-  const alerts = await world.process(site).store.alerts(100);
+  const alerts = await world.process(site).store.read((r) => r.alerts.newest(100));
   return alerts
     .map(({ event, details }) => `${event} ${String(details["backup"] ?? "")}`.trim())
     .toReversed();
@@ -70,7 +70,7 @@ test("a fence is told once, and its end and that of what was open about a backup
     "replication_caught_up zurich",
     "replication_recovered zurich",
   ]);
-  expect(await world.primary.store.openIncidents()).toEqual([]);
+  expect(await world.primary.store.read((r) => r.alerts.openIncidents())).toEqual([]);
   await atRest(world);
 });
 
@@ -79,13 +79,14 @@ test("what is open when a site becomes a backup is ended at its next start, wher
   let dies = false;
   world.crashesHere = (site) => site === calgary && dies;
   void world.command(calgary, "rejoin");
-  while ((await world.primary.store.site()).role === "primary") await world.scheduler.run(1);
+  while ((await world.primary.store.read((r) => r.site.record())).role === "primary")
+    await world.scheduler.run(1);
   dies = true;
   await world.scheduler.run(minuteMs);
   dies = false;
   await world.start(calgary);
   await world.scheduler.run(minuteMs);
-  expect(await world.primary.store.openIncidents()).toEqual([]);
+  expect(await world.primary.store.read((r) => r.alerts.openIncidents())).toEqual([]);
   await atRest(world);
 });
 
@@ -118,7 +119,7 @@ async function granted(lacks = 0): Promise<Scene> {
   const { world } = scene;
   world.network.cut(calgary, zurich);
   await writeAt(scene, calgary, lacks);
-  void world.primary.store.grant(zurich);
+  void world.primary.store.transact((tx) => tx.roles.grant(zurich));
   await world.scheduler.run(secondMs);
   world.crash(zurich);
   world.crash(calgary);
@@ -148,7 +149,7 @@ test("a planned promotion that is made late ends what was told of it", async () 
   await world.scheduler.run(hourMs);
   await world.start(zurich);
   await run(world, zurich, "promote");
-  expect((await world.primary.store.site()).role).toBe("backup");
+  expect((await world.primary.store.read((r) => r.site.record())).role).toBe("backup");
   expect(await toldOfPromotions(world)).toEqual(["promotion_unanswered", "promotion_answered"]);
   await atRest(world);
 });
@@ -161,11 +162,11 @@ test("an incident that comes back with the disk of a former primary is ended by 
   await world.start(zurich);
   await run(world, zurich, "promote");
   await world.restore(calgary, image);
-  expect(await world.primary.store.openIncidents()).not.toEqual([]);
+  expect(await world.primary.store.read((r) => r.alerts.openIncidents())).not.toEqual([]);
   await writeAt(scene, zurich, 1);
   await world.scheduler.run(minuteMs);
-  expect((await world.primary.store.site()).role).toBe("backup");
-  expect(await world.primary.store.openIncidents()).toEqual([]);
+  expect((await world.primary.store.read((r) => r.site.record())).role).toBe("backup");
+  expect(await world.primary.store.read((r) => r.alerts.openIncidents())).toEqual([]);
   await atRest(world);
 });
 
@@ -177,7 +178,7 @@ test("a planned promotion that a forced one overtook is over, and the fence is t
   await run(world, zurich, "promote", { force: true });
   world.network.heal(calgary, zurich);
   await world.scheduler.run(hourMs);
-  expect((await world.primary.store.site()).fenced).toBe("primary_superseded");
+  expect((await world.primary.store.read((r) => r.site.record())).fenced).toBe("primary_superseded");
   expect(await toldOfPromotions(world)).toEqual(["promotion_unanswered", "promotion_answered"]);
   expect(await told(world, calgary)).toContain("primary_superseded");
   await run(world, calgary, "rejoin");
@@ -197,11 +198,11 @@ test("a site that is promoted decides on what it has put aside itself, where its
   world.network.intercept = (path) => (path === asidePath ? { status: 503, body: undefined } : undefined);
   await run(world, calgary, "rejoin");
   const { store } = world.process(calgary);
-  expect((await store.aside(10)).waiting).toBe(1);
+  expect((await store.read((r) => r.aside.waiting(10))).waiting).toBe(1);
   world.network.cut(calgary, zurich);
   await run(world, calgary, "promote", { force: true });
-  expect((await store.aside(10)).waiting).toBe(0);
-  expect((await store.stranded(null, 10)).total).toBe(1);
+  expect((await store.read((r) => r.aside.waiting(10))).waiting).toBe(0);
+  expect((await store.read((r) => r.aside.stranded(null, 10))).total).toBe(1);
   expect((await told(world, calgary)).at(-1)).toBe("rows_stranded");
   world.network.intercept = null;
   world.network.heal(calgary, zurich);
@@ -239,7 +240,7 @@ test("a peer that is removed stops its rows from counting as dirty; one that is 
   world.network.cut(calgary, oslo);
   await writeEntries(scene, 3);
   await world.scheduler.run(secondMs);
-  const dirty = async () => (await world.primary.store.backlogOfAll()).dirty;
+  const dirty = async () => (await world.primary.store.read((r) => r.replication.backlogOfAll())).dirty;
   expect(await dirty()).toBe(3);
   const link = (site: SiteName): PeerLink => ({
     site,

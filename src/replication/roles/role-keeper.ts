@@ -1,6 +1,6 @@
 import type { Alerts } from "../../core/edition.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { AsideStore, RoleStore, SiteStore } from "../../core/store.ts";
+import type { Store, Transacts } from "../../core/store/store.ts";
 import { sayHello } from "../hello.ts";
 import { identityOf } from "../identity.ts";
 import type { PeerLink } from "../peer-link.ts";
@@ -10,7 +10,7 @@ import { persist, type PersistPorts } from "./persist.ts";
 import { endReign, settleReign, tellFence, tellUnanswered } from "./reign.ts";
 
 export type RoleKeeperOptions = PersistPorts & {
-  readonly store: SiteStore & RoleStore & AsideStore;
+  readonly store: Transacts<"site" | "roles" | "aside"> & Pick<Store, "homecoming">;
   readonly alerts: Alerts;
   readonly publicUrl: string;
   readonly workers: Workers;
@@ -78,7 +78,7 @@ export class RoleKeeper {
       let asked: number;
       do {
         asked = this.#asked;
-        this.#enter(standingOf(await this.#options.store.site()));
+        this.#enter(standingOf(await this.#options.store.read((r) => r.site.record())));
       } while (asked !== this.#asked);
       // In the same turn as the comparison, so that whoever asks next is not taken for part of this look.
       this.#looking = null;
@@ -162,13 +162,13 @@ export class RoleKeeper {
   async #askForAnswer(abort: AbortSignal): Promise<void> {
     const { store, peers } = this.#options;
     await persist(this.#options, abort, async () => {
-      const site = await store.site();
+      const site = await store.read((r) => r.site.record());
       const link = peers().find((peer) => peer.site === site.grant?.to);
       if (!site.grant || !link) return "done";
       const message = { action: "revoke", grantId: site.grant.id } as const;
       const answer = await link.transport.grant(identityOf(site), message, abort);
       if (answer.kind !== "answered" || !answer.answer || answer.identity.site !== link.site) return "again";
-      await store.endGrant(site.grant.id, answer.answer);
+      await store.transact((tx) => tx.roles.endGrant(site.grant.id, answer.answer));
       void this.look();
       return "done";
     });

@@ -1,5 +1,5 @@
 import type { Alerts } from "../../core/edition.ts";
-import type { Store } from "../../core/store.ts";
+import type { Store } from "../../core/store/store.ts";
 import type { PeerLink } from "../peer-link.ts";
 import type { Workers } from "../primary/workers.ts";
 import type { PersistPorts } from "./persist.ts";

@@ -1,6 +1,6 @@
 import type { AccessId, VaultId } from "../../core/ids.ts";
 import type { StoredRow } from "../../core/row.ts";
-import type { BlockedAccess } from "../../core/store.ts";
+import type { BlockedAccess } from "../../core/store/accesses.ts";
 import type { Connection } from "./connection.ts";
 import { type RowColumns, rowColumns, rowOf } from "./row-table.ts";
 import type { Transaction } from "./transaction.ts";
@@ -8,20 +8,20 @@ import type { Transaction } from "./transaction.ts";
 /** SQL: accesses by their id alone. */
 const accessesBy = `SELECT ${rowColumns} FROM rows INDEXED BY rows_access`;
 
-/** See VaultStore.access. */
+/** See AccessReader.find. */
 export function readAccess(connection: Connection, accessId: AccessId): StoredRow | undefined {
   const sql = `${accessesBy} WHERE kind = 'access' AND item_id IN (?) ORDER BY vault_id LIMIT 1`;
   const columns = connection.get<RowColumns>(sql, accessId);
   return columns && rowOf(columns);
 }
 
-/** See AccessStore.accessesById. */
+/** See AccessReader.everywhere. */
 export function readAccessesById(connection: Connection, accessId: AccessId): StoredRow[] {
   const sql = `${accessesBy} WHERE kind = 'access' AND item_id IN (?) AND deleted = 0 ORDER BY vault_id`;
   return connection.all<RowColumns>(sql, accessId).map(rowOf);
 }
 
-/** See AccessStore.accesses. */
+/** See AccessReader.ofVault. */
 export function readAccesses(
   connection: Connection,
   vaultId: VaultId,
@@ -33,14 +33,14 @@ export function readAccesses(
   return connection.all<RowColumns>(sql, vaultId, after ?? "", limit).map(rowOf);
 }
 
-/** See AccessStore.blockAccess. The first time counts. */
+/** See AccessWriter.block. The first time counts. */
 export function blockAccess(tx: Transaction, accessId: AccessId, at: number): void {
   const sql = "INSERT INTO blocked_accesses (access_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING";
   if (tx.connection.run(sql, accessId, at) === 0) return;
   tx.know({ blocked: new Map([...tx.state.blocked, [accessId, at]]) });
 }
 
-/** See AccessStore.unblockAccess. */
+/** See AccessWriter.unblock. */
 export function unblockAccess(tx: Transaction, accessId: AccessId): void {
   tx.connection.run("DELETE FROM blocked_accesses WHERE access_id = ?", accessId);
   tx.know({ blocked: new Map([...tx.state.blocked].filter(([blocked]) => blocked !== accessId)) });

@@ -43,7 +43,7 @@ function opensIncident(event: AlertEvent): boolean {
   return alertEvents[event].severity !== "info";
 }
 
-/** See AlertStore.addAlert. */
+/** See AlertWriter.add. */
 export function addAlert(tx: Transaction, alert: NewAlert, random: Random): Alert | undefined {
   const { connection } = tx;
   const { ends } = alertEvents[alert.event];
@@ -107,7 +107,7 @@ export function readOpenIncidents(connection: Connection): Alert[] {
     .map(alertOf);
 }
 
-/** See AlertStore.undelivered. */
+/** See AlertReader.undelivered. */
 export function readUndelivered(connection: Connection, channel: string, since: number): Alert[] {
   return connection
     .all<AlertColumns>(

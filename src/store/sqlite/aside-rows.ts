@@ -63,7 +63,7 @@ export function hasAside(connection: Connection): boolean {
   return connection.get("SELECT 1 FROM aside LIMIT 1") !== undefined;
 }
 
-/** See AsideStore.aside. */
+/** See AsideReader.waiting. */
 export function readAside(
   connection: Connection,
   limit: number,
@@ -95,7 +95,7 @@ export function countWaiting(connection: Connection): number {
   return connection.get<{ waiting: number }>(sql)?.waiting ?? 0;
 }
 
-/** See AsideStore.settleAside. Where what was made of a row was here first, nothing is left to wait for. */
+/** See AsideWriter.settle. Where what was made of a row was here first, nothing is left to wait for. */
 export function settleAside(
   tx: Transaction,
   struck: readonly StrandedId[],

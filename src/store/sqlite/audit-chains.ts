@@ -1,5 +1,5 @@
 import type { AuditMark, AuditRecord } from "../../core/audit.ts";
-import type { AuditChain, AuditTrouble, ShownHead } from "../../core/audit-store.ts";
+import type { AuditChain, AuditTrouble, ShownHead } from "../../core/store/audit.ts";
 import { fromHex, toHex } from "../../core/bytes.ts";
 import type { ChainId, SiteName } from "../../core/ids.ts";
 import { bytesOf, type Connection } from "./connection.ts";
@@ -143,7 +143,7 @@ export function settleChains(tx: Transaction, settled: (chain: StoredChain) => b
   }
 }
 
-/** See AuditStore.auditTroubles. */
+/** See AuditReader.troubles. */
 export function troublesOf({ chains }: Pick<State, "chains">): AuditTrouble[] {
   return chains.flatMap(({ chain, site, isSettled, trouble }) =>
     isSettled || !trouble ? [] : [{ site, chain, seq: trouble.seq, peer: trouble.peer }],
@@ -218,7 +218,7 @@ export function readRecords(
   return connection.all<RecordColumns>(sql, id, after, limit).map((columns) => recordOf(chain, columns));
 }
 
-/** See AuditStore.auditRecords. */
+/** See AuditReader.records. */
 export function readRecordsOf(
   { connection, state }: View,
   chain: ChainId,
@@ -239,7 +239,7 @@ export function hashAt(connection: Connection, chain: StoredChain, seq: number):
   return found && bytesOf(found.hash);
 }
 
-/** See AuditStore.auditShown. */
+/** See AuditReader.shown. */
 export function readAllShown(connection: Connection): { peer: SiteName; heads: readonly ShownHead[] }[] {
   return connection
     .all<{ peer: SiteName; heads: string }>("SELECT peer, heads FROM audit_shown ORDER BY peer")

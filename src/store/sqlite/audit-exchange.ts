@@ -8,7 +8,7 @@ import {
   decodeBeginning,
   follows,
 } from "../../core/audit.ts";
-import type { ShownHead } from "../../core/audit-store.ts";
+import type { ShownHead } from "../../core/store/audit.ts";
 import { bytesEqual } from "../../core/bytes.ts";
 import type { ChainId, SiteName } from "../../core/ids.ts";
 import {

@@ -9,7 +9,7 @@ import {
   type KnownHead,
   nextRecord,
 } from "../../core/audit.ts";
-import type { AuditPage, AuditPlace, AuditQuery } from "../../core/audit-store.ts";
+import type { AuditPage, AuditPlace, AuditQuery } from "../../core/store/audit.ts";
 import { type ChainId, newUuidV4, type SiteName } from "../../core/ids.ts";
 import type { Hash, Random } from "../../core/ports.ts";
 import type { StoredRow } from "../../core/row.ts";
@@ -121,7 +121,7 @@ const lookedAtMax = 1_000;
 
 type ListedColumns = Parameters<typeof recordOf>[1] & { chain_name: ChainId; site: SiteName };
 
-/** See AuditStore.auditPage. */
+/** See AuditReader.page. */
 export function readAuditPage(view: View, { limit, before, vaultId }: AuditQuery): AuditPage {
   const lookedAt = vaultId === null ? limit : Math.max(limit, lookedAtMax);
   const found = listBelow(view, before, lookedAt);

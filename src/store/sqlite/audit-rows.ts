@@ -3,7 +3,7 @@ import type { ChainId, SiteName } from "../../core/ids.ts";
 import type { Clock, Hash, Random } from "../../core/ports.ts";
 import type { Push } from "../../core/push.ts";
 import type { StoredRow } from "../../core/row.ts";
-import type { Acknowledgement, ApplyOutcome } from "../../core/store.ts";
+import type { Acknowledgement, ApplyOutcome } from "../../core/store/replication.ts";
 import { auditPartFor, takeAudit } from "./audit-exchange.ts";
 import { aboutRows, appendAudit, type AuditPorts } from "./audit-records.ts";
 import type { StoredChain } from "./audit-chains.ts";

@@ -1,6 +1,6 @@
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, origin, type Position } from "../../core/position.ts";
-import type { Backlog, Peer } from "../../core/store.ts";
+import type { Backlog, Peer } from "../../core/store/replication.ts";
 import type { Connection } from "./connection.ts";
 import { lowestAcked } from "./peers.ts";
 import { standsIn } from "./quarantine.ts";

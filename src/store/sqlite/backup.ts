@@ -14,7 +14,8 @@ import {
   wireKeyOf,
 } from "../../core/push.ts";
 import { isIntact, type Row, rowBodyBytesMaxOf } from "../../core/row.ts";
-import type { ApplyOutcome, Verified } from "../../core/store.ts";
+import type { ApplyOutcome } from "../../core/store/replication.ts";
+import type { Verified } from "../../core/store/site.ts";
 import { type AsideContext, countWaiting, forgetTaken, putAside, waitAgain } from "./aside-rows.ts";
 import { recordPoint } from "./history.ts";
 import { pruneInSlices, pruneLeft } from "./history-pruning.ts";
@@ -36,7 +37,7 @@ const prunedPerPush = 200;
 
 type Tally = { accepted: number; ignored: number; readonly refused: Rejection[] };
 
-/** See BackupStore.applyPush. */
+/** See ReplicationWriter.applyPush. */
 export function* applyPush(tx: Transaction, push: Push, hash: Hash, now: number): Steps<ApplyOutcome> {
   const { connection } = tx;
   const hasYielded = yield* yieldToPromoted(tx, push, now);

@@ -21,7 +21,8 @@ import type { AuditEvent } from "../../core/audit.ts";
 import type { KeyId } from "../../core/ids.ts";
 import { origin } from "../../core/position.ts";
 import type { RowKey } from "../../core/row.ts";
-import type { Listing, Write } from "../../core/store.ts";
+import type { Listing } from "../../core/store/replication.ts";
+import type { Write } from "../../core/store/rows.ts";
 import { Connection } from "./connection.ts";
 import { LogFile } from "./log-file.ts";
 import { initialiseSite } from "./new-site.ts";
@@ -112,33 +113,35 @@ let primary: Site;
 let backup: Site;
 
 const create = (entry = newEntry(vault.vaultId)) =>
-  primary.store.write(called("createEntry", [entry], [entry]));
+  primary.store.transact((tx) => tx.rows.write(called("createEntry", [entry], [entry])));
 
 function createMany(count: number): Promise<unknown> {
   const entries = Array.from({ length: count }, () => newEntry(vault.vaultId));
-  return primary.store.write(called("importEntries", entries, entries));
+  return primary.store.transact((tx) => tx.rows.write(called("importEntries", entries, entries)));
 }
 
 const readOne = async (entry: RowKey) => {
-  await primary.store.access(access.accessId);
-  await primary.store.isBlocked(access.accessId);
-  await primary.store.row(vault);
-  await primary.store.row(entry);
-  await primary.store.recordAudit(event("getEntry"));
+  await primary.store.read((r) => r.accesses.find(access.accessId));
+  await primary.store.read((r) => r.accesses.isBlocked(access.accessId));
+  await primary.store.read((r) => r.rows.row(vault));
+  await primary.store.read((r) => r.rows.row(entry));
+  await primary.store.journal.record(event("getEntry"));
 };
 
 async function nextListing(): Promise<Listing> {
-  const acked = (await primary.store.peers())[0]?.acked ?? origin;
-  return primary.store.listAbove(acked.position, batch, zurich);
+  const acked = (await primary.store.read((r) => r.replication.peers()))[0]?.acked ?? origin;
+  return primary.store.read((r) => r.replication.listAbove(acked.position, batch, zurich));
 }
 
 /** Pushes what there is, audits included, and returns what the two sites paid. */
 async function ship(): Promise<{ readonly push: Cost; readonly ack: Cost }> {
   const listing = await nextListing();
-  const push = await pushOf(primary.store, listing, { audit: await primary.store.auditFor(zurich) });
+  const push = await pushOf(primary.store, listing, {
+    audit: await primary.store.read((r) => r.audit.partFor(zurich)),
+  });
   let outcome: Awaited<ReturnType<SqliteStore["applyPush"]>> | undefined;
   const cost = await costOf(backup, async () => {
-    outcome = await backup.store.applyPush(push);
+    outcome = await backup.store.transact((tx) => tx.replication.applyPush(push));
   });
   if (outcome?.kind !== "applied") throw new Error("the push was refused");
   const { verified, audit } = outcome;
@@ -149,16 +152,18 @@ async function ship(): Promise<{ readonly push: Cost; readonly ack: Cost }> {
     verified,
     ...(audit && { audit }),
   };
-  const ackCost = await costOf(primary, () => primary.store.acknowledge(zurich, ack));
+  const ackCost = await costOf(primary, () => primary.store.acknowledgements.take(zurich, ack));
   return { push: cost, ack: ackCost };
 }
 
 beforeEach(async () => {
   const path = init();
   [primary, backup] = [{ path, store: open(path).store }, backupSite()];
-  await primary.store.configurePeers([zurich]);
+  await primary.store.transact((tx) => tx.replication.configurePeers([zurich]));
   await set(primary.store, vault, "a vault");
-  await primary.store.write({ keys: [], decide: () => [{ key: access, body: encodeAccess(accessBody) }] });
+  await primary.store.transact((tx) =>
+    tx.rows.write({ keys: [], decide: () => [{ key: access, body: encodeAccess(accessBody) }] }),
+  );
   const entry = newEntry(vault.vaultId);
   await create(entry);
   await readOne(entry);
@@ -167,7 +172,7 @@ beforeEach(async () => {
     await create();
     await ship();
   }
-  await primary.store.settleAcknowledgements();
+  await primary.store.acknowledgements.settle();
 });
 
 describe("the budget", () => {
@@ -183,8 +188,8 @@ describe("the budget", () => {
       const kept = newVersion(entry, version);
       return called("changeEntry", [entry], [kept, entry]);
     };
-    await primary.store.write(write(1));
-    const cost = await costOf(primary, () => primary.store.write(write(2)));
+    await primary.store.transact((tx) => tx.rows.write(write(1)));
+    const cost = await costOf(primary, () => primary.store.transact((tx) => tx.rows.write(write(2))));
     expectWithin(cost, { statements: 14, commits: 1, flushes: 1, logBytes: 66_000 });
   });
 
@@ -199,7 +204,7 @@ describe("the budget", () => {
   it("of an ACK and its storing: 4 statements, no flush, and no commit but one that settles it before the worker sleeps", async () => {
     await create();
     const { ack } = await ship();
-    const settling = await costOf(primary, () => primary.store.settleAcknowledgements());
+    const settling = await costOf(primary, () => primary.store.acknowledgements.settle());
     const statements = ack.statements + settling.statements;
     expectWithin({ ...ack, statements }, { statements: 4, commits: 0, flushes: 0, logBytes: 0 });
     expectWithin(settling, { statements: 4, commits: 1, flushes: 0, logBytes: 30_000 });

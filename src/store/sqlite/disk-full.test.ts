@@ -26,20 +26,20 @@ describe("a full disk", () => {
     while (refused === undefined) {
       const key = newEntry(vault.vaultId);
       try {
-        await store.write(put(key, "x".repeat(3_000)));
+        await store.transact((tx) => tx.rows.write(put(key, "x".repeat(3_000))));
         acknowledged.push(key);
       } catch (error) {
         refused = error;
       }
     }
     expect(refused).toMatchObject({ code: "disk_full" });
-    const head = (await store.site()).head.position.seq;
+    const head = (await store.read((r) => r.site.record())).head.position.seq;
     expect(head).toBe(acknowledged.length + 1);
     await store.close();
     const again = open(path).store;
-    expect((await again.entries(vault.vaultId, undefined, 1_000)).map(({ key }) => key)).toEqual(
-      acknowledged.toReversed(),
-    );
+    expect(
+      (await again.read((r) => r.rows.entries(vault.vaultId, undefined, 1_000))).map(({ key }) => key),
+    ).toEqual(acknowledged.toReversed());
     expect((await set(again, newVault(), "room again")).position.seq).toBe(head + 1);
   });
 
@@ -48,10 +48,10 @@ describe("a full disk", () => {
     const [vault, other] = [newVault(), newVault()];
     const keys = Array.from({ length: 300 }, () => newEntry(vault.vaultId));
     const outcomes = await Promise.allSettled([
-      store.write(put(vault, "v")),
-      store.write(putAll(keys, "x".repeat(2_000))),
-      store.addAlert("disk_low", "", "The disk is nearly full", {}),
-      store.write(put(other, "w")),
+      store.transact((tx) => tx.rows.write(put(vault, "v"))),
+      store.transact((tx) => tx.rows.write(putAll(keys, "x".repeat(2_000)))),
+      store.transact((tx) => tx.alerts.add("disk_low", "", "The disk is nearly full", {})),
+      store.transact((tx) => tx.rows.write(put(other, "w"))),
     ]);
     expect(outcomes).toMatchObject([
       { status: "fulfilled" },
@@ -59,9 +59,9 @@ describe("a full disk", () => {
       { status: "fulfilled" },
       { status: "fulfilled" },
     ]);
-    expect((await store.vaults()).map(({ entries }) => entries)).toEqual([0, 0]);
+    expect((await store.read((r) => r.rows.vaults())).map(({ entries }) => entries)).toEqual([0, 0]);
     connections.writer.database.pragma("max_page_count = 100000");
-    expect(await store.write(putAll(keys, "x".repeat(2_000)))).toHaveLength(300);
+    expect(await store.transact((tx) => tx.rows.write(putAll(keys, "x".repeat(2_000))))).toHaveLength(300);
     await store.close();
   });
 });

@@ -39,7 +39,7 @@ function filesWith(path: string, body: Uint8Array): string[] {
 }
 
 async function put(store: SqliteStore, key: RowKey, body: Uint8Array | null): Promise<void> {
-  await store.write({ keys: [], decide: () => [{ key, body }] });
+  await store.transact((tx) => tx.rows.write({ keys: [], decide: () => [{ key, body }] }));
 }
 
 type Site = { readonly path: string; readonly store: SqliteStore };
@@ -55,8 +55,8 @@ function pair(): { readonly primary: Site; readonly backup: Site } {
 
 /** Everything that the backup lacks, by the very way that it comes; returns the answer's status. */
 async function push({ primary, backup }: ReturnType<typeof pair>): Promise<number> {
-  const { head } = await backup.store.site();
-  const listing = await primary.store.listAbove(head.position, batch, zurich);
+  const { head } = await backup.store.read((r) => r.site.record());
+  const listing = await primary.store.read((r) => r.replication.listAbove(head.position, batch, zurich));
   const json = Buffer.concat([...encodePush(await pushOf(primary.store, listing))]).toString();
   const reply = await receivePush(backup.store, calgary, JSON.parse(json));
   return reply.status;
@@ -98,8 +98,10 @@ describe("what was purged", () => {
       expect(filesWith(backup.path, body)).not.toEqual([]);
     }
     const purged = [newVersion(entry, 1), newVersion(entry, 2), entry, access];
-    await primary.store.write({ keys: [], decide: () => purged.map((key) => ({ key, body: null })) });
-    await primary.store.eraseRemains();
+    await primary.store.transact((tx) =>
+      tx.rows.write({ keys: [], decide: () => purged.map((key) => ({ key, body: null })) }),
+    );
+    await primary.store.erasure.eraseRemains();
     expect(await push(sites)).toBe(200);
     for (const [key, body] of bodies) {
       const isGone = purged.some((one) => JSON.stringify(one) === JSON.stringify(key));
@@ -122,12 +124,12 @@ describe("what was purged", () => {
     reader.exec("BEGIN; SELECT count(*) FROM rows");
     await expect(turning(push(sites))).rejects.toMatchObject({ code: "busy" });
     expect(filesWith(backup.path, body)).not.toEqual([]);
-    expect(await backup.store.hasRemains()).toBe(true);
+    expect(await backup.store.erasure.hasRemains()).toBe(true);
     reader.close();
     // The push was applied: what is asked next is where the backup stands.
     expect(await push(sites)).toBe(200);
     expect(filesWith(backup.path, body)).toEqual([]);
-    expect(await backup.store.hasRemains()).toBe(false);
+    expect(await backup.store.erasure.hasRemains()).toBe(false);
   });
 
   it("is erased though the log is long, and costs nothing where nothing remains", async () => {
@@ -138,17 +140,21 @@ describe("what was purged", () => {
     const keys = bodies.map(() => newEntry(vault.vaultId));
     const reader = new Sqlite(path, { readonly: true });
     reader.exec("BEGIN; SELECT count(*) FROM rows");
-    await store.write({
-      keys: [],
-      decide: () => keys.map((key, index) => ({ key, body: bodies[index] ?? null })),
-    });
-    await store.write({ keys: [], decide: () => keys.map((key) => ({ key, body: null })) });
+    await store.transact((tx) =>
+      tx.rows.write({
+        keys: [],
+        decide: () => keys.map((key, index) => ({ key, body: bodies[index] ?? null })),
+      }),
+    );
+    await store.transact((tx) =>
+      tx.rows.write({ keys: [], decide: () => keys.map((key) => ({ key, body: null })) }),
+    );
     expect(statSync(`${path}-wal`).size).toBeGreaterThan(8_000_000);
     reader.close();
-    await store.eraseRemains();
+    await store.erasure.eraseRemains();
     for (const body of bodies) expect(filesWith(path, body)).toEqual([]);
     const { ino, mtimeMs } = statSync(path);
-    await store.eraseRemains();
+    await store.erasure.eraseRemains();
     expect(statSync(path)).toMatchObject({ ino, mtimeMs });
   });
 });

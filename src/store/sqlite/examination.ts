@@ -1,7 +1,7 @@
 import Sqlite from "better-sqlite3";
 import { formatPosition } from "../../core/position.ts";
 import type { Role } from "../../core/push.ts";
-import type { Fence } from "../../core/store.ts";
+import type { Fence } from "../../core/store/site.ts";
 import { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import { checkFile } from "./integrity.ts";

@@ -15,7 +15,9 @@ test("a whole database is examined while its site writes, and nothing is found",
   const examined = examineBeside(path);
   for (let n = 0; n < 20; n += 1) {
     const key = vaultKey(newUuidV7(n, ports.random) as VaultId);
-    await store.write({ keys: [key], decide: () => [{ key, body: new Uint8Array(1000) }] });
+    await store.transact((tx) =>
+      tx.rows.write({ keys: [key], decide: () => [{ key, body: new Uint8Array(1000) }] }),
+    );
   }
   expect(await examined).toBeNull();
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { calgary, drain, fill, newEntry, putAll, set, zurich } from "../../../test/contract/store-harness.ts";
 import { ports } from "../../../test/support/sqlite-site.ts";
 import type { RowKey } from "../../core/row.ts";
-import type { Winner } from "../../core/store.ts";
+import type { Winner } from "../../core/store/roles.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
 import type { SqliteStore } from "./sqlite-store.ts";
@@ -29,7 +29,13 @@ function contents(store: SqliteStore): string {
 
 /** What a store says of itself, out of what it knows without asking its disk. */
 async function knownBy(store: SqliteStore): Promise<string> {
-  const known = [store.site(), store.timeline(), store.peers(), store.digest(), store.auditChains()];
+  const known = [
+    store.read((r) => r.site.record()),
+    store.read((r) => r.site.timeline()),
+    store.read((r) => r.replication.peers()),
+    store.read((r) => r.site.digest()),
+    store.read((r) => r.audit.chains()),
+  ];
   return JSON.stringify(await Promise.all(known));
 }
 
@@ -91,20 +97,22 @@ async function apart(): Promise<{
   promoted: Buffer;
 }> {
   const [loser, winner] = [memory("primary"), memory("backup")];
-  await loser.configurePeers([zurich]);
+  await loser.transact((tx) => tx.replication.configurePeers([zurich]));
   const { vault, keys } = await fill(loser, 3);
   await drain(loser, winner);
-  const common = (await winner.site()).head;
-  await loser.write(putAll([...keys, newEntry(vault.vaultId)], "alone"));
+  const common = (await winner.read((r) => r.site.record())).head;
+  await loser.transact((tx) => tx.rows.write(putAll([...keys, newEntry(vault.vaultId)], "alone")));
   const refused = await set(loser, newEntry(vault.vaultId), "refused");
-  const { rows, through } = await loser.listAbove(common.position, { rows: 100, bytes: 2 ** 20 });
+  const { rows, through } = await loser.read((r) =>
+    r.replication.listAbove(common.position, { rows: 100, bytes: 2 ** 20 }),
+  );
   const rejected = [{ ...refused, code: "row_malformed" as const }];
-  await loser.acknowledge(zurich, { through, rows, rejected, verified: null });
+  await loser.acknowledgements.take(zurich, { through, rows, rejected, verified: null });
   await set(loser, vault, "last");
-  await winner.promote();
-  const { epoch } = await winner.site();
-  await loser.recordEpoch(epoch);
-  const timeline = await winner.timeline();
+  await winner.transact((tx) => tx.roles.promote());
+  const { epoch } = await winner.read((r) => r.site.record());
+  await loser.transact((tx) => tx.site.recordEpoch(epoch));
+  const timeline = await winner.read((r) => r.site.timeline());
   const [image, promoted] = [loser.serialize(), winner.serialize()];
   await Promise.all([loser.close(), winner.close()]);
   return { image, winner: { epoch, timeline, common }, keys, promoted };
@@ -113,7 +121,7 @@ async function apart(): Promise<{
 describe("where the disk fails, nothing has changed:", () => {
   it("a rejoin", async () => {
     const { image, winner } = await apart();
-    expect(await failures(image, (store) => store.rejoin(winner))).toEqual([
+    expect(await failures(image, (store) => store.homecoming.rejoin(winner))).toEqual([
       "UPDATE ON site",
       "INSERT ON timeline",
       "DELETE ON history",
@@ -134,30 +142,31 @@ describe("where the disk fails, nothing has changed:", () => {
       "INSERT ON peers",
       "DELETE ON quarantine",
     ];
-    expect(await failures(image, (store) => store.promote())).toEqual(promotion);
+    expect(await failures(image, (store) => store.transact((tx) => tx.roles.promote()))).toEqual(promotion);
     const primary = memory("primary");
-    await primary.configurePeers([zurich]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
     const granting = primary.serialize();
-    expect(await failures(granting, (store) => store.grant(zurich))).toEqual([
+    expect(await failures(granting, (store) => store.transact((tx) => tx.roles.grant(zurich)))).toEqual([
       "UPDATE ON site",
       "INSERT ON grants",
     ]);
-    await primary.grant(zurich);
-    expect(await failures(primary.serialize(), (store) => store.promote())).toEqual([
-      ...promotion.filter((write) => write !== "DELETE ON quarantine"),
-      "DELETE ON grants",
-    ]);
+    await primary.transact((tx) => tx.roles.grant(zurich));
+    expect(
+      await failures(primary.serialize(), (store) => store.transact((tx) => tx.roles.promote())),
+    ).toEqual([...promotion.filter((write) => write !== "DELETE ON quarantine"), "DELETE ON grants"]);
     await primary.close();
   });
 
   it("a promotion by a grant", async () => {
     const [primary, backup] = [memory("primary"), memory("backup")];
-    await primary.configurePeers([zurich]);
-    await backup.configurePeers([calgary]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
+    await backup.transact((tx) => tx.replication.configurePeers([calgary]));
     await fill(primary, 2);
     await drain(primary, backup);
-    const grant = await primary.grant(zurich);
-    expect(await failures(backup.serialize(), (store) => store.promoteBy(grant, true))).toEqual([
+    const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+    expect(
+      await failures(backup.serialize(), (store) => store.transact((tx) => tx.roles.promoteBy(grant, true))),
+    ).toEqual([
       "UPDATE ON site",
       "INSERT ON timeline",
       "INSERT ON history",
@@ -170,10 +179,10 @@ describe("where the disk fails, nothing has changed:", () => {
   it("what a primary takes of rows put aside", async () => {
     const { image, winner, promoted } = await apart();
     const loser = openMemoryStore({ image, ...ports });
-    await loser.rejoin(winner);
-    const { rows } = await loser.aside(100);
+    await loser.homecoming.rejoin(winner);
+    const { rows } = await loser.read((r) => r.aside.waiting(100));
     await loser.close();
-    expect(await failures(promoted, (store) => store.takeAside(rows))).toEqual([
+    expect(await failures(promoted, (store) => store.transact((tx) => tx.aside.take(rows)))).toEqual([
       "UPDATE ON site",
       "INSERT ON history",
       "UPDATE ON digest",
@@ -183,17 +192,19 @@ describe("where the disk fails, nothing has changed:", () => {
 
   it("a repair", async () => {
     const [primary, backup] = [memory("primary"), memory("backup")];
-    await primary.configurePeers([zurich]);
+    await primary.transact((tx) => tx.replication.configurePeers([zurich]));
     const { keys } = await fill(primary, 3);
     await drain(primary, backup);
-    const { site, realm, role, epoch, head } = await primary.site();
+    const { site, realm, role, epoch, head } = await primary.read((r) => r.site.record());
     const guard = { from: { site, realm, role, epoch, applied: head }, at: head };
-    const rows = (await primary.rowsOf(keys.slice(0, 2))).map((row) => ({
+    const rows = (await primary.read((r) => r.repair.rowsOf(keys.slice(0, 2)))).map((row) => ({
       ...row,
       position: { epoch: 1, seq: 1 },
     }));
     expect(
-      await failures(backup.serialize(), (store) => store.applyRepair(guard, rows, keys.slice(2))),
+      await failures(backup.serialize(), (store) =>
+        store.transact((tx) => tx.repair.apply(guard, rows, keys.slice(2))),
+      ),
     ).toEqual(["UPDATE ON digest", "INSERT ON aside", "DELETE ON rows", "UPDATE ON rows"]);
     await Promise.all([primary.close(), backup.close()]);
   });
@@ -202,7 +213,7 @@ describe("where the disk fails, nothing has changed:", () => {
 it("a promotion's own head is a point that is kept for good: a backup may name it", async () => {
   const { image } = await apart();
   const store = openMemoryStore({ image, ...ports });
-  const { from } = await store.promote();
+  const { from } = await store.transact((tx) => tx.roles.promote());
   const database = new Sqlite(store.serialize());
   const kept = database.prepare("SELECT acknowledged FROM history WHERE epoch = ? AND seq = ?").pluck();
   expect(kept.get(from.position.epoch, from.position.seq)).toBe(1);

@@ -91,20 +91,20 @@ describe("whoever holds what belongs to a flush", () => {
 describe("a read", () => {
   it("that may have seen a commit which is not durable resolves when it is; one at rest waits for nothing", async () => {
     const { log, store } = heldStore();
-    const atRest = watch({ before: store.site() });
+    const atRest = watch({ before: store.read((r) => r.site.record()) });
     await settle();
     expect([log.begun, atRest]).toEqual([0, ["before"]]);
     const key = newVault();
-    const write = store.write(put(key, "x"));
+    const write = store.transact((tx) => tx.rows.write(put(key, "x")));
     await settle();
-    const [site, row] = [store.site(), store.row(key)];
+    const [site, row] = [store.read((r) => r.site.record()), store.read((r) => r.rows.row(key))];
     const settled = watch({ write, site, row });
     await settle();
     expect([log.begun, settled]).toEqual([1, []]);
     await log.end();
     expect(settled).toHaveLength(3);
     expect((await site).head.position.seq).toBe((await row)?.position.seq);
-    const after = watch({ after: store.row(key) });
+    const after = watch({ after: store.read((r) => r.rows.row(key)) });
     await settle();
     expect([log.begun, after]).toEqual([1, ["after"]]);
     await store.close();
@@ -114,9 +114,9 @@ describe("a read", () => {
 describe("a refusal", () => {
   it("that may rest on a commit which is not durable is told when it is", async () => {
     const { log, store } = heldStore();
-    const first = store.write(put(newVault(), "x"));
+    const first = store.transact((tx) => tx.rows.write(put(newVault(), "x")));
     await settle();
-    const second = store.write({ keys: [], decide: refuse });
+    const second = store.transact((tx) => tx.rows.write({ keys: [], decide: refuse }));
     const settled = watch({ first, second });
     await settle();
     expect(settled).toEqual([]);
@@ -129,14 +129,20 @@ describe("a refusal", () => {
 describe("a flush that fails", () => {
   it("fails everybody it was for, and everything afterwards, until the database is opened again", async () => {
     const { log, store, image } = heldStore();
-    const writes = [newVault(), newVault()].map((key) => store.write(put(key, "x")));
+    const writes = [newVault(), newVault()].map((key) =>
+      store.transact((tx) => tx.rows.write(put(key, "x"))),
+    );
     await settle();
-    const read = store.site();
+    const read = store.read((r) => r.site.record());
     const outcomes = Promise.allSettled([...writes, read]);
     await log.fail();
     const failed = { status: "rejected", reason: expect.objectContaining({ code: "storage_failed" }) };
     expect(await outcomes).toEqual([failed, failed, failed]);
-    const later = [store.write(put(newVault(), "x")), store.site(), store.settleAudit()];
+    const later = [
+      store.transact((tx) => tx.rows.write(put(newVault(), "x"))),
+      store.read((r) => r.site.record()),
+      store.transact((tx) => tx.audit.settle()),
+    ];
     expect(await Promise.allSettled(later)).toEqual([failed, failed, failed]);
     expect(log.begun).toBe(1);
     await store.close();

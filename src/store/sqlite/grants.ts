@@ -3,7 +3,8 @@ import { Refusal } from "../../core/errors.ts";
 import type { SiteName } from "../../core/ids.ts";
 import { formatPosition, origin, type Point } from "../../core/position.ts";
 import { formatKey } from "../../core/row.ts";
-import type { Grant, GrantAnswer, GrantOrigin, Site } from "../../core/store.ts";
+import type { Grant, GrantAnswer, GrantOrigin } from "../../core/store/roles.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { Connection } from "./connection.ts";
 import { readQuarantined } from "./quarantine.ts";
 import type { Transaction } from "./transaction.ts";
@@ -16,7 +17,7 @@ import type { Transaction } from "./transaction.ts";
 /** Rows in quarantine that a refusal names. */
 const namedRowsMax = 100;
 
-/** See RoleStore.grant. A primary that went back stays fenced for that: its grant is a way out, not the reason. */
+/** See RoleWriter.grant. A primary that went back stays fenced for that: its grant is a way out, not the reason. */
 export function grantTo(tx: Transaction, to: SiteName, at: Point | undefined, id: string): Grant {
   const site = tx.site();
   if (site.role === "backup") throw new Refusal("read_only_backup");
@@ -47,7 +48,7 @@ function refuseQuarantined(connection: Connection, to: SiteName): void {
 }
 
 /**
- * See RoleStore.endGrant. That the other site was promoted is kept: a later word to the contrary, from a disk that was put
+ * See RoleWriter.endGrant. That the other site was promoted is kept: a later word to the contrary, from a disk that was put
  * back, must not make two primaries. Given back, the grant is gone, and no word on it counts any more.
  */
 export function endGrant(tx: Transaction, grantId: string, answer: GrantAnswer): void {
@@ -60,7 +61,7 @@ export function endGrant(tx: Transaction, grantId: string, answer: GrantAnswer):
   tx.saveSite({ ...site, fenced: isSuperseded ? "primary_superseded" : before, grant: null });
 }
 
-/** See RoleStore.decline. */
+/** See RoleWriter.decline. */
 export function declineGrant(tx: Transaction, grantId: string, of: GrantOrigin): GrantAnswer {
   const { connection } = tx;
   const known = readAnswer(connection, grantId);

@@ -14,7 +14,7 @@ import {
 import { ports } from "../../../test/support/sqlite-site.ts";
 import { utf8 } from "../../core/bytes.ts";
 import type { RowKey } from "../../core/row.ts";
-import type { Store } from "../../core/store.ts";
+import type { Store } from "../../core/store/store.ts";
 import { type Connection, openImage } from "./connection.ts";
 import { pruneHistory, pruneLeft } from "./history-pruning.ts";
 import { Knowledge } from "./knowledge.ts";
@@ -48,7 +48,7 @@ async function reopened(
   store: SqliteStore,
   change: (connection: Connection) => unknown,
 ): Promise<SqliteStore> {
-  await store.settleAcknowledgements();
+  await store.acknowledgements.settle();
   const next = memoryOf(store.serialize());
   await store.close();
   change(connectionOf(next));
@@ -88,12 +88,12 @@ describe("the history", () => {
 
   it("loses nothing above the lowest acked, nor while a peer is unknown", async () => {
     let store = memory("primary");
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     await churn(store, 20);
     store = await pruned(store, 5);
     expect(seqs(store)).toHaveLength(21);
-    const { head } = await store.site();
-    await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
+    const { head } = await store.read((r) => r.site.record());
+    await store.acknowledgements.take(zurich, { through: head, rows: [], rejected: [], verified: null });
     store = await pruned(store, 5);
     expect(seqs(store)).toEqual([0, 1, 16, 17, 18, 19, 20]);
   });
@@ -101,30 +101,30 @@ describe("the history", () => {
   it("keeps for good every point that a backup stood at, and knows it", async () => {
     let store = memory("primary");
     const backup = memory("backup");
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     const key = await churn(store, 8);
     await drain(store, backup);
-    const old = (await backup.site()).head;
+    const old = (await backup.read((r) => r.site.record())).head;
     for (let seq = 9; seq <= 30; seq += 1) await set(store, key, `version ${seq}`);
     await drain(store, backup);
     store = await pruned(store, 2);
     expect(seqs(store)).toEqual([0, 1, 8, 29, 30]);
-    expect(await store.resumeFrom(zurich, old, [])).toBe("known");
+    expect(await store.transact((tx) => tx.replication.resumeFrom(zurich, old, []))).toBe("known");
   });
 
   it.each(["by an acknowledgement", "by a backup that names it"])(
     "keeps a point that is known %s alone",
     async (how) => {
       let store = memory("primary");
-      await store.configurePeers([zurich]);
+      await store.transact((tx) => tx.replication.configurePeers([zurich]));
       const key = await churn(store, 7);
-      const { head } = await store.site();
+      const { head } = await store.read((r) => r.site.record());
       if (how === "by an acknowledgement")
-        await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
-      else await store.resumeFrom(zurich, head, []);
+        await store.acknowledgements.take(zurich, { through: head, rows: [], rejected: [], verified: null });
+      else await store.transact((tx) => tx.replication.resumeFrom(zurich, head, []));
       for (let seq = 8; seq <= 20; seq += 1) await set(store, key, `version ${seq}`);
-      await store.acknowledge(zurich, {
-        through: (await store.site()).head,
+      await store.acknowledgements.take(zurich, {
+        through: (await store.read((r) => r.site.record())).head,
         rows: [],
         rejected: [],
         verified: null,
@@ -147,7 +147,7 @@ describe("the history", () => {
     let store = memory("primary");
     await churn(store, 20);
     store = await pruned(store, 5);
-    const vault = (await store.vaults())[0]?.row.key ?? newVault();
+    const vault = (await store.read((r) => r.rows.vaults()))[0]?.row.key ?? newVault();
     await set(store, vault, "renamed");
     expect(seqs(store)).toEqual([0, 16, 17, 18, 19, 20, 21]);
     const connection = connectionOf(store);
@@ -169,8 +169,8 @@ describe("the history of a backup", () => {
   it("is pruned as it takes pushes, whatever its peers have acknowledged, and as rows leave their places", async () => {
     let store = memory("primary");
     const backup = memory("backup");
-    await store.configurePeers([zurich]);
-    await backup.configurePeers(["calgary" as typeof zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
+    await backup.transact((tx) => tx.replication.configurePeers(["calgary" as typeof zurich]));
     const key = await churn(store, 20);
     await drain(store, backup);
     expect(seqs(backup)).toHaveLength(21);
@@ -179,7 +179,7 @@ describe("the history of a backup", () => {
     await drain(store, backup);
     // Of the vault, of the point at which this backup stood, and of the last changes.
     expect(seqs(backup)).toEqual([1, 20, 200_001]);
-    const vault = (await store.vaults())[0]?.row.key ?? newVault();
+    const vault = (await store.read((r) => r.rows.vaults()))[0]?.row.key ?? newVault();
     await set(store, vault, "renamed");
     await drain(store, backup);
     expect(seqs(backup)).toEqual([20, 200_001, 200_002]);
@@ -188,21 +188,25 @@ describe("the history of a backup", () => {
   it("keeps for good the point at which it handed over as a primary: the other went on from there", async () => {
     let store = memory("primary");
     const other = memory("backup");
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     const key = await churn(store, 3);
     await drain(store, other);
     store = await reopened(store, (connection) => connection.run("UPDATE history SET acknowledged = 0"));
-    const { head } = await store.grant(zurich);
-    await other.promoteBy(await store.grant(zurich), true);
+    const { head } = await store.transact((tx) => tx.roles.grant(zurich));
+    const grant = await store.transact((tx) => tx.roles.grant(zurich));
+    await other.transact((tx) => tx.roles.promoteBy(grant, true));
     await set(other, key, "after");
-    expect(
-      await store.applyPush(await pushOf(other, await other.listAbove(head.position, batch))),
-    ).toMatchObject({
+    const push = await pushOf(other, await other.read((r) => r.replication.listAbove(head.position, batch)));
+    expect(await store.transact((tx) => tx.replication.applyPush(push))).toMatchObject({
       kind: "applied",
     });
     const changes = Array.from({ length: 5 }, () => ({ key, body: utf8("later") }));
-    await other.write({ keys: [key], decide: () => changes });
-    await store.applyPush(await pushOf(other, await other.listAbove({ epoch: 2, seq: 4 }, batch)));
+    await other.transact((tx) => tx.rows.write({ keys: [key], decide: () => changes }));
+    const push2 = await pushOf(
+      other,
+      await other.read((r) => r.replication.listAbove({ epoch: 2, seq: 4 }, batch)),
+    );
+    await store.transact((tx) => tx.replication.applyPush(push2));
     store = await pruned(store, 1);
     expect(seqs(store)).toEqual([1, 3, 4, 9]);
   });
@@ -210,11 +214,11 @@ describe("the history of a backup", () => {
   it("is pruned of more points at a time than a push brings", async () => {
     let store = memory("primary");
     const backup = memory("backup");
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     const key = await churn(store, 2);
     const text = utf8("again");
     const changes = Array.from({ length: 900 }, () => ({ key, body: text }));
-    await store.write({ keys: [key], decide: () => changes });
+    await store.transact((tx) => tx.rows.write({ keys: [key], decide: () => changes }));
     await drain(store, backup);
     store = await reopened(store, (connection) => connection.run("UPDATE site SET head_seq = 200000"));
     const left: number[] = [];
@@ -234,26 +238,28 @@ describe("a listing from a pruned history", () => {
     const { vault, keys } = await fill(store, 30);
     for (const key of keys.slice(5, 20)) await set(store, key, "changed");
     store = await pruned(store, 3);
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     await set(store, vault, "renamed");
     expect(await drain(store, backup, { rows: 4, bytes: 2 ** 20 })).toBeGreaterThan(7);
     expect(shared(await allRows(backup))).toEqual(shared(await allRows(store)));
-    expect((await backup.site()).head).toEqual((await store.site()).head);
+    expect((await backup.read((r) => r.site.record())).head).toEqual(
+      (await store.read((r) => r.site.record())).head,
+    );
   });
 
   /** Sizes of the batches with which a former backup of 29 entries would fill another site, at most four rows each. */
   const sizesOfFormer = async (spoil: (connection: Connection) => unknown): Promise<number[]> => {
     const [store, other] = [memory("primary"), memory("backup")];
     let former = memory("backup");
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     await fill(store, 29);
     await drain(store, former, { rows: 10, bytes: 2 ** 20 });
-    await former.promote();
+    await former.transact((tx) => tx.roles.promote());
     former = await reopened(former, spoil);
-    await former.configurePeers([zurich]);
+    await former.transact((tx) => tx.replication.configurePeers([zurich]));
     const sizes: number[] = [];
     for (let after = { epoch: 0, seq: 0 }, isLast = false; !isLast; ) {
-      const listing = await former.listAbove(after, { rows: 4, bytes: 2 ** 20 });
+      const listing = await former.read((r) => r.replication.listAbove(after, { rows: 4, bytes: 2 ** 20 }));
       ({ isLast } = listing);
       after = listing.through.position;
       sizes.push(listing.rows.filter(({ key }) => key.kind === "entry").length);
@@ -276,35 +282,35 @@ describe("a listing from a pruned history", () => {
 describe("a database that is put back to an older copy", () => {
   it("is met as it is: head, peers and rows are those of the older copy", async () => {
     const newer = memory("primary");
-    await newer.configurePeers([zurich]);
+    await newer.transact((tx) => tx.replication.configurePeers([zurich]));
     const { keys } = await fill(newer, 3);
-    const [image, site] = [newer.serialize(), await newer.site()];
+    const [image, site] = [newer.serialize(), await newer.read((r) => r.site.record())];
     const lost = await set(newer, keys[0] ?? newVault(), "lost");
-    const { head } = await newer.site();
+    const { head } = await newer.read((r) => r.site.record());
     const store = memoryOf(image);
-    expect(await store.site()).toEqual(site);
-    expect((await store.peers())[0]?.acked).toBeNull();
+    expect(await store.read((r) => r.site.record())).toEqual(site);
+    expect((await store.read((r) => r.replication.peers()))[0]?.acked).toBeNull();
     const again = await set(store, keys[1] ?? newVault(), "another");
     expect(again.position).toEqual(lost.position);
-    expect((await store.site()).head).not.toEqual(head);
-    expect(await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null })).toBe(
-      "unknown",
-    );
-    expect(await store.resumeFrom(zurich, head, [])).toBe("unknown");
-    expect((await store.site()).fenced).toBe("primary_behind");
+    expect((await store.read((r) => r.site.record())).head).not.toEqual(head);
+    expect(
+      await store.acknowledgements.take(zurich, { through: head, rows: [], rejected: [], verified: null }),
+    ).toBe("unknown");
+    expect(await store.transact((tx) => tx.replication.resumeFrom(zurich, head, []))).toBe("unknown");
+    expect((await store.read((r) => r.site.record())).fenced).toBe("primary_behind");
   });
 
   it("is never pushed from as if it were the newer one: the listing names its own chain", async () => {
     const [newer, backup] = [memory("primary"), memory("backup")];
-    await newer.configurePeers([zurich]);
+    await newer.transact((tx) => tx.replication.configurePeers([zurich]));
     const { keys } = await fill(newer, 3);
     const image = newer.serialize();
     await set(newer, keys[0] ?? newVault(), "lost");
     await drain(newer, backup);
-    const { head } = await backup.site();
+    const { head } = await backup.read((r) => r.site.record());
     const store = memoryOf(image);
     for (const key of keys) await set(store, key, "another history");
-    const listing = await store.listAbove(head.position, batch);
+    const listing = await store.read((r) => r.replication.listAbove(head.position, batch));
     expect(listing.after.position).toEqual(head.position);
     expect(listing.after.chain).not.toEqual(head.chain);
   });

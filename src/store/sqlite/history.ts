@@ -90,7 +90,7 @@ export function pointsBetween(
     .toReversed();
 }
 
-/** See SiteStore.pointsBelow. The origin is the last of them. */
+/** See SiteReader.pointsBelow. The origin is the last of them. */
 export function readPointsBelow(connection: Connection, position: Position, limit: number): Point[] {
   const points = connection
     .all<PointColumns>(

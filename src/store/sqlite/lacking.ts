@@ -2,7 +2,7 @@ import { utf8 } from "../../core/bytes.ts";
 import type { Epoch } from "../../core/epoch.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions, lowerPosition, origin, type Point, type Position } from "../../core/position.ts";
-import type { Site } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
 import { bytesOf, type Connection } from "./connection.ts";
 import { pointAtOrBelow } from "./history.ts";
 import type { Steps, Transaction } from "./transaction.ts";

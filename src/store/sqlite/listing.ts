@@ -2,7 +2,7 @@ import type { SiteName, VaultId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions, type Point, type Position } from "../../core/position.ts";
 import type { RowKey, StoredRow } from "../../core/row.ts";
-import type { BatchLimit, Listing } from "../../core/store.ts";
+import type { BatchLimit, Listing } from "../../core/store/replication.ts";
 import type { Connection } from "./connection.ts";
 import { pointAtOrAbove, pointAtOrBelow, pointsBetween } from "./history.ts";
 import { readQuarantinedOutlines } from "./quarantine.ts";
@@ -23,7 +23,7 @@ const namedPointsMax = 4_000;
 /** Rows that a digest leaves out by name, at most: with more of them refused nothing is proved of the others. */
 const exceptMax = 1_000;
 
-/** See PrimaryStore.listAbove. Must run with no write between its statements. */
+/** See ReplicationReader.listAbove. Must run with no write between its statements. */
 export function readListing(view: View, hash: Hash, request: ListingRequest): Listing {
   const { connection, state } = view;
   const { site } = state;

@@ -72,8 +72,10 @@ describe("a durable write", () => {
     const { store } = open(path);
     for (const text of ["first", "second"]) {
       const key = newVault();
-      const copy = await store.write(put(key, text)).then(() => copyOf(path));
-      expect((await open(copy).store.row(key))?.body).toEqual(new Uint8Array(Buffer.from(text)));
+      const copy = await store.transact((tx) => tx.rows.write(put(key, text))).then(() => copyOf(path));
+      expect((await open(copy).store.read((r) => r.rows.row(key)))?.body).toEqual(
+        new Uint8Array(Buffer.from(text)),
+      );
     }
   });
 
@@ -84,7 +86,7 @@ describe("a durable write", () => {
     const key: RowKey = newVault();
     const before = statSync(path).mtimeMs;
     await set(store, key, "x");
-    await store.row(key);
+    await store.read((r) => r.rows.row(key));
     expect(flush).toHaveBeenCalledTimes(1);
     expect(statSync(path).mtimeMs).toBe(before);
   });
@@ -171,7 +173,7 @@ describe("a store that is closed", () => {
       begun.resolve();
       return flush();
     });
-    const write = store.write(put(newVault(), "x"));
+    const write = store.transact((tx) => tx.rows.write(put(newVault(), "x")));
     await begun.promise;
     store.abandon();
     await write;

@@ -1,6 +1,6 @@
 import type { RowKey } from "../../core/row.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
-import type { Marked } from "../../core/store.ts";
+import type { Marked } from "../../core/store/replication.ts";
 import type { Connection } from "./connection.ts";
 import { lowestAcked, lowestLacking } from "./peers.ts";
 import { isQuarantined, standsIn } from "./quarantine.ts";
@@ -91,7 +91,7 @@ export function clearMarkOf(tx: Transaction, key: RowKey, now: number): void {
   tx.noteMarks();
 }
 
-/** See PrimaryStore.markDirtyAbove. */
+/** See ReplicationWriter.markDirtyAbove. */
 export function markAbove(tx: Transaction, after: Position | null, limit: number, now: number): Marked {
   const lowest = lowestLacking(tx.state.peers);
   if (lowest === undefined || tx.site().role !== "primary") return { marked: 0, next: null };

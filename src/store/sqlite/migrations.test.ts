@@ -45,7 +45,7 @@ describe("an upgrade", () => {
     const path = await older();
     const { store, upgrade } = open(path, { migrations: [third, ...migrations, second] });
     expect(upgrade).toEqual({ fromVersion: 1, toVersion: 3, copyPath: `${path}.before-3` });
-    expect((await store.vaults())[0]?.entries).toBe(30);
+    expect((await store.read((r) => r.rows.vaults()))[0]?.entries).toBe(30);
     expect(look(path, (database) => database.prepare("SELECT n FROM second").all())).toEqual([{ n: 3 }]);
     expect(
       look(path, (database) => database.prepare("SELECT version FROM migrations").pluck().all()),
@@ -78,7 +78,7 @@ describe("an upgrade", () => {
       look(path, (database) => database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'half'").all()),
     ).toEqual([]);
     const { store } = open(path, { migrations: [...migrations, second, third] });
-    expect((await store.vaults())[0]?.entries).toBe(30);
+    expect((await store.read((r) => r.rows.vaults()))[0]?.entries).toBe(30);
   });
 });
 

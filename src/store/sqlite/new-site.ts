@@ -16,7 +16,7 @@ import { newUuidV4, type RealmId, type SiteName } from "../../core/ids.ts";
 import type { Clock, Random } from "../../core/ports.ts";
 import { origin } from "../../core/position.ts";
 import type { Role } from "../../core/push.ts";
-import type { Site } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
 import { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import { recordPoint } from "./history.ts";

@@ -150,7 +150,7 @@ describe("opening", () => {
     const copy = join(folder(), "dormouse.db");
     for (const suffix of ["", "-wal"]) copyFileSync(path + suffix, copy + suffix);
     const after = open(copy);
-    expect(await after.store.entries(vault.vaultId, undefined, 100)).toHaveLength(20);
+    expect(await after.store.read((r) => r.rows.entries(vault.vaultId, undefined, 100))).toHaveLength(20);
     expect(after.upgrade).toBeNull();
   });
 
@@ -184,10 +184,19 @@ describe("a disk with less room than configured", () => {
   it("refuses clients, and still takes alerts and acknowledgements", async () => {
     const path = init();
     const { store } = open(path, { diskFreeMinBytes: Number.MAX_SAFE_INTEGER });
-    await expect(store.write(put(newVault(), "x"))).rejects.toMatchObject({ code: "disk_full" });
-    expect(await store.addAlert("disk_low", "", "The disk is nearly full", {})).toBeDefined();
-    await store.configurePeers(["zurich" as SiteName]);
-    const { head } = await store.site();
-    await store.acknowledge("zurich" as SiteName, { through: head, rows: [], rejected: [], verified: null });
+    await expect(store.transact((tx) => tx.rows.write(put(newVault(), "x")))).rejects.toMatchObject({
+      code: "disk_full",
+    });
+    expect(
+      await store.transact((tx) => tx.alerts.add("disk_low", "", "The disk is nearly full", {})),
+    ).toBeDefined();
+    await store.transact((tx) => tx.replication.configurePeers(["zurich" as SiteName]));
+    const { head } = await store.read((r) => r.site.record());
+    await store.acknowledgements.take("zurich" as SiteName, {
+      through: head,
+      rows: [],
+      rejected: [],
+      verified: null,
+    });
   });
 });

@@ -1,6 +1,6 @@
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, origin, type Position } from "../../core/position.ts";
-import type { Peer } from "../../core/store.ts";
+import type { Peer } from "../../core/store/replication.ts";
 import { bytesOf, type Connection } from "./connection.ts";
 import { type VerifiedColumns, verifiedOf } from "./site-record.ts";
 

@@ -6,7 +6,7 @@ import type { AuditHead } from "../../core/audit.ts";
 import type { ChainId, SiteName } from "../../core/ids.ts";
 import type { Point } from "../../core/position.ts";
 import type { RowKey, StoredRow } from "../../core/row.ts";
-import type { Acknowledgement } from "../../core/store.ts";
+import type { Acknowledgement } from "../../core/store/replication.ts";
 import { Connection } from "./connection.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
@@ -20,18 +20,20 @@ let head: Point;
 
 beforeEach(async () => {
   store = openMemoryStore({ image: siteImage({ site: calgary, role: "primary", ...ports }), ...ports });
-  await store.configurePeers([zurich]);
+  await store.transact((tx) => tx.replication.configurePeers([zurich]));
   ({ keys: entries } = await fill(store, 3));
-  ({ head } = await store.site());
+  ({ head } = await store.read((r) => r.site.record()));
   return () => store.close();
 });
 
 async function rowsOf(from: SqliteStore = store): Promise<readonly (StoredRow | undefined)[]> {
-  return Promise.all(entries.map((key) => from.row(key)));
+  return Promise.all(entries.map((key) => from.read((r) => r.rows.row(key))));
 }
 
 async function ackOf(change: Partial<Acknowledgement> = {}): Promise<Acknowledgement> {
-  const { rows } = await store.listAbove({ epoch: 0, seq: 0 }, { rows: 10, bytes: 2 ** 20 });
+  const { rows } = await store.read((r) =>
+    r.replication.listAbove({ epoch: 0, seq: 0 }, { rows: 10, bytes: 2 ** 20 }),
+  );
   return { through: head, rows, rejected: [], verified: null, ...change };
 }
 
@@ -49,21 +51,25 @@ describe("an ACK", () => {
   it("begins no transaction, and shows at once: of its peer, and as rows without marks", async () => {
     const ack = await ackOf({ verified: true });
     const transactions = countTransactions();
-    expect(await store.acknowledge(zurich, ack)).toBe("known");
+    expect(await store.acknowledgements.take(zurich, ack)).toBe("known");
     expect(transactions()).toBe(0);
     const verified = { position: head.position, at: ports.clock.now() };
-    expect(await store.peers()).toMatchObject([{ site: zurich, acked: head, verified }]);
+    expect(await store.read((r) => r.replication.peers())).toMatchObject([
+      { site: zurich, acked: head, verified },
+    ]);
     for (const row of await rowsOf()) expect(row).toMatchObject({ dirty: false, dirtySince: null });
-    expect(await store.backlog(zurich)).toMatchObject({ dirty: 0 });
+    expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({ dirty: 0 });
   });
 
   it("is stored with the next write, whatever that is for", async () => {
-    await store.acknowledge(zurich, await ackOf());
+    await store.acknowledgements.take(zurich, await ackOf());
     const transactions = countTransactions();
     await set(store, newVault(), "another");
     expect(transactions()).toBe(1);
     const after = afterCrash();
-    expect(await after.peers()).toEqual(await store.peers());
+    expect(await after.read((r) => r.replication.peers())).toEqual(
+      await store.read((r) => r.replication.peers()),
+    );
     expect((await rowsOf(after)).map((row) => row?.dirty)).toEqual([false, false, false]);
     await after.close();
   });
@@ -71,24 +77,24 @@ describe("an ACK", () => {
   it("that no write stores is stored by settling, which waits for no flush, once", async () => {
     const log = new HeldLog();
     const here = openMemoryStore({ image: store.serialize(), log, ...ports });
-    await here.acknowledge(zurich, await ackOf());
+    await here.acknowledgements.take(zurich, await ackOf());
     const transactions = countTransactions();
-    await here.settleAcknowledgements();
-    await here.settleAcknowledgements();
+    await here.acknowledgements.settle();
+    await here.acknowledgements.settle();
     expect([transactions(), log.begun]).toEqual([1, 0]);
     const after = openMemoryStore({ image: here.serialize(), ...ports });
-    expect((await after.peers())[0]?.acked).toEqual(head);
+    expect((await after.read((r) => r.replication.peers()))[0]?.acked).toEqual(head);
     await Promise.all([here.close(), after.close()]);
   });
 
   it("is lost in a crash, and nothing else is: the rows still have their marks, and are pushed again", async () => {
-    await store.acknowledge(zurich, await ackOf());
+    await store.acknowledgements.take(zurich, await ackOf());
     const after = afterCrash();
-    expect((await after.peers())[0]?.acked).toBeNull();
+    expect((await after.read((r) => r.replication.peers()))[0]?.acked).toBeNull();
     expect((await rowsOf(after)).map((row) => row?.dirty)).toEqual([true, true, true]);
-    expect(await after.digest()).toEqual(await store.digest());
-    expect(await after.acknowledge(zurich, await ackOf())).toBe("known");
-    expect((await after.peers())[0]?.acked).toEqual(head);
+    expect(await after.read((r) => r.site.digest())).toEqual(await store.read((r) => r.site.digest()));
+    expect(await after.acknowledgements.take(zurich, await ackOf())).toBe("known");
+    expect((await after.read((r) => r.replication.peers()))[0]?.acked).toEqual(head);
     await after.close();
   });
 
@@ -96,32 +102,32 @@ describe("an ACK", () => {
     const ack = await ackOf();
     const [first] = entries;
     await set(store, first ?? newVault(), "later");
-    await store.acknowledge(zurich, ack);
+    await store.acknowledgements.take(zurich, ack);
     expect((await rowsOf()).map((row) => row?.dirty)).toEqual([true, false, false]);
-    await store.settleAcknowledgements();
+    await store.acknowledgements.settle();
     expect((await rowsOf()).map((row) => row?.dirty)).toEqual([true, false, false]);
   });
 
   it("is not undone by a transaction that fails beside it", async () => {
-    await store.acknowledge(zurich, await ackOf());
+    await store.acknowledgements.take(zurich, await ackOf());
     const failing = {
       keys: [],
       decide: () => {
         throw new Error("a fault of its own");
       },
     };
-    await expect(store.write(failing)).rejects.toThrow("a fault of its own");
-    expect((await store.peers())[0]?.acked).toEqual(head);
-    await store.settleAcknowledgements();
+    await expect(store.transact((tx) => tx.rows.write(failing))).rejects.toThrow("a fault of its own");
+    expect((await store.read((r) => r.replication.peers()))[0]?.acked).toEqual(head);
+    await store.acknowledgements.settle();
     const after = afterCrash();
-    expect((await after.peers())[0]?.acked).toEqual(head);
+    expect((await after.read((r) => r.replication.peers()))[0]?.acked).toEqual(head);
     await after.close();
   });
 
   it("of a point that this history never went through changes nothing", async () => {
     const elsewhere = { ...head, chain: new Uint8Array(32) };
-    expect(await store.acknowledge(zurich, await ackOf({ through: elsewhere }))).toBe("unknown");
-    expect((await store.peers())[0]?.acked).toBeNull();
+    expect(await store.acknowledgements.take(zurich, await ackOf({ through: elsewhere }))).toBe("unknown");
+    expect((await store.read((r) => r.replication.peers()))[0]?.acked).toBeNull();
   });
 });
 
@@ -133,9 +139,9 @@ describe("an ACK takes a transaction of its own", () => {
       rejected: [{ key: refused.key, position: refused.position, code: "row_malformed" }],
     });
     const transactions = countTransactions();
-    await store.acknowledge(zurich, ack);
+    await store.acknowledgements.take(zurich, ack);
     expect(transactions()).toBe(1);
-    expect((await store.row(refused.key))?.dirty).toBe(true);
+    expect((await store.read((r) => r.rows.row(refused.key)))?.dirty).toBe(true);
   });
 
   it("where what it tells of an audit is new", async () => {
@@ -143,7 +149,10 @@ describe("an ACK takes a transaction of its own", () => {
     const start = { seq: 0, hash: new Uint8Array(32) };
     const shown: AuditHead = { chain, site: zurich, anchor: start, head: start };
     const transactions = countTransactions();
-    await store.acknowledge(zurich, await ackOf({ audit: { heads: [shown], records: [], more: false } }));
+    await store.acknowledgements.take(
+      zurich,
+      await ackOf({ audit: { heads: [shown], records: [], more: false } }),
+    );
     expect(transactions()).toBe(1);
   });
 
@@ -151,22 +160,22 @@ describe("an ACK takes a transaction of its own", () => {
     const ack = await ackOf();
     let taken: Promise<unknown> | undefined;
     const decide = () => {
-      taken = store.acknowledge(zurich, ack);
+      taken = store.acknowledgements.take(zurich, ack);
       return [{ key: newEntry(newVault().vaultId), body: null }];
     };
     const transactions = countTransactions();
-    await store.write({ keys: [], decide });
+    await store.transact((tx) => tx.rows.write({ keys: [], decide }));
     await taken;
     expect(transactions()).toBe(2);
-    expect((await store.peers())[0]?.acked).toEqual(head);
+    expect((await store.read((r) => r.replication.peers()))[0]?.acked).toEqual(head);
     expect((await rowsOf()).map((row) => row?.dirty)).toEqual([false, false, false]);
   });
 });
 
 describe("what a process knows", () => {
   it("is what the disk holds, after any number of writes and ACKs: one that is started anew knows the same", async () => {
-    await store.acknowledge(zurich, await ackOf());
-    await store.recordAudit({
+    await store.acknowledgements.take(zurich, await ackOf());
+    await store.journal.record({
       actor: { kind: "anyone", id: null },
       action: "read",
       vaultId: null,
@@ -174,11 +183,18 @@ describe("what a process knows", () => {
       address: null,
       result: "ok",
     });
-    await store.addAlert("replication_failed", "zurich", "m", {});
-    await store.write(put(newVault(), "x"));
+    await store.transact((tx) => tx.alerts.add("replication_failed", "zurich", "m", {}));
+    await store.transact((tx) => tx.rows.write(put(newVault(), "x")));
     const after = afterCrash();
     const known = (of: SqliteStore) =>
-      Promise.all([of.site(), of.timeline(), of.peers(), of.digest(), of.auditChains(), of.openIncidents()]);
+      Promise.all([
+        of.read((r) => r.site.record()),
+        of.read((r) => r.site.timeline()),
+        of.read((r) => r.replication.peers()),
+        of.read((r) => r.site.digest()),
+        of.read((r) => r.audit.chains()),
+        of.read((r) => r.alerts.openIncidents()),
+      ]);
     expect(await known(after)).toEqual(await known(store));
     await after.close();
   });

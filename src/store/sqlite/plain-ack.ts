@@ -1,10 +1,10 @@
 import type { AuditHead, AuditPart } from "../../core/audit.ts";
-import type { ShownHead } from "../../core/audit-store.ts";
+import type { ShownHead } from "../../core/store/audit.ts";
+import type { Acknowledgement } from "../../core/store/replication.ts";
 import { bytesEqual } from "../../core/bytes.ts";
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import type { StoredRow } from "../../core/row.ts";
-import type { Acknowledgement } from "../../core/store.ts";
 import { chainNamed, hashAt, troublesOf } from "./audit-chains.ts";
 import { lowestAcked } from "./peers.ts";
 import { acknowledgedPeer } from "./primary.ts";

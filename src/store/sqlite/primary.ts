@@ -1,6 +1,6 @@
 import { comparePositions, origin, type Point } from "../../core/position.ts";
 import type { SiteName } from "../../core/ids.ts";
-import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
+import type { Acknowledgement, RefusedRow } from "../../core/store/replication.ts";
 import { changesKept, pruneHistory } from "./history-pruning.ts";
 import { flagAcknowledged } from "./history.ts";
 import { storeShown } from "./audit-chains.ts";
@@ -13,7 +13,7 @@ import type { Steps, Transaction } from "./transaction.ts";
 /** Points of the history looked at with each acknowledgement: more than a batch has, so that pruning keeps up. */
 const prunedPerAck = 200;
 
-/** See PrimaryStore.configurePeers. */
+/** See ReplicationWriter.configurePeers. */
 export function* configurePeers(tx: Transaction, sites: readonly SiteName[], now: number): Steps<void> {
   const stored = tx.state.peers.map((peer) => peer.site);
   const gone = stored.filter((site) => !sites.includes(site));
@@ -39,7 +39,7 @@ function provedBy(isEqual: boolean, position: Point["position"], now: number): P
   return isEqual ? { verified: { position, at: now }, diverged: false, repairs: 0 } : { diverged: true };
 }
 
-/** See PrimaryStore.acknowledge. A point that this history never went through changes nothing: it is of another reign. */
+/** See Acknowledgements.take. A point that this history never went through changes nothing: it is of another reign. */
 export function* acknowledge(
   tx: Transaction,
   site: SiteName,
@@ -66,7 +66,7 @@ export function storeAcks(tx: Transaction, { sites, shown, points, clearFrom, at
   pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });
 }
 
-/** See PrimaryStore.resumeFrom. Upwards it stands for the ACK that was lost, so marks are cleared as by that. */
+/** See ReplicationWriter.resumeFrom. Upwards it stands for the ACK that was lost, so marks are cleared as by that. */
 export function* resumeFrom(
   tx: Transaction,
   site: SiteName,

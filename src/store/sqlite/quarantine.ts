@@ -1,7 +1,7 @@
 import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
 import { formatKey, type RowKey, type StoredRow } from "../../core/row.ts";
-import type { Acknowledgement, RefusedRow } from "../../core/store.ts";
+import type { Acknowledgement, RefusedRow } from "../../core/store/replication.ts";
 import type { Connection } from "./connection.ts";
 import { namedRejectionsMax } from "./rejections.ts";
 import {

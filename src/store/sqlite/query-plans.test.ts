@@ -21,7 +21,7 @@ import type { AuditPart } from "../../core/audit.ts";
 import { bucketOf } from "../../core/digest.ts";
 import type { ChainId } from "../../core/ids.ts";
 import type { RowKey } from "../../core/row.ts";
-import type { Store } from "../../core/store.ts";
+import type { Store } from "../../core/store/store.ts";
 import { migrate, migrations } from "./migrations.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
@@ -35,18 +35,18 @@ type EntryKey = RowKey & { readonly kind: "entry" };
 async function statementsInUse(): Promise<readonly string[]> {
   const primary = open(init()).store;
   const backup = openMemoryStore({ image: siteImage({ site: zurich, role: "backup", ...ports }), ...ports });
-  await primary.configurePeers([zurich, geneva]);
-  await backup.configurePeers([calgary]);
+  await primary.transact((tx) => tx.replication.configurePeers([zurich, geneva]));
+  await backup.transact((tx) => tx.replication.configurePeers([calgary]));
   await useRows(primary);
-  await primary.recordEpoch({ number: 0, id: "" });
-  await primary.markDirtyAbove(null, 10);
+  await primary.transact((tx) => tx.site.recordEpoch({ number: 0, id: "" }));
+  await primary.transact((tx) => tx.replication.markDirtyAbove(null, 10));
   await drain(primary, backup);
   await useQuarantine(primary);
   await useRepair(primary, backup);
   await useAlerts(primary);
   await useAudit(primary, backup);
   await useRoles(primary, backup);
-  await primary.configurePeers([]);
+  await primary.transact((tx) => tx.replication.configurePeers([]));
   const statements = [...primary.statements(), ...backup.statements()];
   await backup.close();
   return [...new Set(statements)].filter((sql) => /^\s*(SELECT|UPDATE|DELETE|INSERT)/.test(sql));
@@ -57,86 +57,86 @@ async function useRows(store: Store): Promise<void> {
   const access = newAccess(vault.vaultId);
   await set(store, access, "token");
   await set(store, keys[0] ?? vault, null);
-  await store.access(access.accessId);
+  await store.read((r) => r.accesses.find(access.accessId));
   await useAccesses(store, access);
-  await store.vaults();
-  const [newest] = await store.entries(vault.vaultId, undefined, 10);
+  await store.read((r) => r.rows.vaults());
+  const [newest] = await store.read((r) => r.rows.entries(vault.vaultId, undefined, 10));
   if (newest?.key.kind === "entry") {
-    await store.entries(vault.vaultId, newest.key.entryId, 10);
+    await store.read((r) => r.rows.entries(vault.vaultId, newest.key.entryId, 10));
     await useVersions(store, newest.key);
   }
   await fill(store, 2);
   await set(store, vault, null);
-  await store.orphans(10);
-  const { head } = await store.digest();
-  await store.firstKnown([head]);
-  await store.pointsBelow(head.position, 10);
+  await store.read((r) => r.rows.orphans(10));
+  const { head } = await store.read((r) => r.site.digest());
+  await store.read((r) => r.site.firstKnown([head]));
+  await store.read((r) => r.site.pointsBelow(head.position, 10));
 }
 
 async function useAccesses(store: Store, { vaultId, accessId }: AccessKey): Promise<void> {
-  await store.accesses(vaultId, accessId, 10);
-  await store.accessesById(accessId);
-  await store.blockAccess(accessId);
-  await store.isBlocked(accessId);
-  await store.blockedAccesses();
-  await store.unblockAccess(accessId);
-  store.noteUse(vaultId, accessId, 1);
+  await store.read((r) => r.accesses.ofVault(vaultId, accessId, 10));
+  await store.read((r) => r.accesses.everywhere(accessId));
+  await store.transact((tx) => tx.accesses.block(accessId));
+  await store.read((r) => r.accesses.isBlocked(accessId));
+  await store.read((r) => r.accesses.blocked());
+  await store.transact((tx) => tx.accesses.unblock(accessId));
+  store.uses.note(vaultId, accessId, 1);
   await fill(store, 1);
-  await store.lastUses(vaultId);
+  await store.uses.last(vaultId);
 }
 
 async function useVersions(store: Store, entry: EntryKey): Promise<void> {
   const version = newVersion(entry, 1);
   await set(store, version, "then");
-  await store.versions(entry.vaultId, entry.entryId, 9, 10);
-  await store.newestVersion(entry.vaultId, entry.entryId);
-  await store.vaultRows(entry.vaultId, "version", version.versionId, 10);
-  await store.vaultRows(entry.vaultId, "entry", entry.entryId, 10);
+  await store.read((r) => r.rows.versions(entry.vaultId, entry.entryId, 9, 10));
+  await store.read((r) => r.rows.newestVersion(entry.vaultId, entry.entryId));
+  await store.read((r) => r.rows.vaultRows(entry.vaultId, "version", version.versionId, 10));
+  await store.read((r) => r.rows.vaultRows(entry.vaultId, "entry", entry.entryId, 10));
   await set(store, version, null);
-  await store.hasRemains();
-  await store.eraseRemains();
+  await store.erasure.hasRemains();
+  await store.erasure.eraseRemains();
 }
 
 async function useQuarantine(store: Store): Promise<void> {
   const bad = await set(store, newVault(), "bad");
-  const { rows, through } = await store.listAbove({ epoch: 1, seq: 2 }, batch);
+  const { rows, through } = await store.read((r) => r.replication.listAbove({ epoch: 1, seq: 2 }, batch));
   const rejected = [{ ...bad, code: "row_malformed" as const }];
-  await store.acknowledge(zurich, { through, rows, rejected, verified: false });
-  await store.listAbove(through.position, batch, zurich);
+  await store.acknowledgements.take(zurich, { through, rows, rejected, verified: false });
+  await store.read((r) => r.replication.listAbove(through.position, batch, zurich));
   for (const peer of [zurich, geneva]) {
-    await store.backlog(peer);
-    await store.listQuarantined(peer, { epoch: 0, seq: 0 }, 10);
+    await store.read((r) => r.replication.backlog(peer));
+    await store.read((r) => r.replication.listQuarantined(peer, { epoch: 0, seq: 0 }, 10));
   }
-  await store.backlogOfAll();
-  await store.acknowledge(zurich, { through, rows, rejected: [], verified: true });
+  await store.read((r) => r.replication.backlogOfAll());
+  await store.acknowledgements.take(zurich, { through, rows, rejected: [], verified: true });
 }
 
 async function useRepair(primary: Store, backup: Store): Promise<void> {
-  await primary.beginRepair(zurich);
-  await primary.demandRepair(zurich);
+  await primary.transact((tx) => tx.replication.beginRepair(zurich));
+  await primary.transact((tx) => tx.replication.demandRepair(zurich));
   await drain(primary, backup);
-  const rows = (await primary.listAbove({ epoch: 0, seq: 0 }, batch)).rows;
+  const rows = (await primary.read((r) => r.replication.listAbove({ epoch: 0, seq: 0 }, batch))).rows;
   const remove = rows.map(({ key }) => key);
   const guard = await guardOf({ primary, backup });
   for (const key of remove) {
-    await primary.bucketRows(bucketOf(ports.hash, key), null, 10);
-    await primary.bucketRows(bucketOf(ports.hash, key), key, 10);
+    await primary.survey.bucketRows(bucketOf(ports.hash, key), null, 10);
+    await primary.survey.bucketRows(bucketOf(ports.hash, key), key, 10);
   }
   // Reads every row, of a file in a thread of its own.
-  await primary.recount();
-  await primary.rowsOf(remove);
-  await primary.healRows(rows);
-  await backup.applyRepair(guard, [], remove);
-  await backup.applyRepair(guard, rows, []);
+  await primary.survey.recount();
+  await primary.read((r) => r.repair.rowsOf(remove));
+  await primary.transact((tx) => tx.repair.heal(rows));
+  await backup.transact((tx) => tx.repair.apply(guard, [], remove));
+  await backup.transact((tx) => tx.repair.apply(guard, rows, []));
 }
 
 async function useAlerts(store: Store): Promise<void> {
-  const alert = await store.addAlert("replication_failed", "zurich", "m", {});
-  await store.addAlert("replication_recovered", "zurich", "m", {});
-  await store.alerts(10);
-  await store.openIncidents();
-  await store.undelivered("webhook", 0);
-  await store.markDelivered("webhook", alert?.id ?? 0);
+  const alert = await store.transact((tx) => tx.alerts.add("replication_failed", "zurich", "m", {}));
+  await store.transact((tx) => tx.alerts.add("replication_recovered", "zurich", "m", {}));
+  await store.read((r) => r.alerts.newest(10));
+  await store.read((r) => r.alerts.openIncidents());
+  await store.read((r) => r.alerts.undelivered("webhook", 0));
+  await store.transact((tx) => tx.alerts.markDelivered("webhook", alert?.id ?? 0));
 }
 
 /** Both record, tell each other, and one is put back; then everything is read. */
@@ -144,15 +144,17 @@ async function useAudit(primary: Store, backup: Store): Promise<void> {
   const nothing = { vaultId: null, itemId: null, address: null } as const;
   const event = { actor: { kind: "anyone", id: null }, action: "read", ...nothing, result: "ok" } as const;
   for (let i = 0; i < 20; i += 1)
-    await Promise.all([primary, backup].map((store) => store.recordAudit(event)));
+    await Promise.all([primary, backup].map((store) => store.journal.record(event)));
   const share = async (change: (part: AuditPart) => AuditPart = (part) => part): Promise<void> => {
     await set(primary, newVault(), "durable");
-    const { head } = await backup.site();
-    const listing = await primary.listAbove(head.position, batch);
-    const push = await pushOf(primary, listing, { audit: change(await primary.auditFor(zurich)) });
-    const { audit } = expectApplied(await backup.applyPush(push));
+    const { head } = await backup.read((r) => r.site.record());
+    const listing = await primary.read((r) => r.replication.listAbove(head.position, batch));
+    const push = await pushOf(primary, listing, {
+      audit: change(await primary.read((r) => r.audit.partFor(zurich))),
+    });
+    const { audit } = expectApplied(await backup.transact((tx) => tx.replication.applyPush(push)));
     const { through, rows } = listing;
-    await primary.acknowledge(zurich, { through, rows, rejected: [], verified: true, audit });
+    await primary.acknowledgements.take(zurich, { through, rows, rejected: [], verified: true, audit });
   };
   await share();
   await share();
@@ -161,11 +163,12 @@ async function useAudit(primary: Store, backup: Store): Promise<void> {
     ...part,
     heads: heads.map((shown) => ({ ...shown, head: { seq: 5, hash }, anchor: { seq: 3, hash } })),
   }));
-  await primary.auditRecords((await primary.auditChains())[0]?.chain ?? newChain, 0, 10);
-  await primary.auditTroubles();
-  await primary.auditShown();
-  const { next } = await primary.auditPage({ limit: 2, before: undefined, vaultId: null });
-  await primary.auditPage({ limit: 2, before: next, vaultId: "a vault" });
+  const chain = (await primary.read((r) => r.audit.chains()))[0]?.chain ?? newChain;
+  await primary.read((r) => r.audit.records(chain, 0, 10));
+  await primary.read((r) => r.audit.troubles());
+  await primary.read((r) => r.audit.shown());
+  const { next } = await primary.read((r) => r.audit.page({ limit: 2, before: undefined, vaultId: null }));
+  await primary.read((r) => r.audit.page({ limit: 2, before: next, vaultId: "a vault" }));
 }
 
 const newChain = "0193a5d0-0000-4000-8000-000000000001" as ChainId;
@@ -173,30 +176,36 @@ const newChain = "0193a5d0-0000-4000-8000-000000000001" as ChainId;
 /** A promotion by a grant, one by force, and coming home with rows to be stranded. */
 async function useRoles(primary: Store, backup: Store): Promise<void> {
   await drain(primary, backup);
-  await primary.endGrant((await primary.grant(zurich)).id, "declined");
-  await backup.promoteBy(await primary.grant(zurich), false);
+  const grantId = (await primary.transact((tx) => tx.roles.grant(zurich))).id;
+  await primary.transact((tx) => tx.roles.endGrant(grantId, "declined"));
+  const grant = await primary.transact((tx) => tx.roles.grant(zurich));
+  await backup.transact((tx) => tx.roles.promoteBy(grant, false));
   await set(backup, newVault(), "after");
-  const { head } = await primary.site();
-  const push = await pushOf(backup, await backup.listAbove(head.position, batch));
-  await primary.applyPush(push);
-  await primary.promote();
+  const { head } = await primary.read((r) => r.site.record());
+  const push = await pushOf(backup, await backup.read((r) => r.replication.listAbove(head.position, batch)));
+  await primary.transact((tx) => tx.replication.applyPush(push));
+  await primary.transact((tx) => tx.roles.promote());
   const { vault } = await fill(backup, 1);
   const entry = newEntry(vault.vaultId);
   await set(backup, newVersion(entry, 1), "then");
   await set(backup, newEntry(vault.vaultId), null);
   await set(backup, vault, null);
-  const { epoch } = await primary.site();
-  await backup.recordEpoch(epoch);
-  await backup.rejoin({ epoch, timeline: await primary.timeline(), common: push.through });
-  const { rows } = await backup.aside(10);
-  await primary.takeAside(rows);
+  const { epoch } = await primary.read((r) => r.site.record());
+  await backup.transact((tx) => tx.site.recordEpoch(epoch));
+  await backup.homecoming.rejoin({
+    epoch,
+    timeline: await primary.read((r) => r.site.timeline()),
+    common: push.through,
+  });
+  const { rows } = await backup.read((r) => r.aside.waiting(10));
+  await primary.transact((tx) => tx.aside.take(rows));
   const taken = rows.map(({ id }) => id);
-  await backup.settleAside(taken.slice(0, 1), taken.slice(1));
+  await backup.transact((tx) => tx.aside.settle(taken.slice(0, 1), taken.slice(1)));
   await drain(primary, backup);
-  await primary.stranded(null, 10);
+  await primary.read((r) => r.aside.stranded(null, 10));
   for (const id of taken) {
-    await primary.stranded(id, 10);
-    await primary.strandedById(id);
+    await primary.read((r) => r.aside.stranded(id, 10));
+    await primary.read((r) => r.aside.strandedById(id));
   }
 }
 

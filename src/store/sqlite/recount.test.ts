@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { allRows, calgary, fill, set } from "../../../test/contract/store-harness.ts";
 import { ports, sqliteSite } from "../../../test/support/sqlite-site.ts";
 import { Buckets } from "../../core/digest.ts";
-import type { Recount, Store } from "../../core/store.ts";
+import type { Store } from "../../core/store/store.ts";
+import type { Recount } from "../../core/store/survey.ts";
 import { siteImage } from "./new-site.ts";
 import { openMemoryStore } from "./open.ts";
 
@@ -13,7 +14,7 @@ const { init, open } = sqliteSite();
 async function expectTrueDigest(store: Store): Promise<void> {
   const buckets = new Buckets();
   for (const row of await allRows(store)) buckets.toggle(ports.hash, row);
-  expect((await store.digest()).digest).toEqual(buckets.digest(ports.hash));
+  expect((await store.read((r) => r.site.digest())).digest).toEqual(buckets.digest(ports.hash));
 }
 
 describe("a recount", () => {
@@ -26,7 +27,7 @@ describe("a recount", () => {
       for (; isCounting; writes += 1) await set(store, vault, `version ${writes}`);
     };
     let writing: Promise<void> | undefined;
-    await store.recount(() => {
+    await store.survey.recount(() => {
       writing ??= write();
     });
     isCounting = false;
@@ -44,16 +45,16 @@ describe("a recount", () => {
     const wait = (): void => {
       const told: number[] = [];
       heard.push(told);
-      waiting.push(store.recount((done) => told.push(done)));
+      waiting.push(store.survey.recount((done) => told.push(done)));
     };
-    const first = await store.recount((done) => {
+    const first = await store.survey.recount((done) => {
       if (done === 0) for (let times = 0; times < 100; times += 1) wait();
     });
     const shared = new Set(await Promise.all(waiting));
     expect(shared.size).toBe(1);
     expect(shared.has(first)).toBe(false);
     expect(heard).toEqual(heard.map(() => [0, 3]));
-    expect(shared.has(await store.recount())).toBe(false);
+    expect(shared.has(await store.survey.recount())).toBe(false);
     await store.close();
   });
 
@@ -69,7 +70,7 @@ describe("a recount", () => {
     truncateSync(path, bytes / 2);
     // Which of the two depends on the page that is read first of those that are gone.
     const code = expect.stringMatching(/^(storage_failed|database_corrupt)$/);
-    await expect(store.recount()).rejects.toMatchObject({ code });
-    await expect(store.recount()).rejects.toMatchObject({ code });
+    await expect(store.survey.recount()).rejects.toMatchObject({ code });
+    await expect(store.survey.recount()).rejects.toMatchObject({ code });
   });
 });

@@ -1,7 +1,7 @@
 import { Buckets } from "../../core/digest.ts";
 import { Refusal } from "../../core/errors.ts";
 import type { Hash } from "../../core/ports.ts";
-import type { Recount } from "../../core/store.ts";
+import type { Recount } from "../../core/store/survey.ts";
 import type { Connection } from "./connection.ts";
 import { type Counted, type CountProgress, countRows } from "./count-rows.ts";
 import { runThread } from "./thread.ts";
@@ -41,7 +41,7 @@ export class Recounts {
     this.#options = options;
   }
 
-  /** See RepairStore.recount. */
+  /** See Survey.recount. */
   recount(onProgress: OnProgress): Promise<Recount> {
     this.#next ??= this.#queue();
     this.#next.listeners.push(onProgress);

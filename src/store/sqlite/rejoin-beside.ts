@@ -1,4 +1,4 @@
-import type { Winner } from "../../core/store.ts";
+import type { Winner } from "../../core/store/roles.ts";
 import { runThread } from "./thread.ts";
 
 export type RejoinRequest = {
@@ -12,7 +12,7 @@ export type RejoinRequest = {
  * Comes home in a thread, in one transaction of a connection of its own: with many rows above the common point its log is so
  * long that SQLite, which numbers all of it again when it commits, would hold up everybody else for a tenth of a second. Nobody
  * may write meanwhile. Aborting ends the thread, which changes nothing unless it had committed.
- * @throws Refusal those of RoleStore.rejoin; the signal's reason; what the disk fails with
+ * @throws Refusal those of Homecoming.rejoin; the signal's reason; what the disk fails with
  */
 export function rejoinBeside(
   request: RejoinRequest,

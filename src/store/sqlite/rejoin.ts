@@ -2,7 +2,8 @@ import { compareEpochs, isLeap } from "../../core/epoch.ts";
 import { Refusal } from "../../core/errors.ts";
 import { comparePositions, formatPosition, type Position } from "../../core/position.ts";
 import type { Row } from "../../core/row.ts";
-import type { Site, Winner } from "../../core/store.ts";
+import type { Winner } from "../../core/store/roles.ts";
+import type { Site } from "../../core/store/site.ts";
 import { type AsideContext, putAside, waitAgain } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
 import { knowsPoint } from "./history.ts";
@@ -20,7 +21,7 @@ const sliceBytes = 1024 * 1024;
 const slicePoints = 2_000;
 
 /**
- * See RoleStore.rejoin. The epoch stays the one of the last push that was applied here, until the winner pushes; what the
+ * See Homecoming.rejoin. The epoch stays the one of the last push that was applied here, until the winner pushes; what the
  * winner pushes is at or above the epoch seen from now on.
  */
 export function* rejoin(

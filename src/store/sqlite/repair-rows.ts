@@ -13,7 +13,7 @@ import {
   rowKinds,
   type StoredRow,
 } from "../../core/row.ts";
-import type { RepairGuard, RepairOutcome } from "../../core/store.ts";
+import type { RepairGuard, RepairOutcome } from "../../core/store/repair.ts";
 import { type AsideContext, forgetTaken, putAside } from "./aside-rows.ts";
 import { faultOf, receiverOf } from "./backup.ts";
 import type { Connection } from "./connection.ts";
@@ -31,7 +31,7 @@ export type BucketQuery = { readonly bucket: number; readonly after: RowKey | nu
 /** Entries of the index by key that one step looks at: one in 256 is of a given bucket. */
 const lookedAtMax = 50_000;
 
-/** See RepairStore.bucketRows: as many of them as one step may look at and hash. Kind after kind, and by key in each. */
+/** See Survey.bucketRows: as many of them as one step may look at and hash. Kind after kind, and by key in each. */
 export function readBucketPage(connection: Connection, hash: Hash, query: BucketQuery): BucketPage {
   const kind = query.after?.kind ?? rowKinds[0] ?? "vault";
   const end = endOfStep(connection, kind, query.after);
@@ -94,7 +94,7 @@ export function readRows(connection: Connection, keys: readonly RowKey[]): Row[]
     .map(({ key, position, hash, body }) => ({ key, position, hash, body }));
 }
 
-/** See RepairStore.judgeRepair. A higher epoch that the guard names is recorded, as with a push. */
+/** See RepairWriter.judge. A higher epoch that the guard names is recorded, as with a push. */
 export function judge(
   tx: Transaction,
   guard: RepairGuard,
@@ -106,7 +106,7 @@ export function judge(
 
 type Tally = { replaced: number; removed: number; refused: number };
 
-/** See RepairStore.applyRepair. */
+/** See RepairWriter.apply. */
 export function* applyRepair(
   tx: Transaction,
   {
@@ -178,7 +178,7 @@ function leave(tx: Transaction, stored: StoredRow, context: AsideContext): void 
   pruneLeft(tx, stored.position);
 }
 
-/** See RepairStore.healRows. */
+/** See RepairWriter.heal. */
 export function* healRows(tx: Transaction, rows: readonly Row[], hash: Hash): Steps<number> {
   if (tx.site().role !== "primary") return 0;
   let healed = 0;

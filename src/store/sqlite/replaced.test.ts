@@ -27,9 +27,11 @@ test.each(replacements)(
     await set(store, key, "a vault");
     replace(path);
     for (let write = 0; write < 2; write += 1) {
-      await expect(store.write(put(newVault(), "lost"))).rejects.toMatchObject({ code: "data_replaced" });
+      await expect(store.transact((tx) => tx.rows.write(put(newVault(), "lost")))).rejects.toMatchObject({
+        code: "data_replaced",
+      });
     }
-    await expect(store.row(key)).rejects.toMatchObject({ code: "data_replaced" });
+    await expect(store.read((r) => r.rows.row(key))).rejects.toMatchObject({ code: "data_replaced" });
     expect(lost.map(({ code }) => code)).toEqual(["data_replaced"]);
   },
 );

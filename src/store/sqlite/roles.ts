@@ -4,7 +4,8 @@ import { newUuidV4 } from "../../core/ids.ts";
 import type { Hash, Random } from "../../core/ports.ts";
 import { comparePositions, formatPosition } from "../../core/position.ts";
 import { samePoint } from "../../core/push.ts";
-import type { Grant, Site } from "../../core/store.ts";
+import type { Grant } from "../../core/store/roles.ts";
+import type { Site } from "../../core/store/site.ts";
 import { waitAgain } from "./aside-rows.ts";
 import { readAnswer, recordAnswer } from "./grants.ts";
 import { recordPoint } from "./history.ts";
@@ -15,7 +16,7 @@ import { type Steps, type Transaction, unknownPeer } from "./transaction.ts";
 
 export type PromotionPorts = { readonly random: Random; readonly hash: Hash };
 
-/** See RoleStore.promoteBy. */
+/** See RoleWriter.promoteBy. */
 export function* promoteBy(
   tx: Transaction,
   grant: Grant,
@@ -61,7 +62,7 @@ function refuseUnproved(tx: Transaction): void {
   if (!isProved || !isComplete) throw new Refusal("not_proved");
 }
 
-/** See RoleStore.promote. A grant may have been used already, by an epoch of the next number: a take-back goes above that. */
+/** See RoleWriter.promote. A grant may have been used already, by an epoch of the next number: a take-back goes above that. */
 export function* promote(tx: Transaction, ports: PromotionPorts): Steps<Promotion> {
   const site = tx.site();
   if (site.role === "primary" && site.fenced === null) throw new Refusal("already_primary");

@@ -2,7 +2,9 @@ import type { Epoch, Promotion } from "../../core/epoch.ts";
 import type { RealmId, SiteName } from "../../core/ids.ts";
 import type { Point, Position } from "../../core/position.ts";
 import type { Role } from "../../core/push.ts";
-import type { Fence, Grant, OperatorToken, Site, Verified } from "../../core/store.ts";
+import type { OperatorToken } from "../../core/store/operators.ts";
+import type { Grant } from "../../core/store/roles.ts";
+import type { Fence, Site, Verified } from "../../core/store/site.ts";
 import { bytesOf, type Connection } from "./connection.ts";
 
 type SiteColumns = {

@@ -55,14 +55,18 @@ describe("a copy of a database", () => {
     const vault = newVault();
     await set(store, vault, "v");
     const entries = Array.from({ length: 3_000 }, () => newEntry(vault.vaultId));
-    const history: StoredRow[] = [...(await store.write(putAll(entries, "x".repeat(4_000))))];
+    const history: StoredRow[] = [
+      ...(await store.transact((tx) => tx.rows.write(putAll(entries, "x".repeat(4_000))))),
+    ];
     let isDone = false;
     let during = 0;
     let slowestMs = 0;
     const writing = (async () => {
       for (let n = 0; !isDone; n += 1) {
         const startedMs = performance.now();
-        const rows = await store.write(put(entries[n % entries.length] ?? vault, `again ${n}`));
+        const rows = await store.transact((tx) =>
+          tx.rows.write(put(entries[n % entries.length] ?? vault, `again ${n}`)),
+        );
         slowestMs = Math.max(slowestMs, performance.now() - startedMs);
         history.push(...rows);
         during += 1;
@@ -83,15 +87,15 @@ describe("a copy of a database", () => {
     expect(new Set(stages.map((text) => text.split("/")[1])).size).toBe(1);
 
     const copied = open(path).store;
-    const { head } = await copied.site();
+    const { head } = await copied.read((r) => r.site.record());
     expect(formatPosition(head.position)).toBe(made.position);
     const upTo = history.filter(({ position }) => position.seq <= head.position.seq);
     const newest = new Map(upTo.map((row) => [JSON.stringify(row.key), row]));
     for (const row of newest.values()) {
-      const there = await copied.row(row.key);
+      const there = await copied.read((r) => r.rows.row(row.key));
       expect([there?.position, there?.hash]).toEqual([row.position, row.hash]);
     }
-    expect((await store.site()).head.position.seq).toBeGreaterThan(head.position.seq);
+    expect((await store.read((r) => r.site.record())).head.position.seq).toBeGreaterThan(head.position.seq);
   });
 
   it("ends when it is aborted, and the site works on", async () => {
@@ -99,10 +103,12 @@ describe("a copy of a database", () => {
     const { store } = open(database);
     const vault = newVault();
     await set(store, vault, "v");
-    await store.write(
-      putAll(
-        Array.from({ length: 2_000 }, () => newEntry(vault.vaultId)),
-        "x".repeat(4_000),
+    await store.transact((tx) =>
+      tx.rows.write(
+        putAll(
+          Array.from({ length: 2_000 }, () => newEntry(vault.vaultId)),
+          "x".repeat(4_000),
+        ),
       ),
     );
     const stop = new AbortController();
@@ -123,10 +129,12 @@ describe("a copy of a database", () => {
     const { store } = open(database);
     const vault = newVault();
     await set(store, vault, "v");
-    await store.write(
-      putAll(
-        Array.from({ length: 200 }, () => newEntry(vault.vaultId)),
-        "x".repeat(4_000),
+    await store.transact((tx) =>
+      tx.rows.write(
+        putAll(
+          Array.from({ length: 200 }, () => newEntry(vault.vaultId)),
+          "x".repeat(4_000),
+        ),
       ),
     );
     await store.close();
@@ -155,10 +163,12 @@ describe("a file that is restored is looked at first", () => {
     const { store } = open(database);
     const vault = newVault();
     await set(store, vault, "v");
-    await store.write(
-      putAll(
-        Array.from({ length: 200 }, () => newEntry(vault.vaultId)),
-        "x".repeat(4_000),
+    await store.transact((tx) =>
+      tx.rows.write(
+        putAll(
+          Array.from({ length: 200 }, () => newEntry(vault.vaultId)),
+          "x".repeat(4_000),
+        ),
       ),
     );
     const path = target();

@@ -24,7 +24,7 @@ async function turnsOf(store: ReturnType<typeof open>["store"], clock: VirtualCl
   await set(store, vault, "v");
   const keys = Array.from({ length: 1_000 }, () => newEntry(vault.vaultId));
   const turn = vi.spyOn(clock, "turn");
-  await store.write(putAll(keys, "e"));
+  await store.transact((tx) => tx.rows.write(putAll(keys, "e")));
   return turn.mock.calls.length;
 }
 
@@ -47,7 +47,7 @@ describe("a write of a thousand rows", () => {
     const { store } = open(init(), { clock });
     const { keys } = await fill(store, 8);
     const turn = vi.spyOn(clock, "turn");
-    await store.write(putAll(keys, "x".repeat(512 * 1024)));
+    await store.transact((tx) => tx.rows.write(putAll(keys, "x".repeat(512 * 1024))));
     expect(turn.mock.calls.length).toBe(1 + 3);
   });
 });
@@ -61,15 +61,15 @@ function countFlushes(): () => number {
 describe("the disk", () => {
   it("is waited for by writes and by a peer that resumes, and not by acknowledgements", async () => {
     const { store } = open(init());
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     const flushes = countFlushes();
     await fill(store, 1);
     expect(flushes()).toBe(2);
-    const { head } = await store.site();
-    await store.acknowledge(zurich, { through: head, rows: [], rejected: [], verified: null });
-    await store.settleAcknowledgements();
+    const { head } = await store.read((r) => r.site.record());
+    await store.acknowledgements.take(zurich, { through: head, rows: [], rejected: [], verified: null });
+    await store.acknowledgements.settle();
     expect(flushes()).toBe(2);
-    await store.resumeFrom(zurich, head, []);
+    await store.transact((tx) => tx.replication.resumeFrom(zurich, head, []));
     expect(flushes()).toBe(3);
   });
 
@@ -78,10 +78,13 @@ describe("the disk", () => {
     const { store } = open(init());
     const image = siteImage({ site: zurich, role: "backup", ...ports });
     const backup = openMemoryStore({ image, log, ...ports });
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     await fill(store, 1);
-    const push = await pushOf(store, await store.listAbove({ epoch: 0, seq: 0 }, batch));
-    const settled = watch({ push: backup.applyPush(push) });
+    const push = await pushOf(
+      store,
+      await store.read((r) => r.replication.listAbove({ epoch: 0, seq: 0 }, batch)),
+    );
+    const settled = watch({ push: backup.transact((tx) => tx.replication.applyPush(push)) });
     await settle();
     expect([log.begun, settled]).toEqual([1, []]);
     await log.end();

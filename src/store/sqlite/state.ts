@@ -1,10 +1,10 @@
 import type { Alert } from "../../core/alert-events.ts";
-import type { ShownHead } from "../../core/audit-store.ts";
+import type { ShownHead } from "../../core/store/audit.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { Buckets } from "../../core/digest.ts";
 import type { Promotion } from "../../core/epoch.ts";
 import type { AccessId, SiteName } from "../../core/ids.ts";
 import type { Position } from "../../core/position.ts";
-import type { Site } from "../../core/store.ts";
 import { readBlocked } from "./access-rows.ts";
 import { readOpenIncidents } from "./alerts.ts";
 import { hasAside } from "./aside-rows.ts";

@@ -24,14 +24,14 @@ function opened(path: string): { store: SqliteStore; connections: Connections } 
 
 /** The stored digest and the counted one: equal in every moment in which somebody can look. */
 async function expectTrue(store: SqliteStore): Promise<void> {
-  expect((await store.digest()).digest).toEqual(await countedDigest(store));
+  expect((await store.read((r) => r.site.digest())).digest).toEqual(await countedDigest(store));
 }
 
 describe("the stored buckets", () => {
   it("are as before when a COMMIT fails, and right after the next one", async () => {
     const { store, connections } = opened(init());
     const { keys } = await fill(store, 3);
-    const before = (await store.digest()).digest;
+    const before = (await store.read((r) => r.site.digest())).digest;
     const run = connections.writer.run.bind(connections.writer);
     const broken = vi.spyOn(connections.writer, "run").mockImplementation((sql, ...values) => {
       if (sql !== "COMMIT") return run(sql, ...values);
@@ -40,7 +40,7 @@ describe("the stored buckets", () => {
     const failed = await Promise.allSettled(keys.map((key) => set(store, key, "lost")));
     expect(failed.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
     broken.mockRestore();
-    expect((await store.digest()).digest).toEqual(before);
+    expect((await store.read((r) => r.site.digest())).digest).toEqual(before);
     await set(store, keys[0] ?? newVault(), "kept");
     await expectTrue(store);
     await store.close();
@@ -54,9 +54,9 @@ describe("the stored buckets", () => {
     database.pragma(`max_page_count = ${Number(database.pragma("page_count", { simple: true })) + 20}`);
     const keys = Array.from({ length: 300 }, () => newEntry(vault.vaultId));
     const outcomes = await Promise.allSettled([
-      store.write(put(newVault(), "first")),
-      store.write(putAll(keys, "x".repeat(2_000))),
-      store.write(put(newVault(), "second")),
+      store.transact((tx) => tx.rows.write(put(newVault(), "first"))),
+      store.transact((tx) => tx.rows.write(putAll(keys, "x".repeat(2_000)))),
+      store.transact((tx) => tx.rows.write(put(newVault(), "second"))),
     ]);
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
     await expectTrue(store);
@@ -66,16 +66,16 @@ describe("the stored buckets", () => {
 
   it("and the head belong together for whoever looks while a large write goes on", async () => {
     const { store } = open(init());
-    await store.configurePeers([zurich]);
+    await store.transact((tx) => tx.replication.configurePeers([zurich]));
     const { vault } = await fill(store, 1);
-    const before = await store.digest();
+    const before = await store.read((r) => r.site.digest());
     const keys = Array.from({ length: 2_000 }, () => newEntry(vault.vaultId));
-    const writing = store.write(putAll(keys, "e"));
+    const writing = store.transact((tx) => tx.rows.write(putAll(keys, "e")));
     let looksBefore = 0;
     for (;;) {
       const [listing, digest] = await Promise.all([
-        store.listAbove(before.head.position, { rows: 1, bytes: 1 }, zurich),
-        store.digest(),
+        store.read((r) => r.replication.listAbove(before.head.position, { rows: 1, bytes: 1 }, zurich)),
+        store.read((r) => r.site.digest()),
       ]);
       // A look that begins when all is committed resolves when all is flushed, and shows it.
       if (!listing.isLast) {

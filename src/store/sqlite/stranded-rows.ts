@@ -6,7 +6,7 @@ import { type RowColumns, rowColumns, rowOf } from "./row-table.ts";
 /** SQL: stranded rows by their id alone. */
 const strandedBy = `SELECT ${rowColumns} FROM rows INDEXED BY rows_stranded`;
 
-/** See AsideStore.stranded. */
+/** See AsideReader.stranded. */
 export function readStranded(
   connection: Connection,
   after: StrandedId | null,
@@ -23,7 +23,7 @@ export function readStranded(
   return { rows, total: connection.get<{ total: number }>(count)?.total ?? 0 };
 }
 
-/** See AsideStore.strandedById. */
+/** See AsideReader.strandedById. */
 export function readStrandedById(connection: Connection, id: StrandedId): StoredRow | undefined {
   const sql = `${strandedBy} WHERE kind = 'stranded' AND item_id IN (?) ORDER BY vault_id LIMIT 1`;
   const columns = connection.get<RowColumns>(sql, id);

@@ -14,7 +14,7 @@ import { parseVersionId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { comparePositions } from "../../core/position.ts";
 import { extendChain, type Row, type RowKey } from "../../core/row.ts";
-import type { RowChange } from "../../core/store.ts";
+import type { RowChange } from "../../core/store/rows.ts";
 import { isStranded } from "./aside-rows.ts";
 import type { Connection } from "./connection.ts";
 import { chainAt } from "./history.ts";
@@ -29,7 +29,7 @@ import { commitChange, refuseByRole, type WriteOptions } from "./vault-rows.ts";
 const sliceRows = 50;
 const sliceBytes = 256 * 1024;
 
-/** See AsideStore.takeAside. Each row is judged by what the decision on the one before has made of this site. */
+/** See AsideWriter.take. Each row is judged by what the decision on the one before has made of this site. */
 export function* takeAside(
   tx: Transaction,
   rows: readonly AsideRow[],

@@ -5,7 +5,8 @@ import { parseVersionId, type SiteName } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import type { Position } from "../../core/position.ts";
 import { formatKey, type RowKey, type StoredRow } from "../../core/row.ts";
-import type { Peer, Site } from "../../core/store.ts";
+import type { Peer } from "../../core/store/replication.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { Connection } from "./connection.ts";
 import { forgetUse } from "./last-uses.ts";
 import { deletePeer, newPeer, type StoredPeer, storePeer } from "./peers.ts";
@@ -38,7 +39,7 @@ type Draft = {
   readonly unsavedParts: ReadonlySet<number>;
   /** Whether somebody else holds the buckets' bytes, so that a change needs a copy. */
   readonly sharesBuckets: boolean;
-  /** Whether a body was taken away for good (`ErasureStore`). */
+  /** Whether a body was taken away for good (`Erasure`). */
   readonly leavesRemains: boolean;
   /** Keys of vaults and accesses that changed, by formatKey. */
   readonly changedKeys: ReadonlyMap<string, RowKey>;

@@ -1,6 +1,6 @@
 import { compareEpochs } from "../../core/epoch.ts";
 import { isOfAnothersReign, type Push, samePoint } from "../../core/push.ts";
-import type { Site } from "../../core/store.ts";
+import type { Site } from "../../core/store/site.ts";
 import { recordAnswer } from "./grants.ts";
 import { flagAcknowledged } from "./history.ts";
 import { clearAllMarks } from "./marks.ts";

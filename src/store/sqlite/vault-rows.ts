@@ -2,7 +2,8 @@ import { Refusal } from "../../core/errors.ts";
 import type { EntryId, VaultId } from "../../core/ids.ts";
 import type { Hash } from "../../core/ports.ts";
 import { extendChain, formatKey, hashRow, type RowKey, type StoredRow } from "../../core/row.ts";
-import type { RowChange, Site, Write } from "../../core/store.ts";
+import type { RowChange, Write } from "../../core/store/rows.ts";
+import type { Site } from "../../core/store/site.ts";
 import type { Connection } from "./connection.ts";
 import { recordPoint } from "./history.ts";
 import { changesKept, pruneHistory, pruneLeft } from "./history-pruning.ts";
@@ -20,7 +21,7 @@ export type WriteOptions = {
 const sliceRows = 200;
 const sliceBytes = 1024 * 1024;
 
-/** See VaultStore.write. Must be run again from the start when its transaction was undone. */
+/** See RowWriter.write. Must be run again from the start when its transaction was undone. */
 export function* commitWrite(
   tx: Transaction,
   write: Write,

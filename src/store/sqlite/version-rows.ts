@@ -11,7 +11,7 @@ function liveVersions(columns: string): string {
   return `SELECT ${columns} FROM rows WHERE kind = 'version' AND deleted = 0 AND vault_id IN (?)`;
 }
 
-/** See VaultStore.versions. */
+/** See RowReader.versions. */
 export function readVersions(
   connection: Connection,
   { vaultId, entryId }: { readonly vaultId: VaultId; readonly entryId: EntryId },
@@ -24,7 +24,7 @@ export function readVersions(
     .map(rowOf);
 }
 
-/** See VaultStore.newestVersion. */
+/** See RowReader.newestVersion. */
 export function readNewestVersion(connection: Connection, vaultId: VaultId, entryId: EntryId): number {
   const sql = `${liveVersions("item_id")} AND item_id > ? AND item_id <= ? ORDER BY item_id DESC LIMIT 1`;
   const newest = connection.get<{ item_id: VersionId }>(
@@ -58,7 +58,7 @@ export function hasVersion(
   return connection.get(sql, vaultId, `${entryId}.`, versionIdOf(entryId, aboveAll), hash) !== undefined;
 }
 
-/** See VaultStore.vaultRows. */
+/** See RowReader.vaultRows. */
 export function readVaultRows(
   connection: Connection,
   { vaultId, kind }: { readonly vaultId: VaultId; readonly kind: "entry" | "version" },

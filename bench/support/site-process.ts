@@ -1,7 +1,9 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openSite } from "../../src/app/site.ts";
 import { readSiteConfig } from "../../src/app/site-config.ts";
+import type { ApplyOutcome } from "../../src/core/store/replication.ts";
 import type { Store } from "../../src/core/store/store.ts";
+import { withTransactions } from "../../src/core/store/with-transactions.ts";
 import { createLogger } from "../../src/ops/logging.ts";
 import { instantMs } from "./instant.ts";
 import { answerParent, reportVisible } from "./messages.ts";
@@ -14,23 +16,31 @@ import { answerParent, reportVisible } from "./messages.ts";
 let writesBegun: number[] = [];
 
 function watched(store: Store): Store {
-  const write: Store["write"] = (change) => {
-    writesBegun.push(instantMs());
-    return store.transact((tx) => tx.rows.write(change));
-  };
-  const applyPush: Store["applyPush"] = async (push) => {
-    const outcome = await store.transact((tx) => tx.replication.applyPush(push));
-    reportVisible(outcome.receiver.applied.position.seq, instantMs());
-    return outcome;
-  };
-  return new Proxy(store, {
-    get: (target, name) => {
-      if (name === "write") return write;
-      if (name === "applyPush") return applyPush;
-      const member: unknown = Reflect.get(target, name, target);
-      return typeof member === "function" ? member.bind(target) : member;
-    },
+  return withTransactions(store, async (work) => {
+    const begunMs = instantMs();
+    let [isWrite, isPush] = [false, false];
+    const result = await store.transact((tx) => {
+      const { rows, replication } = tx;
+      return work({
+        ...tx,
+        get rows() {
+          if (!isWrite) writesBegun.push(begunMs);
+          isWrite = true;
+          return rows;
+        },
+        get replication() {
+          isPush = true;
+          return replication;
+        },
+      });
+    });
+    if (isPush && isApplied(result)) reportVisible(result.receiver.applied.position.seq, instantMs());
+    return result;
   });
+}
+
+function isApplied(result: unknown): result is ApplyOutcome {
+  return typeof result === "object" && result !== null && "receiver" in result;
 }
 
 const config = await readSiteConfig(process.argv[2] ?? "");

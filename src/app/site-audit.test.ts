@@ -14,7 +14,7 @@ const event: AuditEvent = {
   result: "ok",
 };
 
-function auditOf(recordAudit: () => Promise<void>, name: "community" | "commercial" = "commercial") {
+function auditOf(record: () => Promise<void>, name: "community" | "commercial" = "commercial") {
   const told: string[] = [];
   const logged: string[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => void logged.push(line) });
@@ -22,7 +22,7 @@ function auditOf(recordAudit: () => Promise<void>, name: "community" | "commerci
   return {
     told,
     logged,
-    audit: new SiteAudit({ store: { recordAudit }, edition, clock: new VirtualClock(), log }),
+    audit: new SiteAudit({ store: { journal: { record } }, edition, clock: new VirtualClock(), log }),
   };
 }
 

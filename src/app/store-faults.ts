@@ -1,6 +1,7 @@
 import type { Edition } from "../core/edition.ts";
 import { Refusal } from "../core/errors.ts";
-import type { Store } from "../core/store/store.ts";
+import type { Store, Transaction } from "../core/store/store.ts";
+import { withTransactions } from "../core/store/with-transactions.ts";
 
 /**
  * The store, telling the operator where a client's write meets a disk that is full or a database that is damaged, and when
@@ -8,28 +9,34 @@ import type { Store } from "../core/store/store.ts";
  */
 export function tellFaults(store: Store, edition: Edition): Store {
   let mayBeLow = true;
-  const write: Store["write"] = async (change) => {
-    try {
-      const rows = await store.transact((tx) => tx.rows.write(change));
-      if (mayBeLow) edition.alertOperator("disk_recovered", "There is room on the disk again", {});
-      mayBeLow = false;
-      return rows;
-    } catch (error) {
-      if (error instanceof Refusal && error.code === "disk_full") {
-        mayBeLow = true;
-        edition.alertOperator("disk_low", "The disk is full or nearly so; writes are refused", {});
-      }
-      if (error instanceof Refusal && error.code === "database_corrupt") {
-        edition.alertOperator("database_corrupt", "The database is damaged", {});
-      }
-      throw error;
+  const tell = (error: unknown): void => {
+    if (!(error instanceof Refusal)) return;
+    if (error.code === "disk_full") {
+      mayBeLow = true;
+      edition.alertOperator("disk_low", "The disk is full or nearly so; writes are refused", {});
+    } else if (error.code === "database_corrupt") {
+      edition.alertOperator("database_corrupt", "The database is damaged", {});
     }
   };
-  return new Proxy(store, {
-    get: (target, name) => {
-      if (name === "write") return write;
-      const member: unknown = Reflect.get(target, name, target);
-      return typeof member === "function" ? member.bind(target) : member;
-    },
+  return withTransactions(store, async (work) => {
+    let isWrite = false;
+    const noting = (tx: Transaction): Transaction => ({
+      ...tx,
+      get rows() {
+        isWrite = true;
+        return tx.rows;
+      },
+    });
+    try {
+      const result = await store.transact((tx) => work(noting(tx)));
+      if (isWrite && mayBeLow) {
+        mayBeLow = false;
+        edition.alertOperator("disk_recovered", "There is room on the disk again", {});
+      }
+      return result;
+    } catch (error) {
+      if (isWrite) tell(error);
+      throw error;
+    }
   });
 }

@@ -1,5 +1,5 @@
-import type { AuditPlace } from "../core/store/audit.ts";
-import type { Reads, Store } from "../core/store/store.ts";
+import type { AuditPage, AuditPlace } from "../core/store/audit.ts";
+import type { Reads } from "../core/store/store.ts";
 import { toHex } from "../core/bytes.ts";
 import type { AuditListAnswer, AuditRecordAnswer } from "../protocol/answers.ts";
 import type { AuditListQuery } from "../protocol/audit-requests.ts";
@@ -15,7 +15,7 @@ export async function listAudit(
   return { records: records.map(recordAnswer), next_cursor: next ? formatPlace(next) : null };
 }
 
-function recordAnswer(record: Awaited<ReturnType<Store["auditPage"]>>["records"][number]): AuditRecordAnswer {
+function recordAnswer(record: AuditPage["records"][number]): AuditRecordAnswer {
   const { site, chain, seq, at, actor, action, vaultId, itemId, address, result, hash } = record;
   return {
     site,

@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import type { Write } from "../core/store/rows.ts";
+import { hookInPlace } from "../../test/support/hook-in-place.ts";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -92,16 +94,10 @@ describe("a call of somebody who is known", () => {
   it("that writes is on disk with its record, or neither is", async () => {
     const site = await openSite();
     const vault = await site.createVault();
-    const writes: (AuditEvent | undefined)[] = [];
-    const { store } = site;
-    const write = store.write.bind(store);
-    store.write = (change) => {
-      writes.push(change.audit);
-      return write(change);
-    };
+    const writes = watchWrites(site);
     const created = await site.call(`POST ${vault.path}/entries`, { token: vault.token, body: note });
     expect(created.status).toBe(201);
-    expect(writes).toMatchObject([{ action: "createEntry" }]);
+    expect(writes).toMatchObject([{ audit: { action: "createEntry" } }]);
     const path = `${vault.path}/entries/${String(created.json["entry_id"])}`;
     const stale = { token: vault.token, body: { title: "b" }, headers: { "if-match": '"1:1"' } };
     expect((await site.call(`PATCH ${path}`, stale)).status).toBe(412);
@@ -206,20 +202,32 @@ async function sceneOf(site: HttpSite) {
   return { token, scene: { site, path, entry, strandedId } };
 }
 
+/** The writes that a site's store is asked for from now on. */
+function watchWrites({ store }: HttpSite): readonly Write[] {
+  const writes: Write[] = [];
+  hookInPlace(store, {
+    operation: (name, run, [write]) => {
+      if (name === "rows.write") writes.push(write as Write);
+      return run();
+    },
+  });
+  return writes;
+}
+
 it.each(Object.keys(writes) as WriteName[])("%s commits its own record with what it writes", async (name) => {
   const site = await openSite();
   const { token, scene } = await sceneOf(site);
   const reader = await site.addAccess(scene.path.slice("/api/vaults/".length), "read");
   const accessId = accessIdOf(parseToken(reader) ?? newToken("vault", systemRandom));
   const [path, body] = writes[name](scene);
-  const committed = vi.spyOn(site.store, "write");
+  const committed = watchWrites(site);
   const options = { token: name === "createVault" ? site.operator : token, body };
   const { status } = await site.call(
     `${routeTable[name].method} ${path.replace("/revoked", `/${accessId}`)}`,
     options,
   );
   expect([200, 201]).toContain(status);
-  const actions = committed.mock.calls.map(([write]) => write.audit?.action).filter(Boolean);
+  const actions = committed.map((write) => write.audit?.action).filter(Boolean);
   expect(actions).toEqual([name]);
   const records = (await audited(site)).filter(({ action }) => action === name);
   expect(records.at(-1)).toMatchObject({ action: name, result: "ok" });

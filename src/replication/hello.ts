@@ -46,10 +46,10 @@ async function isAnswered({
   try {
     const own = identityOf(await store.read((r) => r.site.record()));
     const answer = await transport.hello(own, publicUrl, abort);
-    if ((answer.kind !== "answered" && answer.kind !== "refused") || answer.identity?.site !== peer)
-      return false;
-    if (answer.identity.realm === own.realm)
-      await store.transact((tx) => tx.site.recordEpoch(answer.identity.epoch));
+    if (answer.kind !== "answered" && answer.kind !== "refused") return false;
+    const { identity } = answer;
+    if (identity?.site !== peer) return false;
+    if (identity.realm === own.realm) await store.transact((tx) => tx.site.recordEpoch(identity.epoch));
     return true;
   } catch (error) {
     onFault(error);

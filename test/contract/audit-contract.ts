@@ -10,7 +10,7 @@ import {
   nextRecord,
   walkChain,
 } from "../../src/core/audit.ts";
-import type { AuditChain } from "../../src/core/store/audit.ts";
+import type { AuditChain, AuditPage } from "../../src/core/store/audit.ts";
 import type { Store } from "../../src/core/store/store.ts";
 import type { SiteName } from "../../src/core/ids.ts";
 import { sha256Hash, VirtualClock } from "../support/ports.ts";
@@ -329,7 +329,7 @@ export function auditContract({ open, reopen, behind }: StoreUnderTest): void {
         await store.journal.record({ ...reading, vaultId, action: `read${index}` });
       }
       const listed: string[] = [];
-      let before: Awaited<ReturnType<Store["auditPage"]>>["next"];
+      let before: AuditPage["next"];
       do {
         const page = await store.read((r) => r.audit.page({ limit: 2, before, vaultId: null }));
         listed.push(...page.records.map(({ action, site }) => `${site} ${action}`));

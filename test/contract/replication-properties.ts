@@ -46,7 +46,9 @@ export function replicationProperties({ open }: StoreUnderTest): void {
     ];
     const apply = async ({ row, text }: Change): Promise<void> => {
       const key = keys[row] ?? newVault();
-      await primary.transact((tx) => tx.rows.write({ keys: [key], decide: () => [{ key, body: text === null ? null : utf8(text) }] }));
+      await primary.transact((tx) =>
+        tx.rows.write({ keys: [key], decide: () => [{ key, body: text === null ? null : utf8(text) }] }),
+      );
     };
     for (const one of made) await apply(one);
     return { primary, apply };
@@ -83,7 +85,9 @@ export function replicationProperties({ open }: StoreUnderTest): void {
             );
           }
           expect(await allRows(twice)).toEqual(await allRows(once));
-          expect((await twice.read((r) => r.site.record())).head).toEqual((await once.read((r) => r.site.record())).head);
+          expect((await twice.read((r) => r.site.record())).head).toEqual(
+            (await once.read((r) => r.site.record())).head,
+          );
         }),
         runs,
       );
@@ -102,7 +106,9 @@ export function replicationProperties({ open }: StoreUnderTest): void {
             if (older) await backup.transact((tx) => tx.replication.applyPush(older));
           }
           expect(shared(await allRows(backup))).toEqual(shared(await allRows(primary)));
-          expect((await backup.read((r) => r.site.record())).head).toEqual((await primary.read((r) => r.site.record())).head);
+          expect((await backup.read((r) => r.site.record())).head).toEqual(
+            (await primary.read((r) => r.site.record())).head,
+          );
         }),
         runs,
       );
@@ -124,16 +130,17 @@ export function replicationProperties({ open }: StoreUnderTest): void {
           for (const { made, batchRows, replay } of all) {
             await apply(made);
             const { head } = await backup.read((r) => r.site.record());
-            const listing = await primary.read((r) => r.replication.listAbove(head.position, { rows: batchRows, bytes: 2 ** 20 }));
+            const listing = await primary.read((r) =>
+              r.replication.listAbove(head.position, { rows: batchRows, bytes: 2 ** 20 }),
+            );
             sent.push(await pushOf(primary, listing));
             for (const push of [sent.at(-1), sent[replay % sent.length]]) {
               const before = new Map((await rowsOf(backup)).map((row) => [formatKey(row.key), row]));
+              const { head: applied } = await backup.read((r) => r.site.record());
               if (push)
-                await backup.transact((tx) => tx.replication.applyPush({
-                  ...push,
-                  after: (await backup.read((r) => r.site.record())).head,
-                  through: (await backup.read((r) => r.site.record())).head,
-                }));
+                await backup.transact((tx) =>
+                  tx.replication.applyPush({ ...push, after: applied, through: applied }),
+                );
               if (push) await backup.transact((tx) => tx.replication.applyPush(push));
               for (const row of await rowsOf(backup)) {
                 const older = before.get(formatKey(row.key));
@@ -154,10 +161,17 @@ export function replicationProperties({ open }: StoreUnderTest): void {
           const { primary, apply } = await primaryWith(first);
           const backup = await emptyBackup();
           await drain(primary, backup, { rows: batchRows[0] ?? 1, bytes: 2 ** 20 });
-          expect(await primary.read((r) => r.replication.backlogOfAll())).toEqual({ dirty: 0, oldestDirtySince: null, quarantined: 0 });
+          expect(await primary.read((r) => r.replication.backlogOfAll())).toEqual({
+            dirty: 0,
+            oldestDirtySince: null,
+            quarantined: 0,
+          });
           for (const one of second) await apply(one);
           const changed = new Set(second.map(({ row }) => row));
-          expect(await primary.read((r) => r.replication.backlog(zurich))).toMatchObject({ dirty: changed.size, quarantined: 0 });
+          expect(await primary.read((r) => r.replication.backlog(zurich))).toMatchObject({
+            dirty: changed.size,
+            quarantined: 0,
+          });
           expect((await allRows(primary)).filter(({ dirty }) => dirty)).toHaveLength(changed.size);
         }),
         runs,

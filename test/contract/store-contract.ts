@@ -8,6 +8,7 @@ import { backupContract } from "./backup-contract.ts";
 import { digestContract } from "./digest-contract.ts";
 import { digestProperties } from "./digest-properties.ts";
 import { historyContract } from "./history-contract.ts";
+import { portContract } from "./port-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
 import { recountContract } from "./recount-contract.ts";
@@ -21,6 +22,7 @@ import { versionContract } from "./version-contract.ts";
 /** Everything that the core's Store port promises, for any store that claims to keep it. */
 export function storeContract(name: string, store: StoreUnderTest): void {
   describe(name, () => {
+    portContract(store);
     vaultContract(store);
     versionContract(store);
     accessContract(store);

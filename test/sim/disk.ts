@@ -160,15 +160,9 @@ export class Disk {
     return readOwnRecord(this.#connection).site;
   }
 
-  /** Fails the COMMIT of the group that the work is in, and no other. */
-  async failingCommit<T>(work: () => Promise<T>): Promise<T> {
-    const connection = this.#connection;
-    connection.failsCommit = true;
-    try {
-      return await work();
-    } finally {
-      connection.failsCommit = false;
-    }
+  /** Whether the next COMMIT fails. */
+  set failsCommit(fails: boolean) {
+    this.#connection.failsCommit = fails;
   }
 
   /** What a kill at this moment leaves. */

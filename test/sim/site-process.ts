@@ -7,6 +7,8 @@ import type { Clock, Random } from "../../src/core/ports.ts";
 import type { BatchLimit } from "../../src/core/store/replication.ts";
 import type { Write } from "../../src/core/store/rows.ts";
 import type { Store } from "../../src/core/store/store.ts";
+import type { StoredRow } from "../../src/core/row.ts";
+import { hooked } from "../support/hooked-store.ts";
 import { WritesInFlight } from "../../src/core/writes-in-flight.ts";
 import { CommercialEdition, type CommercialPeer } from "../../src/editions/commercial.ts";
 import { Resealing } from "../../src/http/resealing.ts";
@@ -114,7 +116,7 @@ export class SiteProcess {
   }
 
   /** A client's write, in the steps of the real handler: guard, commit, signal, answer. */
-  async write(write: Write): ReturnType<Store["write"]> {
+  async write(write: Write): Promise<readonly StoredRow[]> {
     const end = this.#writesInFlight.begin();
     try {
       const refusal = await this.edition.writeGuard();
@@ -193,25 +195,24 @@ export class SiteProcess {
 
   /** Wraps every call of the store in two moments at which the process may crash. */
   #guard(store: SqliteStore): Store {
-    return new Proxy<Store>(store, {
-      get: (target, name) => {
-        const member: unknown = Reflect.get(target, name, target);
-        if (typeof member !== "function") return member;
-        return async (...args: unknown[]): Promise<unknown> => {
-          if (this.#crashesHere()) return never();
-          const fails = this.#options.fails(String(name));
-          // A client's write fails where it would be durable, and everything else at the call.
-          if (fails && name !== "rows.write") throw new Refusal("storage_failed");
-          const call = (): Promise<unknown> => Reflect.apply(member, target, args);
-          const [outcome] = await Promise.allSettled([
-            fails ? this.#options.disk.failingCommit(call) : call(),
-          ]);
-          this.#options.onCall?.(String(name));
-          if (this.#options.lingers()) await this.clock.turn();
-          if (this.#crashesHere()) return never();
-          if (outcome?.status === "rejected") throw outcome.reason;
-          return outcome?.value;
-        };
+    const { disk, fails, lingers, onCall } = this.#options;
+    return hooked(store, {
+      call: async (run, names) => {
+        if (this.#crashesHere()) return never();
+        const [outcome] = await Promise.allSettled([run()]);
+        disk.failsCommit = false;
+        for (const name of names) onCall?.(name);
+        if (lingers()) await this.clock.turn();
+        if (this.#crashesHere()) return never();
+        if (outcome?.status === "rejected") throw outcome.reason;
+        return (outcome as PromiseFulfilledResult<Awaited<ReturnType<typeof run>>>).value;
+      },
+      operation: (name, run) => {
+        const isFault = fails(name);
+        // A client's write fails where it would be durable, and everything else at the call.
+        if (isFault && name === "rows.write") disk.failsCommit = true;
+        else if (isFault) throw new Refusal("storage_failed");
+        return run();
       },
     });
   }

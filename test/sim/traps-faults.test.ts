@@ -234,10 +234,10 @@ test("a lag that is told in the moment in which it ends is also told to have end
   world.network.cut(calgary, zurich);
   await writeEntries(scene, 1);
   const { store } = world.primary;
-  const addAlert = store.addAlert.bind(store);
-  vi.spyOn(store, "addAlert").mockImplementation(async (...alert) => {
+  const transact = store.transact.bind(store);
+  vi.spyOn(store, "transact").mockImplementation(async (work) => {
     await new Promise<void>((resolve) => world.scheduler.schedule(secondMs, resolve));
-    return addAlert(...alert);
+    return transact(work);
   });
   await world.scheduler.run(2 * minuteMs + 100);
   expect(await alertsOf(world)).toEqual([]);

@@ -61,7 +61,7 @@ async function expectShut(world: World, site: SiteName, revoked: readonly Access
 }
 
 /** The calls of a store that leave a site other than it was: of a primary's writes and ACKs, of a backup's pushes. */
-const steps = new Set(["write", "acknowledge", "applyPush"]);
+const steps = new Set(["rows.write", "acknowledgements.take", "replication.applyPush"]);
 
 /** Does something at the end of the `count`-th step that any site takes from now on. Returns how many were taken so far. */
 function atStep(world: World, count: number, act: () => void): () => number {

@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { hookInPlace } from "../support/hook-in-place.ts";
 import { applyPath } from "../../src/replication/transport.ts";
 import { checkAtRest } from "./checks.ts";
 import {
@@ -216,11 +217,13 @@ test("a write while the store looks for what to push is pushed, though its signa
   const scene = await pair();
   const { world } = scene;
   const { store } = world.primary;
-  const listAbove = store.listAbove.bind(store);
-  vi.spyOn(store, "listAbove").mockImplementation(async (...asked) => {
-    const listing = await listAbove(...asked);
-    await new Promise<void>((resolve) => world.scheduler.schedule(100, resolve));
-    return listing;
+  hookInPlace(store, {
+    call: async (run, names) => {
+      const found = await run();
+      if (names.has("replication.listAbove"))
+        await new Promise<void>((resolve) => world.scheduler.schedule(100, resolve));
+      return found;
+    },
   });
   await writeEntries(scene, 1);
   await world.scheduler.run(50);

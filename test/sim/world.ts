@@ -62,7 +62,7 @@ export class World {
   lingerLikelihood = 0;
   /**
    * Which calls of a running site's store fail, by the name of the method. Those of the start never do, nor does
-   * `addAlert`: the desk keeps and tells what the store cannot take, and has tests of its own.
+   * `alerts.add`: the desk keeps and tells what the store cannot take, and has tests of its own.
    */
   storeFails: (site: SiteName, method: string) => boolean = () => false;
   /** Told of each call of a running site's store that has come to its end, by the name of the method. */

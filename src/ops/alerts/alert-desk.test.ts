@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { hooked } from "../../../test/support/hooked-store.ts";
 import { SeededRandom, sha256Hash, VirtualClock } from "../../../test/support/ports.ts";
 import { isSiteName, type SiteName } from "../../core/ids.ts";
 import type { Store, Transacts } from "../../core/store/store.ts";
@@ -338,11 +339,17 @@ describe("over restarts and time", () => {
 });
 
 describe("a store that fails", () => {
-  const broken = (): Promise<never> => Promise.reject(new Error("disk full"));
+  /** The store, but for the operations that are named as long as they are. */
+  const failingAt = (...names: string[]): { store: Store; works: () => void } => {
+    const failing = new Set(names);
+    const operation = <T>(name: string, run: () => Promise<T>): Promise<T> =>
+      failing.has(name) ? Promise.reject(new Error("disk full")) : run();
+    return { store: hooked(store, { operation }), works: () => failing.clear() };
+  };
 
   test("an alert that cannot be stored is logged and delivered all the same, once, and so is its end", async () => {
-    const failing = { ...pick(store), addAlert: broken, undelivered: broken, markDelivered: broken };
-    const desk = openDesk(url, failing);
+    const failing = failingAt("alerts.add", "alerts.undelivered", "alerts.markDelivered");
+    const desk = openDesk(url, failing.store);
     for (let i = 0; i < 3; i += 1) await desk.raise("disk_low", "", "full", {});
     expect(lines.filter((line) => line.includes("could not be stored"))).toHaveLength(1);
     await clock.advance(1_000);
@@ -359,9 +366,9 @@ describe("a store that fails", () => {
   });
 
   test("an end that cannot be stored is told once, however often it is raised, and again when the incident comes back", async () => {
-    const failing = { ...pick(store), addAlert: broken };
+    const failing = failingAt("alerts.add");
     await store.transact((tx) => tx.alerts.add("replication_failed", "zurich", "zurich fails", {}));
-    const desk = openDesk(url, failing);
+    const desk = openDesk(url, failing.store);
     await receiver.requests(1);
     for (let i = 0; i < 3; i += 1) await recover(desk, "zurich");
     await receiver.requests(2);
@@ -378,10 +385,10 @@ describe("a store that fails", () => {
   });
 
   test("the end of an incident that could not be stored is told when the store works again", async () => {
-    const failing = { ...pick(store), addAlert: broken };
-    const desk = openDesk(url, failing);
+    const failing = failingAt("alerts.add");
+    const desk = openDesk(url, failing.store);
     await desk.raise("disk_low", "", "full", {});
-    failing.addAlert = pick(store).addAlert as typeof broken;
+    failing.works();
     await desk.raise("disk_recovered", "", "room again", {});
     await receiver.requests(2);
     await settle();
@@ -389,28 +396,19 @@ describe("a store that fails", () => {
   });
 
   test("what is delivered but cannot be noted as such is not delivered again by this process", async () => {
-    const failing = { ...pick(store), markDelivered: broken };
-    const desk = openDesk(url, failing);
+    const failing = failingAt("alerts.markDelivered");
+    const desk = openDesk(url, failing.store);
     await fail(desk, "zurich");
     await receiver.requests(1);
     await clock.untilSleeping();
     await clock.advance(60_000);
-    failing.markDelivered = pick(store).markDelivered as typeof broken;
+    failing.works();
     await clock.advance(3_600_000);
     await settle();
     expect(receiver.bodies).toHaveLength(1);
     expect(await undelivered()).toBe(0);
   });
 });
-
-function pick(from: Store): Transacts<"alerts"> {
-  return {
-    addAlert: (...alert) => from.transact((tx) => tx.alerts.add(...alert)),
-    openIncidents: () => from.read((r) => r.alerts.openIncidents()),
-    undelivered: (...query) => from.read((r) => r.alerts.undelivered(...query)),
-    markDelivered: (...delivery) => from.transact((tx) => tx.alerts.markDelivered(...delivery)),
-  };
-}
 
 describe("a test alert", () => {
   test("is stored, logged and reported for each channel, as often as it is asked for", async () => {

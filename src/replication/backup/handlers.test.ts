@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { hooked } from "../../../test/support/hooked-store.ts";
 import { calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
 import type { EditionReply } from "../../core/edition.ts";
 import { Refusal } from "../../core/errors.ts";
@@ -130,14 +131,10 @@ describe("a step of a repair", () => {
   });
 
   it("that counts rows which moved on meanwhile is refused", async () => {
-    const moving = new Proxy(pair.backup, {
-      get: (store, name) => {
-        const member: unknown = Reflect.get(store, name, store);
-        if (name !== "recount") return typeof member === "function" ? member.bind(store) : member;
-        return async () => {
-          await fill(1);
-          return store.survey.recount();
-        };
+    const moving = hooked(pair.backup, {
+      operation: async (name, run) => {
+        if (name === "survey.recount") await fill(1);
+        return run();
       },
     });
     const body = parsed(encodeRepair({ ...recount, from: sender, at: await head() }));

@@ -1,4 +1,5 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { hookInPlace } from "../../../test/support/hook-in-place.ts";
 import { calgary, LinkedPair, zurich } from "../../../test/support/linked-pair.ts";
 import { samePoint } from "../../core/push.ts";
 import type { Acknowledgement, BatchLimit } from "../../core/store/replication.ts";
@@ -114,10 +115,11 @@ test("in a backlog the next batch is listed a turn after a push is made, and no 
   const pair = await equalPair();
   const order: string[] = [];
   const onTurn = () => order.push("turn");
-  const listAbove = pair.primary.listAbove.bind(pair.primary);
-  vi.spyOn(pair.primary, "listAbove").mockImplementation((...request) => {
-    order.push("list");
-    return listAbove(...request);
+  hookInPlace(pair.primary, {
+    operation: (name, run) => {
+      if (name === "replication.listAbove") order.push("list");
+      return run();
+    },
   });
   await pair.set(pair.newEntries(150), "an entry");
   await drain(pair, { onTurn });

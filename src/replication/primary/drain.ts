@@ -343,9 +343,7 @@ export class Drain {
 const noProof = { digest: null, except: [] } as const;
 
 /** Marks what no mark covers above the lowest acked: a new backup's rows, and those that one has lost. */
-export async function markAllAbove(
-  store: Transacts<"replication"> & Pick<Store, "acknowledgements">,
-): Promise<void> {
+export async function markAllAbove(store: Transacts<"replication">): Promise<void> {
   let after: Position | null = null;
   do after = (await store.transact((tx) => tx.replication.markDirtyAbove(after, markedRowsMax))).next;
   while (after !== null);

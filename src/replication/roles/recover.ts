@@ -128,9 +128,9 @@ async function grantToFurthest(
 /** The backup stands elsewhere by now: it decides that it does not take the grant, so that the next call may make another. */
 async function withdraw(ports: RolePorts, link: PeerLink, grant: Grant, signal: AbortSignal): Promise<void> {
   const reply = await sendGrant(ports, link, { action: "revoke", grantId: grant.id }, signal);
-  if (errorOf(reply, link) === null && reply.kind === "answered" && reply.answer) {
-    await ports.store.transact((tx) => tx.roles.endGrant(grant.id, reply.answer));
-  }
+  if (errorOf(reply, link) !== null || reply.kind !== "answered" || !reply.answer) return;
+  const { answer } = reply;
+  await ports.store.transact((tx) => tx.roles.endGrant(grant.id, answer));
 }
 
 type Furthest = { readonly link: PeerLink; readonly identity: Identity };

@@ -165,10 +165,11 @@ export class RoleKeeper {
       const site = await store.read((r) => r.site.record());
       const link = peers().find((peer) => peer.site === site.grant?.to);
       if (!site.grant || !link) return "done";
-      const message = { action: "revoke", grantId: site.grant.id } as const;
-      const answer = await link.transport.grant(identityOf(site), message, abort);
-      if (answer.kind !== "answered" || !answer.answer || answer.identity.site !== link.site) return "again";
-      await store.transact((tx) => tx.roles.endGrant(site.grant.id, answer.answer));
+      const { id: grantId } = site.grant;
+      const reply = await link.transport.grant(identityOf(site), { action: "revoke", grantId }, abort);
+      if (reply.kind !== "answered" || !reply.answer || reply.identity.site !== link.site) return "again";
+      const { answer } = reply;
+      await store.transact((tx) => tx.roles.endGrant(grantId, answer));
       void this.look();
       return "done";
     });

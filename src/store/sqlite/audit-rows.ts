@@ -61,10 +61,14 @@ export class AuditRows {
     };
     const recorded = enqueue((tx) => {
       close();
-      appendAudit(tx, events, this.#ports());
+      this.append(tx, events);
     });
     recorded.then(close, close);
     return { events, recorded };
+  }
+
+  append(tx: Transaction, events: readonly AuditEvent[]): void {
+    appendAudit(tx, events, this.#ports());
   }
 
   /** Records a client's write beside the rows it changed. */

@@ -21,7 +21,7 @@ import type { AuditEvent } from "../../core/audit.ts";
 import type { KeyId } from "../../core/ids.ts";
 import { origin } from "../../core/position.ts";
 import type { RowKey } from "../../core/row.ts";
-import type { Listing } from "../../core/store/replication.ts";
+import type { ApplyOutcome, Listing } from "../../core/store/replication.ts";
 import type { Write } from "../../core/store/rows.ts";
 import { Connection } from "./connection.ts";
 import { LogFile } from "./log-file.ts";
@@ -139,7 +139,7 @@ async function ship(): Promise<{ readonly push: Cost; readonly ack: Cost }> {
   const push = await pushOf(primary.store, listing, {
     audit: await primary.store.read((r) => r.audit.partFor(zurich)),
   });
-  let outcome: Awaited<ReturnType<SqliteStore["applyPush"]>> | undefined;
+  let outcome: ApplyOutcome | undefined;
   const cost = await costOf(backup, async () => {
     outcome = await backup.store.transact((tx) => tx.replication.applyPush(push));
   });

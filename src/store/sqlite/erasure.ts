@@ -1,9 +1,11 @@
 import { statSync } from "node:fs";
 import { Refusal } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
+import type { Erasure } from "../../core/store/erasure.ts";
 import type { Connection } from "./connection.ts";
 import type { Knowledge } from "./knowledge.ts";
 import type { LogFile } from "./log-file.ts";
+import type { View } from "./state.ts";
 import { inOneStep } from "./transaction.ts";
 import type { WriteQueue } from "./write-queue.ts";
 
@@ -12,6 +14,8 @@ export type ErasureOptions = {
   readonly path: string | null;
   readonly clock: Pick<Clock, "sleep">;
   readonly queue: WriteQueue;
+  /** Reads one state. */
+  readonly look: <T>(look: (view: View) => T) => Promise<T>;
   readonly connection: Connection;
   readonly knowledge: Knowledge;
   /** Null in memory. */
@@ -29,7 +33,7 @@ const attemptMs = 100;
  * Empties the log of what was taken away for good. `secure_delete` overwrites it in the database, but the log keeps pages as they
  * were until it is reset, which no reader of an older state may be in the way of.
  */
-export class Erasure {
+export class LogErasure implements Erasure {
   readonly #options: ErasureOptions;
   readonly #stopped = new AbortController();
   #last: Promise<void> = Promise.resolve();
@@ -38,8 +42,12 @@ export class Erasure {
     this.#options = options;
   }
 
+  hasRemains(): Promise<boolean> {
+    return this.#options.look(({ state }) => state.remains > 0);
+  }
+
   /** One after the other: two at once would take each other's remains for erased. Whoever comes second finds nothing left. */
-  erase(): Promise<void> {
+  eraseRemains(): Promise<void> {
     const erased = this.#last.then(() => this.#eraseOnce());
     this.#last = erased.catch(() => undefined);
     return erased;

@@ -61,9 +61,10 @@ async function useRows(store: Store): Promise<void> {
   await useAccesses(store, access);
   await store.read((r) => r.rows.vaults());
   const [newest] = await store.read((r) => r.rows.entries(vault.vaultId, undefined, 10));
-  if (newest?.key.kind === "entry") {
-    await store.read((r) => r.rows.entries(vault.vaultId, newest.key.entryId, 10));
-    await useVersions(store, newest.key);
+  const key = newest?.key;
+  if (key?.kind === "entry") {
+    await store.read((r) => r.rows.entries(vault.vaultId, key.entryId, 10));
+    await useVersions(store, key);
   }
   await fill(store, 2);
   await set(store, vault, null);

@@ -4,6 +4,7 @@ import type { Hash } from "../../core/ports.ts";
 import type { Recount } from "../../core/store/survey.ts";
 import type { Connection } from "./connection.ts";
 import { type Counted, type CountProgress, countRows } from "./count-rows.ts";
+import type { View } from "./state.ts";
 import { runThread } from "./thread.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -17,7 +18,8 @@ export type RecountsOptions = {
   /** The database file; null for one in memory, which nobody else could read. */
   readonly path: string | null;
   readonly hash: Hash;
-  readonly reader: Connection;
+  /** Reads one state. */
+  readonly look: <T>(look: (view: View) => T) => Promise<T>;
   readonly write: (work: (tx: Transaction) => void) => Promise<void>;
 };
 
@@ -69,10 +71,10 @@ export class Recounts {
 
   async #recount(onProgress: OnProgress): Promise<Recount> {
     this.#ended.signal.throwIfAborted();
-    const { path, hash, reader } = this.#options;
+    const { path, hash, look } = this.#options;
     const { stored, ...counted } =
       path === null
-        ? countHere(reader, hash, onProgress)
+        ? await look(({ connection }) => countHere(connection, hash, onProgress))
         : await countInThread(path, onProgress, this.#ended.signal);
     const difference = counted.buckets.difference(stored);
     // By the difference and not to the count, so that what was written meanwhile stays right.

@@ -4,6 +4,7 @@ import type { Connection } from "./connection.ts";
 import { refusalOf } from "./failures.ts";
 import type { Flushes } from "./flushes.ts";
 import type { Knowledge } from "./knowledge.ts";
+import { ReadGate } from "./read-gate.ts";
 import type { State } from "./state.ts";
 import { type Steps, Transaction, type Work } from "./transaction.ts";
 
@@ -35,6 +36,8 @@ export type WriteQueueOptions = {
   readonly yields: boolean;
   readonly knowledge: Knowledge;
   readonly flushes: Flushes;
+  /** Through which reads go. */
+  readonly gate?: ReadGate;
   /** Called before each transaction; what it throws keeps that from beginning. */
   readonly onBegin?: () => void;
   /** Called after each COMMIT with the state before it. */
@@ -48,6 +51,7 @@ export type WriteQueueOptions = {
  */
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
+  readonly #gate: ReadGate;
   #members: Member[] = [];
   #holders: Holder[] = [];
   #running: Promise<void> | undefined;
@@ -56,6 +60,7 @@ export class WriteQueue {
 
   constructor(options: WriteQueueOptions) {
     this.#options = options;
+    this.#gate = options.gate ?? new ReadGate();
   }
 
   enqueue<T>(work: Work<T>, durability: Durability = "durable"): Promise<T> {
@@ -112,7 +117,6 @@ export class WriteQueue {
     this.#running = undefined;
   }
 
-  /** Awaits nothing where the store does not yield, so that a memory store is never seen between BEGIN and COMMIT. */
   async #drive<T>(steps: Steps<T>): Promise<T> {
     for (;;) {
       const step = steps.next();
@@ -122,8 +126,18 @@ export class WriteQueue {
     }
   }
 
-  /** One transaction over the members. Returns those to run again: the others of a group that one member's failure undid. */
+  /** A transaction on the connection of the readers is out of their sight. */
   *#commit(members: readonly Member[]): Steps<readonly Member[]> {
+    if (!this.#options.yields) yield* this.#gate.close();
+    try {
+      return this.#abandoned ? members : yield* this.#commitAll(members);
+    } finally {
+      this.#gate.open();
+    }
+  }
+
+  /** One transaction over the members. Returns those to run again: the others of a group that one member's failure undid. */
+  *#commitAll(members: readonly Member[]): Steps<readonly Member[]> {
     const { connection, knowledge, onBegin, flushes } = this.#options;
     const outcomes = new Map<Member, Outcome>();
     let isCommitting = false;
@@ -140,6 +154,7 @@ export class WriteQueue {
         outcomes.set(member, outcome);
         if (!connection.database.inTransaction) return this.#withoutFailed(members, member, outcome);
       }
+      yield* this.#gate.none();
       tx.flush();
       isCommitting = true;
       connection.run("COMMIT");

@@ -1,5 +1,5 @@
-import type { AuditEvent, AuditHead, AuditMark, AuditPart, AuditRecord } from "./audit.ts";
-import type { ChainId, SiteName } from "./ids.ts";
+import type { AuditEvent, AuditHead, AuditMark, AuditPart, AuditRecord } from "../audit.ts";
+import type { ChainId, SiteName } from "../ids.ts";
 
 /** A chain as it is kept here. */
 export type AuditChain = AuditHead & {
@@ -38,26 +38,37 @@ export type AuditPage = {
   readonly next: AuditPlace | undefined;
 };
 
-export interface AuditStore {
+/** Where a peer said that it stands in a chain. `held`: up to where this site had that chain then. */
+export type ShownHead = { readonly chain: ChainId; readonly head: AuditMark; readonly held: number };
+
+/** The audit of this site, and what is known of that of others. */
+export interface AuditReader {
+  /** What a push to this peer is to tell. Of a peer that has shown nothing yet, it is shown where this site stands. */
+  partFor(peer: SiteName): Promise<AuditPart>;
+  /** What an operator is to be told of as long as it is so. */
+  troubles(): Promise<readonly AuditTrouble[]>;
+  chains(): Promise<readonly AuditChain[]>;
+  /** Records of a chain above `after`, in order, at most `limit`. */
+  records(chain: ChainId, after: number, limit: number): Promise<readonly AuditRecord[]>;
+  /** Newest first. Costs what it returns, or, with a vault named, what it looks at, which is bounded. */
+  page(query: AuditQuery): Promise<AuditPage>;
+  /** What each peer has last shown. */
+  shown(): Promise<readonly { readonly peer: SiteName; readonly heads: readonly ShownHead[] }[]>;
+}
+
+/** Records what is done, in the transaction that does it. */
+export interface AuditWriter extends AuditReader {
+  /** Appends to this site's own chain, and begins one where there is none. */
+  record(event: AuditEvent): Promise<void>;
+  /** An operator has looked at all of them: they are none any more. */
+  settle(): Promise<void>;
+}
+
+/** Records what changed nothing else. Events that come together share one transaction. */
+export interface AuditJournal {
   /**
    * Appends to this site's own chain, and begins one where there is none. On disk with the next commit that waits for the disk;
    * until then no peer is shown it, so that a loss of power is not taken for a disk that was put back.
    */
-  recordAudit(event: AuditEvent): Promise<void>;
-  /** What a push to this peer is to tell. Of a peer that has shown nothing yet, it is shown where this site stands. */
-  auditFor(peer: SiteName): Promise<AuditPart>;
-  /** What an operator is to be told of as long as it is so. */
-  auditTroubles(): Promise<readonly AuditTrouble[]>;
-  /** An operator has looked at all of them: they are none any more. */
-  settleAudit(): Promise<void>;
-  auditChains(): Promise<readonly AuditChain[]>;
-  /** Records of a chain above `after`, in order, at most `limit`. */
-  auditRecords(chain: ChainId, after: number, limit: number): Promise<readonly AuditRecord[]>;
-  /** Newest first. Costs what it returns, or, with a vault named, what it looks at, which is bounded. */
-  auditPage(query: AuditQuery): Promise<AuditPage>;
-  /** What each peer has last shown. */
-  auditShown(): Promise<readonly { readonly peer: SiteName; readonly heads: readonly ShownHead[] }[]>;
+  record(event: AuditEvent): Promise<void>;
 }
-
-/** Where a peer said that it stands in a chain. `held`: up to where this site had that chain then. */
-export type ShownHead = { readonly chain: ChainId; readonly head: AuditMark; readonly held: number };

@@ -69,8 +69,3 @@ export function loadState(connection: Connection): State {
     openIncidents: readOpenIncidents(connection),
   };
 }
-
-/** A database that is read from outside of a store, as by a thread or a command. */
-export function viewOf(connection: Connection): View {
-  return { connection, state: loadState(connection) };
-}

@@ -382,7 +382,7 @@ export class World {
   async command(site: SiteName, name: string, body: object = {}): Promise<object> {
     const text = `${name} ${JSON.stringify(body)} on ${site}`;
     this.note(text);
-    const isHome = name === "homecoming.rejoin" || name === "recover" ? this.watch.comesHome(site) : () => {};
+    const isHome = name === "rejoin" || name === "recover" ? this.watch.comesHome(site) : () => {};
     try {
       const result = await this.process(site).command(name, body);
       this.note(`${text}: ${JSON.stringify(result).slice(0, 300)}`);

@@ -107,7 +107,13 @@ beforeAll(() => {
     "cli",
     "web",
   ];
-  const plain = [...parts.map((part) => `src/${part}/ok.ts`), "test/ok.ts", "bench/ok.ts", "docs/ok.ts"];
+  const plain = [
+    ...parts.map((part) => `src/${part}/ok.ts`),
+    "test/ok.ts",
+    "bench/ok.ts",
+    "docs/ok.ts",
+    "build/ok.ts",
+  ];
   const files = [...plain.map((file) => ({ file, text: "export type Ok = 1;" })), ...allowed, ...forbidden];
   for (const { file, text } of files) {
     mkdirSync(dirname(join(folder, file)), { recursive: true });

@@ -83,10 +83,9 @@ test("two sites that hold each other's audit both find it whole", async () => {
 test.each([
   ["changed", "UPDATE audit_records SET action = 'other' WHERE chain = 1 AND seq = 3", 3, "broken"],
   ["dropped", "DELETE FROM audit_records WHERE chain = 1 AND seq = 3", 3, "broken"],
-  ["dropped at the end", "DELETE FROM audit_records WHERE chain = 1 AND seq = 4", 4, "truncated"],
   [
     "given another hash at the end",
-    "UPDATE audit_chains SET head_hash = zeroblob(32) WHERE id = 1",
+    "UPDATE audit_records SET hash = zeroblob(32) WHERE chain = 1 AND seq = 4",
     4,
     "broken",
   ],
@@ -104,11 +103,9 @@ test.each([
 async function cutOff(pair: LinkedPair, side: "primary" | "backup"): Promise<void> {
   const store = pair[side];
   const own = (await store.read((r) => r.audit.chains())).find(({ isOwn }) => isOwn);
-  const [, second] = own ? await store.read((r) => r.audit.records(own.chain, 0, 2)) : [];
-  if (!own || !second) throw new Error("no record to cut behind");
+  if (!own || own.head.seq <= 2) throw new Error("no record to cut behind");
   const chain = "(SELECT id FROM audit_chains WHERE own = 1)";
   pair.behind(side, `DELETE FROM audit_records WHERE seq > 2 AND chain = ${chain}`);
-  pair.behind(side, "UPDATE audit_chains SET head_seq = 2, head_hash = ? WHERE own = 1", second.hash);
 }
 
 test("a chain that was cut off shows by what the peer has shown, and then at the peer, until a new one says so", async () => {

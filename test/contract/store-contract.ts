@@ -10,6 +10,7 @@ import { digestProperties } from "./digest-properties.ts";
 import { historyContract } from "./history-contract.ts";
 import { portContract } from "./port-contract.ts";
 import { primaryContract } from "./primary-contract.ts";
+import { quarantineContract } from "./quarantine-contract.ts";
 import { replicationProperties } from "./replication-properties.ts";
 import { recountContract } from "./recount-contract.ts";
 import { repairContract } from "./repair-contract.ts";
@@ -27,6 +28,7 @@ export function storeContract(name: string, store: StoreUnderTest): void {
     versionContract(store);
     accessContract(store);
     primaryContract(store);
+    quarantineContract(store);
     backupContract(store);
     digestContract(store);
     historyContract(store);

@@ -95,15 +95,14 @@ export const mutations: readonly Mutation[] = [
     promise: "I4",
     bug: "a backup acknowledges a push that is not flushed yet",
     file: "src/store/sqlite/sqlite-store.ts",
-    find: "        return audit.answer(tx, push, yield* applyPush(tx, push, hash, clock.now()));\n      }),",
-    replace:
-      '        return audit.answer(tx, push, yield* applyPush(tx, push, hash, clock.now()));\n      }, "committed"),',
+    find: "      return scope.steps(() => work(transactionOf(scope)));\n    });",
+    replace: '      return scope.steps(() => work(transactionOf(scope)));\n    }, "committed");',
   },
   {
     promise: "I4",
     bug: "what is committed is read and pushed before it is flushed",
     file: "src/store/sqlite/sqlite-store.ts",
-    find: "      await this.#flushes.settled();\n",
+    find: "      if (settled) await settled;\n",
     replace: "",
   },
   {
@@ -155,7 +154,7 @@ export const mutations: readonly Mutation[] = [
     promise: "I7",
     bug: "a backup acknowledges a purge that its log still holds",
     file: "src/replication/backup/apply.ts",
-    find: "  if (namesPoint(outcome)) await store.eraseRemains();\n",
+    find: "  if (namesPoint(outcome)) await store.erasure.eraseRemains();\n",
     replace: "",
     test: {
       file: "src/store/sqlite/erasure.test.ts",

@@ -73,8 +73,10 @@ export class Return implements Homecoming {
     }
     const { path, storeAcks, abandoned } = this.#way;
     const request = { path, winner, now: clock.now() };
+    // Asked for at once: a store that is closed meanwhile waits for what is in its queue.
+    const open = queue();
     await storeAcks();
-    return queue().hold(() => this.#rejoinBeside(request, abandoned));
+    return open.hold(() => this.#rejoinBeside(request, abandoned));
   }
 
   async #rejoinBeside(

@@ -17,16 +17,13 @@ const slowest = [
 ];
 
 /**
- * What `npm test` leaves to `npm run test:long`, so that it takes four minutes: all seeds but the first 625, the rounds of kill -9, and what
- * watches sleeping sites or whole machines a second time.
+ * What `npm test` leaves to `npm run test:long`, so that it takes four minutes: all seeds but the first 625, the rounds of kill -9,
+ * and most of what starts real processes by the dozen.
  */
 const long = [
   "test/sim/seeds-[2-8].sim.test.ts",
-  "test/e2e/kill.test.ts",
-  "test/e2e/asleep-tls.test.ts",
-  "test/e2e/two-hosts.test.ts",
-  "test/e2e/secret-scan.test.ts",
-  "test/e2e/edition-move.test.ts",
+  "test/e2e/{admin,asleep-tls,cli,cli-admin,cli-site,edition-move,kill,pairing,peers}.test.ts",
+  "test/e2e/{promotion,secret-scan,tls,two-hosts}.test.ts",
 ];
 const tests = ["src/**/*.test.ts", "test/**/*.test.ts"];
 

@@ -63,6 +63,9 @@ export type Connections = {
   readonly reader: Connection;
 };
 
+/** From so many changed pages (2 MB) on, a transaction writes them to the log while it goes on. */
+const spillPages = 500;
+
 /** A log that a large write has made longer than this is cut back when it is used up. */
 const logBytesKept = 64 * 1024 * 1024;
 
@@ -77,11 +80,12 @@ export function openFile(path: string): Connections {
     database.pragma("synchronous = NORMAL");
     database.pragma("wal_autocheckpoint = 0");
     database.pragma(`journal_size_limit = ${logBytesKept}`);
+    database.pragma("cache_size = -8000");
     // What a large write changes goes to the log while it is at work, not all at once in its COMMIT.
-    database.pragma("cache_size = -2000");
+    database.pragma(`cache_spill = ${spillPages}`);
     settle(database);
     const reader = new Sqlite(path, { readonly: true, fileMustExist: true });
-    reader.pragma("cache_size = -8000");
+    reader.pragma("cache_size = -2000");
     return { writer: new Connection(database), reader: new Connection(reader) };
   } catch (error) {
     database.close();

@@ -96,10 +96,10 @@ describe("a log that is long", () => {
   it("is copied back in a thread, while transactions go on", async () => {
     const path = init();
     const file = logged(path);
-    file.grow(4_200);
+    file.grow(8_200);
     commitOften(file, neverHeld);
     // Nothing has been copied by the commits themselves.
-    expect(file.left()).toBeGreaterThan(4_000);
+    expect(file.left()).toBeGreaterThan(8_000);
     await file.log.idle();
     expect(file.left()).toBe(0);
     await file.close();
@@ -131,14 +131,14 @@ describe("a log that is long", () => {
 
   it("is tried again at a later commit where a thread could not copy it", async () => {
     const file = logged(init());
-    file.grow(4_200);
+    file.grow(8_200);
     // Whoever reads an older state keeps the pages behind it from being copied.
     const reader = new Sqlite(file.reader.database.name, { readonly: true });
     reader.exec("BEGIN; SELECT count(*) FROM filler");
-    file.grow(4_200);
+    file.grow(8_200);
     commitOften(file, neverHeld);
     await file.log.idle();
-    expect(file.left()).toBeGreaterThan(4_000);
+    expect(file.left()).toBeGreaterThan(8_000);
     reader.close();
     commitOften(file, neverHeld);
     await file.log.idle();

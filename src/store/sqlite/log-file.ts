@@ -10,8 +10,8 @@ const closeFile = promisify(close);
 const flushFile = promisify(fdatasync);
 const flushFolder = promisify(fsync);
 
-/** A log of so many pages (16 MiB) is copied back into the database. */
-const longPages = 4_000;
+/** A log of so many pages (32 MiB) is copied back into the database: the pages that every commit changes are copied once then. */
+const longPages = 8_000;
 /** From so many on (64 MiB) no transaction begins until it has been: the log could otherwise grow for as long as clients write. */
 const tooLongPages = 16_000;
 /** Looking how long the log is costs as much as a statement: so many commits go by between two looks. */

@@ -15,7 +15,7 @@ import {
   TransactionScope,
 } from "./capabilities/scope.ts";
 import { SlicedSurvey } from "./capabilities/survey.ts";
-import type { Connections } from "./connection.ts";
+import type { Connection, Connections } from "./connection.ts";
 import { LogErasure } from "./erasure.ts";
 import { refusalOf } from "./failures.ts";
 import { Flushes, type Log } from "./flushes.ts";
@@ -105,7 +105,7 @@ export class SqliteStore implements Store {
       look: scope.look,
       write: (work) => this.#queue.enqueue(inOneStep(work)),
     });
-    this.#reader = readerOf(new ReaderScope(this.#ports, connections.reader));
+    this.#reader = readerOf(new ReaderScope(this.#ports, () => this.#reading()));
     this.uses = new Uses(scope);
     this.journal = new Journal(scope);
     this.acknowledgements = new KnownAcks(scope);
@@ -180,8 +180,7 @@ export class SqliteStore implements Store {
   }
 
   #scope(): StoreScope {
-    const { connections } = this.#options;
-    const view = (): View => ({ connection: connections.reader, state: this.#ports.knowledge.state });
+    const view = (): View => ({ connection: this.#reading(), state: this.#ports.knowledge.state });
     return {
       ports: this.#ports,
       look: (work) => this.read(async () => work(view())),
@@ -195,6 +194,15 @@ export class SqliteStore implements Store {
       },
       queue: () => this.#openQueue(),
     };
+  }
+
+  /**
+   * The writer's connection where no transaction is open on it: its pages stay in memory from one commit to the next, while every
+   * commit empties the memory of all other connections.
+   */
+  #reading(): Connection {
+    const { reader, writer } = this.#options.connections;
+    return this.#queue.isOpen ? reader : writer;
   }
 
   #openQueue(): WriteQueue {

@@ -42,24 +42,26 @@ export function shown({ ports, view }: ReadScope, row: StoredRow): StoredRow {
 /** Of all the readers of a store: what they see is what is committed. */
 export class ReaderScope implements ReadScope {
   readonly ports: CapabilityPorts;
-  readonly #connection: Connection;
+  readonly #connection: () => Connection;
 
-  constructor(ports: CapabilityPorts, connection: Connection) {
+  /** @param connection on which only what is committed can be seen now */
+  constructor(ports: CapabilityPorts, connection: () => Connection) {
     this.ports = ports;
     this.#connection = connection;
   }
 
   get view(): View {
-    return { connection: this.#connection, state: this.ports.knowledge.state };
+    return { connection: this.#connection(), state: this.ports.knowledge.state };
   }
 
   row(key: RowKey): StoredRow | undefined {
-    const row = this.ports.knowledge.cache.row(key, () => readRow(this.#connection, key));
+    const row = this.ports.knowledge.cache.row(key, () => readRow(this.#connection(), key));
     return row && shown(this, row);
   }
 
   access(accessId: AccessId): StoredRow | undefined {
-    const row = this.ports.knowledge.cache.access(accessId, () => readAccess(this.#connection, accessId));
+    const read = () => readAccess(this.#connection(), accessId);
+    const row = this.ports.knowledge.cache.access(accessId, read);
     return row && shown(this, row);
   }
 }

@@ -131,7 +131,7 @@ describe("a log that is long", () => {
 
   it("is tried again at a later commit where a thread could not copy it", async () => {
     const file = logged(init());
-    file.grow(8_200);
+    file.grow(4_200);
     // Whoever reads an older state keeps the pages behind it from being copied.
     const reader = new Sqlite(file.reader.database.name, { readonly: true });
     reader.exec("BEGIN; SELECT count(*) FROM filler");

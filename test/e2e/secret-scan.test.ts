@@ -408,7 +408,9 @@ function sealedBodies({ dataPath }: SiteProcess, entryId: string): readonly Buff
   const headerBytes = 58;
   const bodies = [
     ...database.prepare("SELECT body FROM rows WHERE kind = 'entry' AND item_id = ?").all(entryId),
-    ...database.prepare("SELECT body FROM rows WHERE kind = 'version' AND item_id LIKE ? || '.%'").all(entryId),
+    ...database
+      .prepare("SELECT body FROM rows WHERE kind = 'version' AND item_id LIKE ? || '.%'")
+      .all(entryId),
   ] as { body: Buffer | null }[];
   database.close();
   return bodies.flatMap(({ body }) => (body === null ? [] : [body.subarray(headerBytes)]));

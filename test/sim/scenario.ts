@@ -102,6 +102,8 @@ class Scenario {
     world.lingerLikelihood = 0;
     world.flushMs = () => 0;
     world.storeFails = () => false;
+    // Sites that speak different protocols are brought to the same one by upgrades, and an upgrade is a restart.
+    if (world.network.newer.size > 0) for (const site of world.sites.keys()) world.crash(site);
     world.network.healAll();
     world.note("everything is whole");
     this.#course.nameAllPeers();

@@ -412,15 +412,15 @@ export class Worker {
   }
 
   /**
-   * Whether the drain is unfinished though nothing is dirty: acked is behind the head by refused rows alone, or it is unanswered
-   * whether both sites are equal there. No write may ever ask again.
+   * Whether the drain is unfinished though nothing is dirty: acked is unknown, or behind the head by refused rows alone, or it is
+   * unanswered whether both sites are equal there. No write may ever ask again.
    */
   async #isUnproved(): Promise<boolean> {
     const { store, peer } = this.#options;
     const { head } = await store.read((r) => r.site.record());
     const known = (await store.read((r) => r.replication.peers())).find(({ site }) => site === peer);
-    if (!known?.acked) return false;
-    if (!samePoint(known.acked, head)) return true;
+    if (!known) return false;
+    if (!known.acked || !samePoint(known.acked, head)) return true;
     return isProofWanted(this.#proof, known, head) || isRepairLeft(this.#proof, known);
   }
 

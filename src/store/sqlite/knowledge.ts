@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.ts";
-import type { PlainAck, UnsavedAcks } from "./plain-ack.ts";
+import { type PlainAck, type UnsavedAcks, withUnsavedAcks } from "./plain-ack.ts";
 import { RowCache } from "./row-cache.ts";
 import { loadState, type State } from "./state.ts";
 
@@ -19,7 +19,7 @@ export class Knowledge {
   }
 
   get state(): State {
-    this.#state ??= loadState(this.#connection);
+    this.#state ??= withUnsavedAcks(loadState(this.#connection), this.#unsavedAcks);
     return this.#state;
   }
 
@@ -40,10 +40,15 @@ export class Knowledge {
     this.#unsavedAcks = null;
   }
 
-  /** A transaction was undone, or somebody else has written: the next one to ask reads the disk. */
+  /** Only the disk knows what came of a transaction: the next one to ask reads it. */
   reload(): void {
     this.#state = undefined;
-    this.#unsavedAcks = null;
     this.cache.clear();
+  }
+
+  /** Somebody else has written: nothing of what is known counts. */
+  forget(): void {
+    this.#unsavedAcks = null;
+    this.reload();
   }
 }

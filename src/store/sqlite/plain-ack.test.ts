@@ -61,6 +61,22 @@ describe("an ACK", () => {
     expect(await store.read((r) => r.replication.backlog(zurich))).toMatchObject({ dirty: 0 });
   });
 
+  it("stays known where the COMMIT fails that was to store it, and is stored with the next: a worker that sleeps pushes nothing again", async () => {
+    await store.acknowledgements.take(zurich, await ackOf());
+    const original = Connection.prototype.run;
+    const failing = vi.spyOn(Connection.prototype, "run").mockImplementation(function (sql, ...values) {
+      if (sql === "COMMIT") throw Object.assign(new Error("i/o error"), { code: "SQLITE_IOERR_FSYNC" });
+      return original.call(this, sql, ...values);
+    });
+    await expect(store.acknowledgements.settle()).rejects.toMatchObject({ code: "storage_failed" });
+    failing.mockRestore();
+    expect(await store.read((r) => r.replication.peers())).toMatchObject([{ site: zurich, acked: head }]);
+    await store.acknowledgements.settle();
+    const after = afterCrash();
+    expect((await rowsOf(after)).map((row) => row?.dirty)).toEqual([false, false, false]);
+    await after.close();
+  });
+
   it("is stored with the next write, whatever that is for", async () => {
     await store.acknowledgements.take(zurich, await ackOf());
     const transactions = countTransactions();

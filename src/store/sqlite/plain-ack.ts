@@ -6,7 +6,7 @@ import type { SiteName } from "../../core/ids.ts";
 import { comparePositions, origin, type Point, type Position } from "../../core/position.ts";
 import type { StoredRow } from "../../core/row.ts";
 import { chainNamed, hashAt, troublesOf } from "./audit-chains.ts";
-import { lowestAcked } from "./peers.ts";
+import { lowestAcked, type StoredPeer } from "./peers.ts";
 import { acknowledgedPeer } from "./primary.ts";
 import type { State, View } from "./state.ts";
 
@@ -15,10 +15,10 @@ import type { State, View } from "./state.ts";
  * transaction, whatever that is for. Losing it costs a repeated push.
  */
 export type UnsavedAcks = {
-  /** The peers that were acknowledged by. */
-  readonly sites: ReadonlySet<SiteName>;
-  /** Those that have shown their audit with it. */
-  readonly shown: ReadonlySet<SiteName>;
+  /** What they have made of the peers. */
+  readonly peers: ReadonlyMap<SiteName, StoredPeer>;
+  /** What peers have shown of their audit with them. */
+  readonly shown: State["shown"];
   /** Where they stand: points of the history that are never forgotten. */
   readonly points: readonly Point[];
   /** What every peer held before: above it, marks are still to be cleared. */
@@ -55,13 +55,23 @@ export function takePlainAck(
   return {
     state: { ...state, peers, shown },
     unsaved: {
-      sites: new Set([...(unsaved?.sites ?? []), site]),
-      shown: new Set([...(unsaved?.shown ?? []), ...(heads ? [site] : [])]),
+      peers: new Map([...(unsaved?.peers ?? []), [site, acknowledged]]),
+      shown: new Map([...(unsaved?.shown ?? []), ...(heads ? [[site, heads] as const] : [])]),
       points: [...(unsaved?.points ?? []), ack.through],
       clearFrom: unsaved?.clearFrom ?? lowestAcked(state.peers) ?? origin.position,
       at: now,
     },
   };
+}
+
+/**
+ * A state that was read from the disk, as ACKs have made it that are not stored there: what a backup has acknowledged stays true where a
+ * COMMIT fails, and a worker that sleeps would not push it again.
+ */
+export function withUnsavedAcks(state: State, unsaved: UnsavedAcks | null): State {
+  if (!unsaved) return state;
+  const peers = state.peers.map((peer) => unsaved.peers.get(peer.site) ?? peer);
+  return { ...state, peers, shown: new Map([...state.shown, ...unsaved.shown]) };
 }
 
 /** The heads that an ACK shows, where they are of known chains and tell nothing that has to be looked into. */

@@ -58,9 +58,9 @@ export function* acknowledge(
 }
 
 /** Stores what plain ACKs have changed of the state already. */
-export function storeAcks(tx: Transaction, { sites, shown, points, clearFrom, at }: UnsavedAcks): void {
-  for (const site of sites) tx.changePeer(site, {});
-  for (const site of shown) storeShown(tx.connection, site, tx.state.shown.get(site) ?? []);
+export function storeAcks(tx: Transaction, { peers, shown, points, clearFrom, at }: UnsavedAcks): void {
+  for (const site of peers.keys()) tx.changePeer(site, {});
+  for (const site of shown.keys()) storeShown(tx.connection, site, tx.state.shown.get(site) ?? []);
   for (const point of points) flagAcknowledged(tx.connection, point);
   clearMarksNow(tx, clearFrom, at);
   pruneHistory(tx, { pointsMax: prunedPerAck, changesKept });

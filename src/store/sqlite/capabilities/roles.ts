@@ -87,7 +87,7 @@ export class Return implements Homecoming {
       return await rejoinBeside(request, abandoned);
     } finally {
       // The thread has written, and this process does not know what.
-      this.#scope.ports.knowledge.reload();
+      this.#scope.ports.knowledge.forget();
     }
   }
 }

@@ -64,7 +64,11 @@ describe("an ACK", () => {
   it("stays known where the COMMIT fails that was to store it, and is stored with the next: a worker that sleeps pushes nothing again", async () => {
     await store.acknowledgements.take(zurich, await ackOf());
     const original = Connection.prototype.run;
-    const failing = vi.spyOn(Connection.prototype, "run").mockImplementation(function (sql, ...values) {
+    const failing = vi.spyOn(Connection.prototype, "run").mockImplementation(function (
+      this: Connection,
+      sql,
+      ...values
+    ) {
       if (sql === "COMMIT") throw Object.assign(new Error("i/o error"), { code: "SQLITE_IOERR_FSYNC" });
       return original.call(this, sql, ...values);
     });

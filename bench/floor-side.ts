@@ -92,7 +92,7 @@ function read(message: IncomingMessage): Promise<string> {
 
 function status(): string {
   const peer = { state: isPushing ? "pushing" : "asleep", acked: `1:${acked}`, counters: { pushes } };
-  return JSON.stringify({ head: `1:${head}`, peers: [peer] });
+  return JSON.stringify({ head: `1:${head}`, applied: `1:${head}`, peers: [peer] });
 }
 
 function apply(rows: readonly Row[]): string {

@@ -71,9 +71,7 @@ function fill(path: string, stored: number): void {
          seq > ?, iif(seq > ?, 1, NULL) FROM n`,
     )
     .run(stored, systemHash.sha256(rowBody), rowBody, acked, acked);
-  database.exec(
-    "INSERT INTO history (epoch, seq, chain) SELECT epoch, seq, randomblob(32) FROM rows",
-  );
+  database.exec("INSERT INTO history (epoch, seq, chain) SELECT epoch, seq, randomblob(32) FROM rows");
   const chain = "(SELECT chain FROM history WHERE epoch = 1 AND seq = ?)";
   database.prepare(`UPDATE site SET head_epoch = 1, head_seq = ?, head_chain = ${chain}`).run(stored, stored);
   database

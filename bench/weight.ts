@@ -9,7 +9,7 @@ import type { Plan } from "./support/plan.ts";
 import { residentBytes } from "./support/process-figures.ts";
 import { inFlight, measureBulk, measureDrain } from "./support/bulk.ts";
 import { median } from "./support/statistics.ts";
-import { clients, Subject, type Written } from "./support/subject.ts";
+import { connections, Subject, type Written } from "./support/subject.ts";
 import { printWeight, type Figures, type Run } from "./support/weight-rows.ts";
 
 const burstWrites = 50;
@@ -86,20 +86,18 @@ async function ofBoth<T>(
 /** On a pair that was started a second ago, by clients that connect at that moment. */
 async function coldBurst(subject: Subject): Promise<Pick<Figures, "coldMs" | "coldPushes">> {
   await pause(startedMs);
-  await using client = new Client(subject.primary.url, subject.token, clients);
+  await using client = new Client(subject.primary.url, subject.token, connections);
   const { visibleMs, pushes } = await burst(subject, client);
   return { coldMs: visibleMs, coldPushes: pushes };
 }
 
 /** The rows of a burst become visible in their order, so the last one tells of all. */
 async function burst(subject: Subject, client?: Client): Promise<{ visibleMs: number; pushes: number }> {
-  await subject.caughtUp();
   const before = await subject.pushes();
   const beganMs = instantMs();
   const written = await Promise.all(Array.from({ length: burstWrites }, () => subject.write(client)));
   await subject.visible(written.reduce((last, one) => (one.seq > last.seq ? one : last)));
   const visibleMs = instantMs() - beganMs;
-  await subject.caughtUp();
   return { visibleMs, pushes: (await subject.pushes()) - before };
 }
 

@@ -1,6 +1,6 @@
 import { instantMs, pause } from "./instant.ts";
 import { residentBytes, spentBetween, spentBy } from "./process-figures.ts";
-import { clients, type Subject } from "./subject.ts";
+import { connections, type Subject } from "./subject.ts";
 import type { Figures } from "./weight-rows.ts";
 
 const bulkWrites = 10_000;
@@ -38,7 +38,7 @@ export async function measureBulk(subject: Subject): Promise<Pick<Figures, Bulk>
   await subject.caughtUp();
   const before = spentBy(pid);
   let beganMs = instantMs();
-  await inFlight(clients, bulkWrites, () => subject.write());
+  await inFlight(connections, bulkWrites, () => subject.write());
   const writesPerSecond = (bulkWrites / (instantMs() - beganMs)) * 1000;
   await subject.caughtUp();
   const spent = spentBetween(before, spentBy(pid));
@@ -66,21 +66,14 @@ type Drain = "drainRowsPerSecond" | "drainPrimaryCpu" | "drainBackupCpu";
 export async function measureDrain(subject: Subject): Promise<Pick<Figures, Drain>> {
   const { primary, backup } = subject;
   await subject.caughtUp();
-  const base = (await subject.acked()).seq;
+  const base = await subject.head();
   await backup.kill();
   for (let rows = 0; rows < drainedRows; rows += importedEntries) await subject.import(importedEntries);
+  const head = await subject.head();
   await backup.start();
-  let first = await subject.acked();
-  while (Number.isNaN(first.seq) || first.seq <= base) {
-    await pause(lookEveryMs);
-    first = await subject.acked();
-  }
+  const first = await appliedAt(subject, base + 1);
   const before = { primary: spentBy(primary.pid), backup: spentBy(backup.pid) };
-  let last = await subject.acked();
-  while (!last.isAll) {
-    await pause(lookEveryMs);
-    last = await subject.acked();
-  }
+  const last = await appliedAt(subject, head);
   const tookMs = last.atMs - first.atMs;
   const cpuShare = (side: "primary" | "backup"): number => {
     const { userMs, systemMs } = spentBetween(before[side], spentBy(subject[side].pid));
@@ -91,4 +84,13 @@ export async function measureDrain(subject: Subject): Promise<Pick<Figures, Drai
     drainPrimaryCpu: cpuShare("primary"),
     drainBackupCpu: cpuShare("backup"),
   };
+}
+
+/** What the backup has applied, once that is at least `seq`. */
+async function appliedAt(subject: Subject, seq: number): ReturnType<Subject["applied"]> {
+  for (;;) {
+    const applied = await subject.applied();
+    if (applied.seq >= seq) return applied;
+    await pause(lookEveryMs);
+  }
 }

@@ -18,13 +18,15 @@ export type Side = {
 /** An entry that was created: where it is read, and where it stands in the order of all writes. */
 export type Written = { readonly path: string; readonly seq: number };
 
-export const clients = 64;
+export const connections = 64;
 const valueBytes = 400;
+const statusPath = "/api/replication";
+const pollMs = 2;
 
 type Access = {
   readonly entriesPath: string;
   readonly token: string;
-  readonly operatorToken: string;
+  readonly operatorTokens: { readonly primary: string; readonly backup: string };
 };
 
 /**
@@ -39,6 +41,7 @@ export class Subject implements AsyncDisposable {
   readonly #writer: Client;
   readonly #reader: Client;
   readonly #operator: Client;
+  readonly #backupOperator: Client;
   readonly #end: () => Promise<void>;
 
   private constructor(sides: { primary: Side; backup: Side }, access: Access, end: () => Promise<void>) {
@@ -46,9 +49,10 @@ export class Subject implements AsyncDisposable {
     this.backup = sides.backup;
     this.entriesPath = access.entriesPath;
     this.token = access.token;
-    this.#writer = new Client(this.primary.url, access.token, clients);
+    this.#writer = new Client(this.primary.url, access.token, connections);
     this.#reader = new Client(this.backup.url, access.token);
-    this.#operator = new Client(this.primary.url, access.operatorToken);
+    this.#operator = new Client(this.primary.url, access.operatorTokens.primary);
+    this.#backupOperator = new Client(this.backup.url, access.operatorTokens.backup);
     this.#end = end;
   }
 
@@ -56,7 +60,8 @@ export class Subject implements AsyncDisposable {
     const sides = await floorSides(folder);
     await sides.backup.start();
     await sides.primary.start();
-    return new Subject(sides, { entriesPath: "/entries", token: "", operatorToken: "" }, async () => {});
+    const operatorTokens = { primary: "", backup: "" };
+    return new Subject(sides, { entriesPath: "/entries", token: "", operatorTokens }, async () => {});
   }
 
   /** Of the built program, started by bin/dormouse; each logs JSON to a file. */
@@ -68,8 +73,8 @@ export class Subject implements AsyncDisposable {
     await sides.primary.start();
     const made = await call(calgary, { method: "POST", path: "/api/vaults", body: { name: "Harbour" } });
     const { vault_id: vaultId, token } = made.body as { vault_id: string; token: string };
-    const { operatorToken } = calgary;
-    const access = { entriesPath: `/api/vaults/${vaultId}/entries`, token, operatorToken };
+    const operatorTokens = { primary: calgary.operatorToken, backup: zurich.operatorToken };
+    const access = { entriesPath: `/api/vaults/${vaultId}/entries`, token, operatorTokens };
     return new Subject(sides, access, async () => await sites[Symbol.asyncDispose]());
   }
 
@@ -97,27 +102,39 @@ export class Subject implements AsyncDisposable {
     while (!(await this.#reader.has(path)));
   }
 
-  async status(): Promise<Pick<ReplicationStatus, "head" | "peers">> {
-    return await this.#operator.call<ReplicationStatus>("GET", "/api/replication");
-  }
-
+  /** Pushes that the primary has made so far, once it knows that all is on the backup. */
   async pushes(): Promise<number> {
-    return (await this.status()).peers?.[0]?.counters.pushes ?? Number.NaN;
+    for (;;) {
+      const { head, peers } = await this.#primaryStatus();
+      const [peer] = peers ?? [];
+      if (peer?.acked === head) return peer.counters.pushes;
+      await pause(pollMs);
+    }
   }
 
-  /** Up to which seq the primary knows that the backup has everything, at that instant. */
-  async acked(): Promise<{ readonly seq: number; readonly isAll: boolean; readonly atMs: number }> {
-    const { head, peers } = await this.status();
-    const acked = peers?.[0]?.acked;
-    return { seq: seqOf(`"${acked}"`), isAll: acked === head, atMs: instantMs() };
+  async head(): Promise<number> {
+    return seqOf(`"${(await this.#primaryStatus()).head}"`);
   }
 
+  /** Up to which seq the backup holds everything, at that instant. Asked of the backup: a primary counts what waits for each answer. */
+  async applied(): Promise<{ readonly seq: number; readonly atMs: number }> {
+    const { applied } = await this.#backupOperator.call<ReplicationStatus>("GET", statusPath);
+    return { seq: seqOf(`"${applied}"`), atMs: instantMs() };
+  }
+
+  /** Resolves once the backup holds all that was written. */
   async caughtUp(): Promise<void> {
-    while (!(await this.acked()).isAll) await pause(2);
+    const head = await this.head();
+    while ((await this.applied()).seq < head) await pause(pollMs);
+  }
+
+  #primaryStatus(): Promise<ReplicationStatus> {
+    return this.#operator.call<ReplicationStatus>("GET", statusPath);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of [this.#writer, this.#reader, this.#operator]) await client[Symbol.asyncDispose]();
+    const clients = [this.#writer, this.#reader, this.#operator, this.#backupOperator];
+    for (const client of clients) await client[Symbol.asyncDispose]();
     await this.primary.kill();
     await this.backup.kill();
     await this.#end();

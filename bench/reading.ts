@@ -7,7 +7,7 @@ import { median } from "./support/statistics.ts";
 import { printTable, showCount, showMs, showRatio } from "./support/table.ts";
 
 const sizes = [1_000, 10_000] as const;
-const timesPerRun = 4;
+const timesPerRun = 2;
 const pageLimit = 500;
 /** Stands in no entry: the search opens and looks through every one of them. */
 const absent = "nowhere";

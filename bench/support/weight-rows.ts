@@ -1,5 +1,5 @@
 import { median } from "./statistics.ts";
-import { printTable, showBytes, showCount, showMs, showRatio } from "./table.ts";
+import { printTable, showCount, showMs, showRatio } from "./table.ts";
 
 /** What is measured of a pair; times in ms. */
 export type Figures = {
@@ -56,6 +56,9 @@ const least = (limit: number): Aim => ({
   text: `>= ${showCount(limit)}`,
   isMet: (figure) => figure >= limit,
 });
+const mebibyte = 2 ** 20;
+const showMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
+const mostMebibytes = (limit: number): Aim => most(limit * mebibyte, `${limit} MiB`);
 const share = (part: number): string => `${Math.round(part * 100)} %`;
 
 const rows: readonly Row[] = [
@@ -116,10 +119,10 @@ const rows: readonly Row[] = [
   {
     title: "bytes written for these 10,000, primary, with its log",
     name: "storedBytes",
-    show: showBytes,
-    aim: most(60e6, "60 MB"),
+    show: showMebibytes,
+    aim: mostMebibytes(60),
     madeOf: (ours, floor) =>
-      `${showBytes(ours.storedBytes / 10_000)} a write, the floor's ${showBytes(floor.storedBytes / 10_000)}: row, history, audit and marks, each page once in the log and once in the database`,
+      `${showCount(ours.storedBytes / 10_000)} B a write, the floor's ${showCount(floor.storedBytes / 10_000)} B: row, history, audit and marks, each page once in the log and once in the database`,
   },
   {
     title: "the same 10,000 in imports of 500, two in flight, until both are equal",
@@ -132,17 +135,18 @@ const rows: readonly Row[] = [
   {
     title: "resident memory of the primary at rest",
     name: "restBytes",
-    show: showBytes,
-    aim: most(90e6, "90 MB"),
-    madeOf: (ours) => `${showBytes(ours.restFileBytes)} are pages of files, most of them Node's own program`,
+    show: showMebibytes,
+    aim: mostMebibytes(90),
+    madeOf: (ours) =>
+      `${showMebibytes(ours.restFileBytes)} are pages of files, most of them Node's own program`,
   },
   {
     title: "the same after all of these writes",
     name: "busyBytes",
-    show: showBytes,
-    aim: most(160e6, "160 MB"),
+    show: showMebibytes,
+    aim: mostMebibytes(160),
     madeOf: (ours) =>
-      `${showBytes(ours.busyFileBytes)} are pages of files; ${showBytes(ours.busyBytes - ours.restBytes)} more than at rest`,
+      `${showMebibytes(ours.busyFileBytes)} are pages of files; ${showMebibytes(ours.busyBytes - ours.restBytes)} more than at rest`,
   },
   {
     title: "a drain of 200,000 rows: rows a second",

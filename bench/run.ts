@@ -93,7 +93,11 @@ async function main(): Promise<void> {
     for (const [name, part] of Object.entries(parts)) {
       if (positionals.length > 0 && !positionals.includes(name)) continue;
       const beganMs = instantMs();
-      await part.run({ folder, runs });
+      // What has been measured by then is worth more than the part that failed.
+      await part.run({ folder, runs }).catch((error: unknown) => {
+        console.error(`${name} has failed:`, error);
+        process.exitCode = 1;
+      });
       console.log(`\n  (${name}: ${showMs(instantMs() - beganMs)})`);
     }
     printDelays();

@@ -33,7 +33,7 @@ export function printMachine(folder: string): string {
     flush: `${showMs(flushMs(folder))} for 4 kB and fdatasync, median of 200`,
   };
   for (const [name, value] of Object.entries(lines)) console.log(`${name.padEnd(8)}${value}`);
-  return `Measured ${lines.date.slice(0, 10)} on ${lines.cpu}, shared by client, primary and backup; ${lines.system}; load ${lines.load}; a flush: ${lines.flush}.`;
+  return `Measured ${lines.date.slice(0, 10)} on ${lines.cpu}, shared by client, primary and backup; Node ${process.versions.node}; load ${lines.load}; a flush: ${lines.flush}.`;
 }
 
 function flushMs(folder: string): number {

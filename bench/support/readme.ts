@@ -6,7 +6,7 @@ const readmePath = join(import.meta.dirname, "../../README.md");
 const begin = "<!-- figures: from `npm run bench` -->";
 const end = "<!-- /figures -->";
 /** Titles of the tables that everybody sees; the others unfold. */
-const first = /^(What a pair weighs|The event loop)/;
+const first = /^(What a pair weighs|The event loop|A day with 10|Asleep)/;
 
 /**
  * Replaces the figures of README by the tables that this run has printed, all of them.

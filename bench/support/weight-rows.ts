@@ -68,7 +68,7 @@ const rows: readonly Row[] = [
     show: showMs,
     aim: times(1.5),
     madeOf: (ours, floor) =>
-      `the floor's, which is HTTP and a flush, ${showMs(floor.ackMs)}; checks, sealing, proof, history, audit and a log line ${showMs(ours.ackMs - floor.ackMs)}`,
+      `HTTP ${showMs(ours.healthMs)} (GET /healthz); a commit and its flush ${showMs(floor.ackMs - floor.healthMs)} (the floor's); access, checks, sealing, proof, history, audit and a log line ${showMs(ours.ackMs - ours.healthMs - floor.ackMs + floor.healthMs)}`,
   },
   {
     title: "the same, visible on the backup, p50",

@@ -5,7 +5,7 @@ import { entryText } from "./support/sample-entry.ts";
 import { printTable } from "./support/table.ts";
 
 const writes = 20;
-const settleMs = 10_000;
+const settleMs = 20_000;
 const watchMs = 60_000;
 
 /** What a pair does once nobody writes and nobody is connected, by /proc, which no thread of it notices. */

@@ -9,8 +9,8 @@ import { median } from "./support/statistics.ts";
 import { printTable, showCount, showMs, showRatio } from "./support/table.ts";
 
 const writesPerTurn = 200;
-const turns = 10;
-const warmUpTurns = 5;
+const turns = 5;
+const warmUpTurns = 3;
 const withoutProof = ["--import", join(import.meta.dirname, "support/without-proof/hook.ts")];
 
 /** Makes so many writes, and returns how long each took. */

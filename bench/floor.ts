@@ -1,60 +1,50 @@
-import { join } from "node:path";
-import { Pool } from "undici";
-import { Child } from "./support/child.ts";
-import { instantMs } from "./support/instant.ts";
-import { rowBody } from "./support/sample-entry.ts";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
+import { join, resolve } from "node:path";
+import { freePort } from "../test/support/processes.ts";
+import { pause } from "./support/instant.ts";
+import type { Side } from "./support/subject.ts";
 
-/** What one write took, in ms. */
-export type Timed = { readonly acknowledgedMs: number; readonly visibleMs: number };
+const program = stripTypeScriptTypes(readFileSync(join(import.meta.dirname, "floor-side.ts"), "utf8"));
+
+/** One process of the floor, floor-side.ts; see there for what it does. */
+class FloorSide implements Side {
+  readonly url: string;
+  readonly #args: readonly string[];
+  #child: ChildProcess | undefined;
+
+  constructor(port: number, database: string, backupPort?: number) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#args = [port, database, ...(backupPort === undefined ? [] : [backupPort])].map(String);
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  async start(): Promise<void> {
+    this.#child = spawn(process.execPath, ["--input-type=module", "--eval", program, ...this.#args], {
+      cwd: resolve(import.meta.dirname, ".."),
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    while (!(await fetch(`${this.url}/healthz`).then(...isAnswered))) await pause(20);
+  }
+
+  async kill(): Promise<void> {
+    if (this.#child?.kill("SIGKILL")) await once(this.#child, "exit");
+    this.#child = undefined;
+  }
+}
+
+const isAnswered = [async (answer: Response) => (await answer.text()) !== "", () => false] as const;
 
 /** The floor under every figure: two plain processes, a raw commit in each and one POST between them. */
-export class Floor implements AsyncDisposable {
-  readonly #primary: Child;
-  readonly #backup: Child;
-  readonly #client: Pool;
-
-  private constructor(primary: Child, backup: Child, client: Pool) {
-    this.#primary = primary;
-    this.#backup = backup;
-    this.#client = client;
-  }
-
-  static async start(folder: string, connections = 1): Promise<Floor> {
-    const backup = await Child.start("floor-backup.ts", join(folder, "floor-backup.db"));
-    const origin = `http://127.0.0.1:${await backup.call<number>("port")}`;
-    const primary = await Child.start("floor-primary.ts", join(folder, "floor-primary.db"), origin);
-    const client = new Pool(`http://127.0.0.1:${await primary.call<number>("port")}`, { connections });
-    return new Floor(primary, backup, client);
-  }
-
-  /** Writes as a client does, and waits until the other side has it. */
-  async write(): Promise<Timed> {
-    const beganMs = instantMs();
-    const seq = await this.post();
-    const acknowledgedMs = instantMs() - beganMs;
-    return { acknowledgedMs, visibleMs: (await this.#backup.visible(seq)) - beganMs };
-  }
-
-  async post(): Promise<number> {
-    const answer = await this.#client.request({ method: "POST", path: "/", body: rowBody });
-    return Number(await answer.body.text());
-  }
-
-  visible(seq: number): Promise<number> {
-    return this.#backup.visible(seq);
-  }
-
-  /** Writes that start inside the primary's process: ms from the beginning of each to its commit on the other side. */
-  async writeInside(count: number, restMs: number): Promise<number[]> {
-    const begun = await this.#primary.call<{ seq: number; beganMs: number }[]>("run", { count, restMs });
-    const last = begun.at(-1);
-    if (last) await this.#backup.visible(last.seq);
-    return Promise.all(begun.map(async ({ seq, beganMs }) => (await this.#backup.visible(seq)) - beganMs));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.destroy();
-    await this.#primary[Symbol.asyncDispose]();
-    await this.#backup[Symbol.asyncDispose]();
-  }
+export async function floorSides(folder: string): Promise<{ readonly primary: Side; readonly backup: Side }> {
+  const [primaryPort, backupPort] = [await freePort(), await freePort()];
+  return {
+    primary: new FloorSide(primaryPort, join(folder, "floor-primary.db"), backupPort),
+    backup: new FloorSide(backupPort, join(folder, "floor-backup.db")),
+  };
 }

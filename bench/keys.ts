@@ -12,11 +12,11 @@ import {
   type Vault,
 } from "./support/bench-pair.ts";
 import { Client } from "./support/client.ts";
-import { type Watched, watchDelay } from "./support/delays.ts";
+import { recordDelay, type Watched, watchDelay } from "./support/delays.ts";
 import { instantMs, pause } from "./support/instant.ts";
 import type { Plan } from "./support/plan.ts";
 import { importText } from "./support/sample-entry.ts";
-import { median, quantile } from "./support/statistics.ts";
+import { median } from "./support/statistics.ts";
 import { printTable, showCount, showMs } from "./support/table.ts";
 
 const loginsPerRun = 4;
@@ -51,21 +51,9 @@ async function measureLogins({ folder, runs }: Plan): Promise<void> {
   printTable(
     `A login (Argon2id of 64 MiB, 3 passes, 4 lanes), medians of ${logins.length}`,
     ["", ""],
-    [
-      ["until the 201", showMs(median(logins.map(({ ms }) => ms)))],
-      ["longest delay of the site's event loop meanwhile", showMs(median(logins.map((one) => one.delayMs)))],
-      [
-        "the longest of all",
-        showMs(
-          quantile(
-            logins.map((one) => one.delayMs),
-            1,
-          ),
-        ),
-      ],
-      ["of a process that only waits", showMs(median(logins.map((one) => one.ownDelayMs)))],
-    ],
+    [["until the 201", showMs(median(logins.map(({ ms }) => ms)))]],
   );
+  recordDelay("a login", logins);
 }
 
 type KeyChange = Watched & {
@@ -91,10 +79,9 @@ async function measureKeyChanges({ folder, runs }: Plan): Promise<void> {
       ["until the 200", of("answeredMs")],
       ["until every entry is sealed anew", of("resealedMs")],
       ["until the backup holds all of it", of("heldMs")],
-      ["longest delay of the primary's event loop meanwhile", of("delayMs")],
-      ["of a process that only waits", of("ownDelayMs")],
     ],
   );
+  recordDelay(`a change of the key of ${showCount(rekeyedEntries)} entries, primary`, changes);
 }
 
 async function changeKey({ calgary }: BenchPair): Promise<KeyChange> {

@@ -6,7 +6,7 @@ import { median, quantile } from "./support/statistics.ts";
 import { printTable, showCount, showMs } from "./support/table.ts";
 
 const credentials = { login: "anna", passphrase: "travesty divided aching glorify jasmine stomp" };
-const loginsPerRun = 10;
+const loginsPerRun = 6;
 const pauseMs = 2;
 
 /**

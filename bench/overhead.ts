@@ -6,8 +6,8 @@ import { entryText } from "./support/sample-entry.ts";
 import { median } from "./support/statistics.ts";
 import { printTable, showMs, showRatio } from "./support/table.ts";
 
-const warmUpWrites = 1_000;
-const writesPerRun = 500;
+const warmUpWrites = 500;
+const writesPerRun = 250;
 const writesPerBlock = 25;
 /** Between two paced writes: enough for everything that the one before has set off. */
 const restMs = 4;

@@ -87,13 +87,13 @@ async function measureRepair({ calgary, zurich, link, vault }: LinkedPair): Prom
 function damage(path: string): void {
   const database = new Sqlite(path);
   const rows = database
-    .prepare("SELECT rowid, body FROM rows WHERE kind = 'entry' AND deleted = 0 ORDER BY random() LIMIT ?")
-    .all(damagedRows) as { rowid: number; body: Buffer }[];
-  for (const [index, { rowid, body }] of rows.entries()) {
-    if (index % 2 === 0) database.prepare("DELETE FROM rows WHERE kind = 'entry' WHERE rowid = ?").run(rowid);
+    .prepare("SELECT id, body FROM rows WHERE kind = 'entry' AND deleted = 0 ORDER BY random() LIMIT ?")
+    .all(damagedRows) as { id: number; body: Buffer }[];
+  for (const [index, { id, body }] of rows.entries()) {
+    if (index % 2 === 0) database.prepare("DELETE FROM rows WHERE id = ?").run(id);
     else {
       body[0] = (body[0] ?? 0) ^ 1;
-      database.prepare("UPDATE rows SET body = ? WHERE rowid = ?").run(body, rowid);
+      database.prepare("UPDATE rows SET body = ? WHERE id = ?").run(body, id);
     }
   }
   database.exec("UPDATE digest SET buckets = zeroblob(2048)");

@@ -1,14 +1,12 @@
 import { rmSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { asleep } from "./asleep.ts";
-import { burst } from "./burst.ts";
 import { digest } from "./digest.ts";
 import { efficiency } from "./efficiency.ts";
 import { far } from "./far.ts";
-import { fill } from "./fill.ts";
+import { drain } from "./drain.ts";
+import { imports } from "./imports.ts";
 import { keys } from "./keys.ts";
-import { latency } from "./latency.ts";
-import { outage } from "./outage.ts";
 import { overhead } from "./overhead.ts";
 import { promotion } from "./promotion.ts";
 import { reading } from "./reading.ts";
@@ -16,18 +14,23 @@ import { repair } from "./repair.ts";
 import { scale } from "./scale.ts";
 import { sealing } from "./sealing.ts";
 import { login } from "./login.ts";
+import { printDelays } from "./support/delays.ts";
+import { instantMs } from "./support/instant.ts";
 import { makeDataFolder, printMachine } from "./support/machine.ts";
 import type { Plan } from "./support/plan.ts";
+import { writeReadme } from "./support/readme.ts";
+import { showMs } from "./support/table.ts";
 import { verify } from "./verify.ts";
+import { weight } from "./weight.ts";
 
 /** The benchmarks: real processes, real files, real HTTP. Prints tables; never fails for a figure. */
 
 type Part = { readonly what: string; readonly run: (plan: Plan) => Promise<void> };
 
 const parts: Readonly<Record<string, Part>> = {
-  latency: {
-    what: "1,000 serial writes: acknowledged and visible on the backup, against the floor",
-    run: latency,
+  weight: {
+    what: "latency, bursts, bulk, memory, a drain, an outage, a read and a command, beside the floor",
+    run: weight,
   },
   overhead: {
     what: "a write's own latency with replication on, off, and with the backup down",
@@ -38,13 +41,9 @@ const parts: Readonly<Record<string, Part>> = {
   login: { what: "a person's login, and how long others wait meanwhile", run: login },
   reading: { what: "listing and searching 1,000 and 10,000 entries, with sealing and without", run: reading },
   keys: { what: "opening a vault for a request; a login; a change of a vault's key", run: keys },
-  burst: {
-    what: "50 writes at once, also just after a start; imports of 10,000 entries, in one call and in batches of 500",
-    run: burst,
-  },
-  fill: { what: "an empty backup comes to a primary of 100,000 and of 1,000,000 entries", run: fill },
+  imports: { what: "an import of 10,000 entries in one call", run: imports },
+  drain: { what: "a drain of 100,000 rows: delays and memory on both sides", run: drain },
   far: { what: "10,000 dirty rows to a backup 130 ms away", run: far },
-  outage: { what: "a backup that is back 10 s after it was killed, until it is equal", run: outage },
   efficiency: {
     what: "a day with 10 writes and one without, against a 30 s poller, in virtual time",
     run: efficiency,
@@ -56,9 +55,9 @@ const parts: Readonly<Record<string, Part>> = {
   scale: { what: "10 dirty rows among 1,000 and among 1,000,000 stored; start-up at both sizes", run: scale },
 };
 
-const runsDefault = 5;
+const runsDefault = 3;
 
-const usage = `Usage: npm run bench -- [PART...] [--runs N] [--folder PATH]
+const usage = `Usage: npm run bench -- [PART...] [--runs N] [--folder PATH] [--write-readme]
 
 Measures this checkout on this machine, in processes, files and HTTP of its own, and prints tables. Without a PART, all of them:
 
@@ -68,12 +67,18 @@ ${Object.entries(parts)
 
   --runs N       how often what varies is measured (default ${runsDefault}); the tables show medians
   --folder PATH  a folder on the disk to measure (default: the machine's temporary folder)
+  --write-readme replaces the figures of README.md by the tables of this run
 `;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { runs: { type: "string" }, folder: { type: "string" }, help: { type: "boolean", short: "h" } },
+    options: {
+      runs: { type: "string" },
+      folder: { type: "string" },
+      "write-readme": { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   const unknown = positionals.filter((name) => parts[name] === undefined);
   const runs = Number(values.runs ?? runsDefault);
@@ -84,10 +89,19 @@ async function main(): Promise<void> {
   }
   const folder = makeDataFolder(values.folder);
   try {
-    printMachine(folder);
+    const machine = printMachine(folder);
     for (const [name, part] of Object.entries(parts)) {
-      if (positionals.length === 0 || positionals.includes(name)) await part.run({ folder, runs });
+      if (positionals.length > 0 && !positionals.includes(name)) continue;
+      const beganMs = instantMs();
+      // What has been measured by then is worth more than the part that failed.
+      await part.run({ folder, runs }).catch((error: unknown) => {
+        console.error(`${name} has failed:`, error);
+        process.exitCode = 1;
+      });
+      console.log(`\n  (${name}: ${showMs(instantMs() - beganMs)})`);
     }
+    printDelays();
+    if (values["write-readme"]) writeReadme(machine);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

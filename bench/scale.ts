@@ -66,14 +66,12 @@ function fill(path: string, stored: number): void {
   database
     .prepare(
       `WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
-       INSERT INTO entries (vault_id, entry_id, epoch, seq, bucket, deleted, hash, body, replication_dirty, dirty_since)
-       SELECT '00000000-0000-4000-8000-000000000000', printf('%08x-0000-7000-8000-%012x', seq, seq), 1, seq, seq % 256, 0, ?, ?,
+       INSERT INTO rows (kind, vault_id, item_id, epoch, seq, bucket, deleted, hash, body, replication_dirty, dirty_since)
+       SELECT 'entry', '00000000-0000-4000-8000-000000000000', printf('%08x-0000-7000-8000-%012x', seq, seq), 1, seq, seq % 256, 0, ?, ?,
          seq > ?, iif(seq > ?, 1, NULL) FROM n`,
     )
     .run(stored, systemHash.sha256(rowBody), rowBody, acked, acked);
-  database.exec(
-    "INSERT INTO history (epoch, seq, chain) SELECT epoch, seq, randomblob(32) FROM rows WHERE kind = 'entry'",
-  );
+  database.exec("INSERT INTO history (epoch, seq, chain) SELECT epoch, seq, randomblob(32) FROM rows");
   const chain = "(SELECT chain FROM history WHERE epoch = 1 AND seq = ?)";
   database.prepare(`UPDATE site SET head_epoch = 1, head_seq = ?, head_chain = ${chain}`).run(stored, stored);
   database

@@ -9,8 +9,8 @@ import { printTable, showCount, showMs, showRatio } from "./support/table.ts";
 const sizes = { "300 B": 300, "4 kB": 4_000 } as const;
 const keptVersions = 20;
 const createsPerTurn = 20;
-const turnsPerRun = 12;
-const warmUpTurns = 12;
+const turnsPerRun = 4;
+const warmUpTurns = 6;
 
 /** Sites that differ in nothing but this. */
 const variants = ["sealed", "plain", "withoutHistory"] as const;

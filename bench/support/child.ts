@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Message, Visible } from "./messages.ts";
 
@@ -17,7 +16,9 @@ export class Child implements AsyncDisposable {
 
   private constructor(nodeArgs: readonly string[], script: string, args: readonly string[]) {
     this.#process = fork(resolve(import.meta.dirname, "..", script), [...args], {
-      execArgv: ["--no-memory-reducer", "--expose-gc", ...nodeArgs],
+      // As bin/dormouse starts the program, apart from the garbage collection on demand.
+      execArgv: ["--no-memory-reducer", "--max-semi-space-size=1", "--expose-gc", ...nodeArgs],
+      env: { ...process.env, MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "131072" },
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     this.#exited = once(this.#process, "exit");
@@ -68,12 +69,6 @@ export class Child implements AsyncDisposable {
     }
     const index = this.#visible.findLastIndex((commit) => commit.seq < seq) + 1;
     return this.#visible[index]?.atMs ?? Number.NaN;
-  }
-
-  /** Resident memory, in bytes. */
-  residentBytes(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) * 1024;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

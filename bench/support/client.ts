@@ -26,6 +26,17 @@ export class Client implements AsyncDisposable {
     return { ...JSON.parse(text), etag: answer.headers["etag"] } as T;
   }
 
+  /** Whether there is something at that path. */
+  async has(path: string): Promise<boolean> {
+    const answer = await this.#pool.request({
+      method: "GET",
+      path,
+      headers: { authorization: `Bearer ${this.#token}` },
+    });
+    await answer.body.dump();
+    return answer.statusCode === 200;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.close();
   }

@@ -19,8 +19,8 @@ export function makeDataFolder(parent: string | undefined): string {
   return mkdtempSync(join(chosen, "dormouse-bench-"));
 }
 
-/** What every table depends on. */
-export function printMachine(folder: string): void {
+/** Prints what every table depends on, and returns it as one sentence. */
+export function printMachine(folder: string): string {
   const [cpu] = cpus();
   const lines = {
     date: new Date().toISOString(),
@@ -33,6 +33,7 @@ export function printMachine(folder: string): void {
     flush: `${showMs(flushMs(folder))} for 4 kB and fdatasync, median of 200`,
   };
   for (const [name, value] of Object.entries(lines)) console.log(`${name.padEnd(8)}${value}`);
+  return `Measured ${lines.date.slice(0, 10)} on ${lines.cpu}, shared by client, primary and backup; Node ${process.versions.node}; load ${lines.load}; a flush: ${lines.flush}.`;
 }
 
 function flushMs(folder: string): number {

@@ -1,9 +1,22 @@
-/** Prints rows under a title, columns aligned: numbers to the right, text to the left. */
+/** A table that was printed, as it goes into README. */
+export type Table = {
+  readonly title: string;
+  readonly headings: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly notes: readonly string[];
+};
+
+/** Everything that this run has printed. */
+export const printed: Table[] = [];
+
+/** Prints rows under a title, columns aligned: numbers to the right, text to the left. Notes follow, a line each. */
 export function printTable(
   title: string,
   headings: readonly string[],
   rows: readonly (readonly (string | number)[])[],
+  notes: readonly string[] = [],
 ): void {
+  printed.push({ title, headings, rows: rows.map((row) => row.map(String)), notes });
   const lines = [headings, ...rows.map((row) => row.map(String))];
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
   const isText = headings.map((_, column) =>
@@ -21,6 +34,7 @@ export function printTable(
   console.log(`  ${format(first)}`);
   console.log(`  ${widths.map((width) => "-".repeat(width)).join("  ")}`);
   for (const line of others) console.log(`  ${format(line)}`);
+  for (const note of notes) console.log(`  ${note}`);
 }
 
 function isFigure(cell: string | number | undefined): boolean {

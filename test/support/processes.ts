@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -100,19 +101,24 @@ export class SiteProcess {
     return pid;
   }
 
-  /** Starts `dormouse serve` and resolves when it answers GET /healthz. */
-  async start(): Promise<void> {
+  /**
+   * Starts `dormouse serve` and resolves when it answers GET /healthz.
+   * @param logPath where its output goes; without it, to `output`
+   */
+  async start(logPath?: string): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.site} runs already`);
+    const log = logPath === undefined ? "pipe" : openSync(logPath, "a");
     const child = spawn(this.#command, ["serve", "--config", this.configPath], {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", log, log],
     });
+    if (log !== "pipe") closeSync(log);
     this.#child = child;
     child.once("exit", () => {
       if (this.#child === child) this.#child = undefined;
     });
     for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8");
-      stream.on("data", (text: string) => {
+      stream?.setEncoding("utf8");
+      stream?.on("data", (text: string) => {
         this.#output += text;
       });
     }
@@ -165,8 +171,8 @@ export class Sites implements AsyncDisposable {
     this.folder = folder;
   }
 
-  static async inTemporaryFolder(): Promise<Sites> {
-    return new Sites(await mkdtemp(join(tmpdir(), "dormouse-sites-")));
+  static async inTemporaryFolder(parent = tmpdir()): Promise<Sites> {
+    return new Sites(await mkdtemp(join(parent, "dormouse-sites-")));
   }
 
   /** Writes a configuration, initialises the site with it, and returns it; it does not run yet. */

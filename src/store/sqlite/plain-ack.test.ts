@@ -63,7 +63,7 @@ describe("an ACK", () => {
 
   it("stays known where the COMMIT fails that was to store it, and is stored with the next: a worker that sleeps pushes nothing again", async () => {
     await store.acknowledgements.take(zurich, await ackOf());
-    const original = Connection.prototype.run;
+    const original = Reflect.get(Connection.prototype, "run") as Connection["run"];
     const failing = vi.spyOn(Connection.prototype, "run").mockImplementation(function (
       this: Connection,
       sql,

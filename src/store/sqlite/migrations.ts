@@ -11,8 +11,8 @@ export const applicationId = 0x446f726d;
  * The table of replicated rows, whatever their kind: a row holds the hash of its body, so replication needs no knowledge of
  * bodies. Every index costs each write, so there are as few as the queries need. By key, with the live rows in front of the
  * tombstones, so that listing live ones never passes those; the digest's bucket stands in that index, so that the rows of one
- * bucket are found in it. By position for listing, marking and clearing what lies above one. Accesses and stranded rows are
- * also looked up by their id alone.
+ * bucket are found in it. By position for listing, marking and clearing what lies above one; the age of each mark stands in that
+ * index, so that the lag of a long backlog is found in it. Accesses and stranded rows are also looked up by their id alone.
  */
 const rowsTable = `
   CREATE TABLE rows (
@@ -33,7 +33,7 @@ const rowsTable = `
     CHECK ((replication_dirty = 1) = (dirty_since IS NOT NULL))
   ) STRICT;
   CREATE UNIQUE INDEX rows_key ON rows (kind, deleted, vault_id, item_id, bucket);
-  CREATE INDEX rows_position ON rows (epoch, seq);
+  CREATE INDEX rows_position ON rows (epoch, seq, dirty_since);
   CREATE INDEX rows_access ON rows (item_id, vault_id) WHERE kind = 'access';
   CREATE INDEX rows_stranded ON rows (item_id, vault_id) WHERE kind = 'stranded';
 

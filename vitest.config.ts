@@ -8,6 +8,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
  */
 const slowest = [
   "/test/e2e/asleep.test",
+  "/test/sim/seeds-first",
   "/test/sim/seeds-1",
   "/test/sim/seeds-2",
   "/test/e2e/asleep-tls.test",
@@ -17,11 +18,12 @@ const slowest = [
 ];
 
 /**
- * What `npm test` leaves to `npm run test:long`, so that it takes four minutes: all seeds but the first 625, the rounds of kill -9,
- * and most of what starts real processes by the dozen.
+ * What `npm test` leaves to `npm run test:long`, so that it takes four minutes: all seeds but the first 250, the longest courses of the
+ * simulator, the rounds of kill -9, and most of what starts real processes by the dozen.
  */
 const long = [
-  "test/sim/seeds-[2-8].sim.test.ts",
+  "test/sim/seeds-[1-8].sim.test.ts",
+  "test/sim/traps-{promotion,repair,rotation}.test.ts",
   "test/e2e/{admin,asleep-tls,cli,cli-admin,cli-site,edition-move,kill,pairing,peers}.test.ts",
   "test/e2e/{promotion,secret-scan,tls,two-hosts}.test.ts",
 ];

@@ -1,3 +1,3 @@
 import { testSeeds } from "./seed-range.ts";
 
-testSeeds(1, 625);
+testSeeds(251, 625);

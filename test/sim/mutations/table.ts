@@ -343,6 +343,6 @@ export const mutations: readonly Mutation[] = [
     bug: "a worker gives up after five attempts",
     file: "src/replication/primary/worker.ts",
     find: "if (dirty === 0 && !this.#owesContact",
-    replace: "if (this.#failures > 5 || dirty === 0 && !this.#owesContact",
+    replace: "if (isTold || dirty === 0 && !this.#owesContact",
   },
 ];

@@ -13,7 +13,7 @@ export type BurstWaitPorts = {
 /** How often the wait looks whether a write has ended. */
 const sliceMs = 2;
 /** How long a drain waits in all while no write ends: one whose body arrives slowly must not hold up the others. */
-const stillMsMax = 8;
+const stillMsMax = 16;
 
 /**
  * Waits, before a drain lists, until a burst of client writes is over: it leaves in one push then, also from a process that has just

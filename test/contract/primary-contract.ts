@@ -1,13 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { StrandedId } from "../../src/core/ids.ts";
 import type { Position } from "../../src/core/position.ts";
-import type { StoredRow } from "../../src/core/row.ts";
 import type { Peer } from "../../src/core/store/replication.ts";
-import type { Store } from "../../src/core/store/store.ts";
-import { VirtualClock } from "../support/ports.ts";
 import {
   batch,
-  calgary,
   fill,
   geneva,
   newEntry,
@@ -17,6 +13,7 @@ import {
   set,
   zurich,
 } from "./store-harness.ts";
+import { primarySites } from "./primary-sites.ts";
 
 const start: Position = { epoch: 0, seq: 0 };
 
@@ -32,26 +29,7 @@ const unheardOf: Peer = {
 
 /** What a primary keeps of its backups: marks, acked, listing, history. */
 export function primaryContract({ open, reopen }: StoreUnderTest): void {
-  const primary = async (...peers: (typeof zurich)[]): Promise<{ store: Store; clock: VirtualClock }> => {
-    const clock = new VirtualClock();
-    const store = await open({ site: calgary, role: "primary", clock });
-    await store.transact((tx) => tx.replication.configurePeers(peers));
-    return { store, clock };
-  };
-
-  const acknowledgeAll = async (store: Store, peer = zurich): Promise<void> => {
-    const { rows, through } = await store.read((r) =>
-      r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }),
-    );
-    await store.acknowledgements.take(peer, { through, rows, rejected: [], verified: null });
-  };
-
-  const dirtyRows = async (store: Store): Promise<StoredRow[]> => {
-    await store.acknowledgements.settle();
-    return (
-      await store.read((r) => r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }))
-    ).rows.filter(({ dirty }) => dirty);
-  };
+  const { primary, acknowledgeAll, dirtyRows } = primarySites(open);
 
   describe("a mark", () => {
     it("is made with the change, and not at all without a peer", async () => {

@@ -2,33 +2,14 @@ import { describe, expect, it } from "vitest";
 import type { Position } from "../../src/core/position.ts";
 import type { StoredRow } from "../../src/core/row.ts";
 import type { Store } from "../../src/core/store/store.ts";
-import { VirtualClock } from "../support/ports.ts";
-import { batch, calgary, fill, geneva, newVault, type StoreUnderTest, set, zurich } from "./store-harness.ts";
+import { batch, fill, geneva, newVault, type StoreUnderTest, set, zurich } from "./store-harness.ts";
+import { primarySites } from "./primary-sites.ts";
 
 const start: Position = { epoch: 0, seq: 0 };
 
 /** Rows that a backup has refused. */
 export function quarantineContract({ open }: StoreUnderTest): void {
-  const primary = async (...peers: (typeof zurich)[]): Promise<{ store: Store; clock: VirtualClock }> => {
-    const clock = new VirtualClock();
-    const store = await open({ site: calgary, role: "primary", clock });
-    await store.transact((tx) => tx.replication.configurePeers(peers));
-    return { store, clock };
-  };
-
-  const acknowledgeAll = async (store: Store, peer = zurich): Promise<void> => {
-    const { rows, through } = await store.read((r) =>
-      r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }),
-    );
-    await store.acknowledgements.take(peer, { through, rows, rejected: [], verified: null });
-  };
-
-  const dirtyRows = async (store: Store): Promise<StoredRow[]> => {
-    await store.acknowledgements.settle();
-    return (
-      await store.read((r) => r.replication.listAbove(start, { rows: 10_000, bytes: 2 ** 40 }))
-    ).rows.filter(({ dirty }) => dirty);
-  };
+  const { primary, acknowledgeAll, dirtyRows } = primarySites(open);
 
   describe("quarantine", () => {
     const refuse = async (store: Store, row: StoredRow, peer = zurich): Promise<void> => {

@@ -19,7 +19,7 @@ const { values } = parseArgs({
   options: {
     promise: { type: "string" },
     bug: { type: "string", default: "" },
-    seeds: { type: "string", default: "1000" },
+    seeds: { type: "string", default: "3000" },
     from: { type: "string", default: "1" },
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
     help: { type: "boolean", default: false },

@@ -19,9 +19,11 @@ const slowest = [
 
 /**
  * What `npm test` leaves to `npm run test:long`, so that it takes four minutes: all seeds but the first 250, the longest courses of the
- * simulator, the rounds of kill -9, and most of what starts real processes by the dozen.
+ * simulator, the store's contract on files (in memory it stays), the rounds of kill -9, and most of what starts real processes by the
+ * dozen.
  */
 const long = [
+  "test/contract/sqlite-file.test.ts",
   "test/sim/seeds-[1-8].sim.test.ts",
   "test/sim/traps-{promotion,repair,rotation}.test.ts",
   "test/e2e/{admin,asleep-tls,cli,cli-admin,cli-site,edition-move,kill,pairing,peers}.test.ts",

@@ -19,15 +19,20 @@ export type StatusPorts = {
   readonly workerOf: (peer: SiteName) => WorkerStatus | undefined;
 };
 
-/** What an operator reads of a site's replication. Costs what is dirty. */
+/** What one look at the store shows. `backlogs` holds the backlog of each peer, in the order of `peers`. */
+type Look = {
+  readonly site: Site;
+  readonly digest: Uint8Array;
+  readonly all: Backlog;
+  readonly peers: readonly Peer[];
+  readonly backlogs: readonly Backlog[];
+};
+
+/** What an operator reads of a site's replication. Costs what is dirty: one entry of an index for each row and peer. */
 export async function describeReplication(ports: StatusPorts): Promise<ReplicationStatus> {
-  const { store, clock } = ports;
-  const [site, { head, digest }] = await Promise.all([
-    store.read((r) => r.site.record()),
-    store.read((r) => r.site.digest()),
-  ]);
-  const nowMs = clock.now();
-  const all = site.role === "primary" ? await store.read((r) => r.replication.backlogOfAll()) : nothingDirty;
+  const { site, digest, all, peers, backlogs } = await look(ports);
+  const nowMs = ports.clock.now();
+  const { head } = site;
   const base = {
     site: site.site,
     realm: site.realm,
@@ -41,10 +46,29 @@ export async function describeReplication(ports: StatusPorts): Promise<Replicati
     fenced: site.fenced,
     grant: site.grant && { to: site.grant.to, from: formatPosition(site.grant.head.position) },
   } as const;
-  if (site.role === "backup") return { ...base, ...describeBackup({ ...site, head }) };
-  const stored = await store.read((r) => r.replication.peers());
-  const peers = ports.peers.map((peer) => describePeer(ports, peer, stored, nowMs));
-  return { ...base, peers: await Promise.all(peers) };
+  if (site.role === "backup") return { ...base, ...describeBackup(site) };
+  const described = ports.peers.map((peer, at) => {
+    const stored = peers.find((candidate) => candidate.site === peer.site);
+    return describePeer({ ...peer, stored, backlog: backlogs[at] ?? nothingDirty }, ports, nowMs);
+  });
+  return { ...base, peers: described };
+}
+
+function look({ store, peers: configured }: StatusPorts): Promise<Look> {
+  return store.read(async (r) => {
+    const site = await r.site.record();
+    const { digest } = await r.site.digest();
+    if (site.role === "backup") return { site, digest, all: nothingDirty, peers: [], backlogs: [] };
+    const all = await r.replication.backlogOfAll();
+    const peers = await r.replication.peers();
+    // What waits for the only peer there is, is all that waits.
+    const isOnly = (name: SiteName) => peers.length === 1 && peers[0]?.site === name;
+    const backlogs: Backlog[] = [];
+    for (const { site: name } of configured) {
+      backlogs.push(isOnly(name) ? all : await r.replication.backlog(name));
+    }
+    return { site, digest, all, peers, backlogs };
+  });
 }
 
 /** A backup owes nobody anything: whatever its rows' positions, it has acknowledged them itself. */
@@ -65,14 +89,18 @@ function describeBackup({ primary, head, verified, isComplete }: Site): BackupSt
   };
 }
 
-async function describePeer(
-  { store, workerOf }: StatusPorts,
-  { site, url }: { readonly site: SiteName; readonly url: string },
-  stored: readonly Peer[],
+type PeerLook = {
+  readonly site: SiteName;
+  readonly url: string;
+  readonly stored: Peer | undefined;
+  readonly backlog: Backlog;
+};
+
+function describePeer(
+  { site, url, stored: peer, backlog }: PeerLook,
+  { workerOf }: StatusPorts,
   nowMs: number,
-): Promise<PeerStatus> {
-  const peer = stored.find((candidate) => candidate.site === site);
-  const backlog = await store.read((r) => r.replication.backlog(site));
+): PeerStatus {
   const worker = workerOf(site);
   return {
     site,

@@ -15,13 +15,8 @@ export function readBacklog({ connection, state }: View, site: SiteName | null):
   if (above === undefined) return nothing;
   const quarantined = state.hasQuarantined ? quarantinedOf(connection, site) : [];
   const refused = quarantined.filter((row) => isOnlyRefused(row, peers));
-  const count = "SELECT count(*) AS count FROM rows WHERE (epoch, seq) > (?, ?)";
-  const all = connection.get<{ count: number }>(count, above.epoch, above.seq)?.count ?? 0;
-  return {
-    dirty: all - refused.filter((row) => comparePositions(row, above) > 0).length,
-    oldestDirtySince: oldestOf(connection, above, refused),
-    quarantined: quarantined.length,
-  };
+  const { all, oldest } = countAbove(connection, above, refused);
+  return { dirty: all, oldestDirtySince: oldest, quarantined: quarantined.length };
 }
 
 /** A row in quarantine, where it stands, and the peers that refuse it. */
@@ -43,16 +38,20 @@ function isOnlyRefused(row: Quarantined, peers: readonly Peer[]): boolean {
   );
 }
 
-/** The age of the oldest mark above a position. Costs what is dirty: one entry of the index for each row. */
-function oldestOf(connection: Connection, above: Position, refused: readonly Quarantined[]): number | null {
+type Counted = { readonly all: number; readonly oldest: number | null };
+
+/**
+ * How many rows stand above a position, without those that are refused, and the age of their oldest mark. Costs what is dirty: one
+ * entry of the index for each row.
+ */
+function countAbove(connection: Connection, above: Position, refused: readonly Quarantined[]): Counted {
   const left = refused.filter((row) => comparePositions(row, above) > 0).map(({ id }) => id);
-  const sql = `SELECT min(dirty_since) AS oldest FROM rows
-    WHERE (epoch, seq) > (?, ?)`;
+  const sql = 'SELECT count(*) AS "all", min(dirty_since) AS oldest FROM rows WHERE (epoch, seq) > (?, ?)';
   const except = "AND id NOT IN (SELECT value FROM json_each(?))";
   const values = [above.epoch, above.seq];
   const found =
     left.length === 0
-      ? connection.get<{ oldest: number | null }>(sql, ...values)
-      : connection.get<{ oldest: number | null }>(`${sql} ${except}`, ...values, JSON.stringify(left));
-  return found?.oldest ?? null;
+      ? connection.get<Counted>(sql, ...values)
+      : connection.get<Counted>(`${sql} ${except}`, ...values, JSON.stringify(left));
+  return found ?? { all: 0, oldest: null };
 }

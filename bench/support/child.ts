@@ -18,7 +18,12 @@ export class Child implements AsyncDisposable {
     this.#process = fork(resolve(import.meta.dirname, "..", script), [...args], {
       // As bin/dormouse starts the program, apart from the garbage collection on demand.
       execArgv: ["--no-memory-reducer", "--max-semi-space-size=1", "--expose-gc", ...nodeArgs],
-      env: { ...process.env, MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "131072" },
+      env: {
+        ...process.env,
+        MALLOC_ARENA_MAX: "1",
+        MALLOC_MMAP_THRESHOLD_: "4194304",
+        MALLOC_TRIM_THRESHOLD_: "2097152",
+      },
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     this.#exited = once(this.#process, "exit");

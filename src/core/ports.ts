@@ -136,8 +136,20 @@ export type AsideReply = { readonly rows: readonly AsideRow[]; readonly waiting:
 
 /** The way to one peer. Every method may be repeated; none rejects. Each answers within the configured time. */
 export interface Transport {
-  /** Posts a push and waits for its answer. `bytes` is the size of what was sent. */
-  push(push: Push, signal: AbortSignal): Promise<{ readonly answer: PushAnswer; readonly bytes: number }>;
+  /**
+   * Posts a push and waits for its answer. `bytes` is the size of what was sent.
+   * @param onLeaving called when the push is made and leaves: from here on this site only waits
+   */
+  push(
+    push: Push,
+    signal: AbortSignal,
+    onLeaving?: () => void,
+  ): Promise<{ readonly answer: PushAnswer; readonly bytes: number }>;
+  /**
+   * Makes ready, in steps between which others may run, what a later push of this very list of rows takes longest for. It is kept for as
+   * long as the list is.
+   */
+  prepare(rows: Push["rows"]): Iterable<void>;
   /** Tells the peer that this site is here, and up to where it stands. */
   hello(identity: Identity, publicUrl: string, signal: AbortSignal): Promise<HelloAnswer>;
   /** Finds out up to where the peer's history is this site's: the first of the points that it knows. */

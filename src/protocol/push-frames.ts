@@ -64,11 +64,33 @@ const sliceRows = 500;
 export function* encodePush(push: Push): Generator<Uint8Array, void, void> {
   const { rows } = push;
   const head = Buffer.from(`${encodeFields(push).slice(0, -1)},"rows":[`);
+  const ahead = madeAhead.get(rows);
+  if (ahead) return yield Buffer.concat([head, ...ahead, end]);
   for (let start = 0; start === 0 || start < rows.length; start += sliceRows) {
     const isLast = start + sliceRows >= rows.length;
-    const slice = encodeRowsText(rows.slice(start, start + sliceRows));
-    yield Buffer.concat([start === 0 ? head : comma, slice, isLast ? end : nothing]);
+    yield Buffer.concat([start === 0 ? head : comma, encodeSlice(rows, start), isLast ? end : nothing]);
   }
+}
+
+/** The texts of rows, each with the comma before it, for as long as somebody holds the rows. */
+const madeAhead = new WeakMap<Push["rows"], readonly Uint8Array[]>();
+
+/**
+ * Makes the text of rows before the rest of their push is known, slice by slice: a push of this very list finds it. Others may run
+ * between two slices.
+ */
+export function* encodeRowsAhead(rows: Push["rows"]): Generator<void, void, void> {
+  const slices: Uint8Array[] = [];
+  for (let start = 0; start < rows.length; start += sliceRows) {
+    if (start > 0) slices.push(comma);
+    slices.push(encodeSlice(rows, start));
+    yield;
+  }
+  madeAhead.set(rows, slices);
+}
+
+function encodeSlice(rows: Push["rows"], start: number): Uint8Array {
+  return encodeRowsText(rows.slice(start, start + sliceRows));
 }
 
 const comma = Buffer.from(",");

@@ -1,5 +1,5 @@
 import { promisify } from "node:util";
-import { zstdCompress, zstdCompressSync } from "node:zlib";
+import { constants, zstdCompress, zstdCompressSync } from "node:zlib";
 import { Pool } from "undici";
 import type { PeerTls } from "../core/peer-tls.ts";
 import type { Clock } from "../core/ports.ts";
@@ -29,6 +29,11 @@ const compressedBytesMin = 16 * 1024;
 /** From here on it is done in a thread of Node's pool: clients wait for this one. Below, the way there takes as long. */
 const threadedBytesMin = 256 * 1024;
 const compressInThread = promisify(zstdCompress);
+/**
+ * Sealed bytes in base64 shrink by a third at every level, so the quickest will do. Node gives each chunk a way to its thread and back:
+ * with its 16 KiB, a batch takes six times as long.
+ */
+const compression = { chunkSize: 256 * 1024, params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** A repair's answer may carry a row of the largest body, in base64; no answer carries much more. */
 const answerBytesMax = 4 * 1024 * 1024;
 /** A connection that does not come about is given up after this, or every later attempt would wait for it. */
@@ -57,9 +62,12 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
     maxResponseSize: answerBytesMax,
     connect: peerConnector(tls, Math.min(timeoutMs, connectMsMax), onFault),
   });
-  const once = async (path: string, json: Uint8Array, signal: AbortSignal, bearer: string | null) => {
-    const isLarge = json.length >= compressedBytesMin;
-    const body = isLarge ? await compress(json) : json;
+  const once = async (
+    path: string,
+    { body, isCompressed }: Body,
+    signal: AbortSignal,
+    bearer: string | null,
+  ) => {
     signal.throwIfAborted();
     hungUp = undefined;
     const cut = new AbortController();
@@ -76,7 +84,7 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
         headers: {
           ...(bearer !== null && { authorization: `Bearer ${bearer}` }),
           "content-type": "application/json",
-          ...(isLarge && { "content-encoding": "zstd" }),
+          ...(isCompressed && { "content-encoding": "zstd" }),
         },
         body,
         signal: cut.signal,
@@ -94,14 +102,16 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
     }
   };
   return {
-    async post(path, json, signal) {
+    async post(path, json, signal, onLeaving) {
       const text = await made(json, clock);
-      if (typeof credential !== "function") return once(path, text, signal, credential);
+      const body = await encode(text);
+      onLeaving?.();
+      if (typeof credential !== "function") return once(path, body, signal, credential);
       const [first = null] = credential();
-      const sent = await once(path, text, signal, first);
+      const sent = await once(path, body, signal, first);
       // Asked again: what was refused may have been exchanged meanwhile.
       const other = sent.reply.status === 401 ? credential().find((bearer) => bearer !== first) : undefined;
-      return other === undefined ? sent : once(path, text, signal, other);
+      return other === undefined ? sent : once(path, body, signal, other);
     },
     close: () => pool.destroy(),
   };
@@ -119,8 +129,13 @@ async function made(json: JsonText, clock: Clock): Promise<Uint8Array> {
   return slices.length === 1 && first ? first : Buffer.concat(slices);
 }
 
-async function compress(json: Uint8Array): Promise<Uint8Array> {
-  return json.length < threadedBytesMin ? zstdCompressSync(json) : compressInThread(json);
+type Body = { readonly body: Uint8Array; readonly isCompressed: boolean };
+
+async function encode(json: Uint8Array): Promise<Body> {
+  if (json.length < compressedBytesMin) return { body: json, isCompressed: false };
+  const isSmall = json.length < threadedBytesMin;
+  const body = isSmall ? zstdCompressSync(json, compression) : await compressInThread(json, compression);
+  return { body, isCompressed: true };
 }
 
 const heard: Readonly<Record<ClientCertificateFault, string>> = {

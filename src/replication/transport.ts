@@ -1,7 +1,7 @@
 import type { HelloAnswer, PeerAnswer, PushAnswer, Transport } from "../core/ports.ts";
 import { encodeAside, readAsideReply } from "../protocol/aside-frames.ts";
 import { encodeHello, readHelloReply, readIdentity, readRefusal } from "../protocol/identity-frames.ts";
-import { encodePush, readApplied, readRefused } from "../protocol/push-frames.ts";
+import { encodePush, encodeRowsAhead, readApplied, readRefused } from "../protocol/push-frames.ts";
 import { encodeRepair, readRepairReply } from "../protocol/repair-frames.ts";
 import {
   encodeGrantRequest,
@@ -18,13 +18,15 @@ export type JsonText = string | Generator<Uint8Array, void, void>;
 
 /**
  * Posts a JSON text to a path of one peer, with its credential. Rejects when there is no whole answer: cut, refused, time-out,
- * too long. Never follows a redirect. `bytes` is the size of the text as it was sent.
+ * too long. Never follows a redirect. `bytes` is the size of the text as it was sent;
+ * `onLeaving` is called when it is made and leaves.
  */
 export interface Exchange {
   post(
     path: string,
     json: JsonText,
     signal: AbortSignal,
+    onLeaving?: () => void,
   ): Promise<{ readonly reply: Reply; readonly bytes: number }>;
 }
 
@@ -53,14 +55,15 @@ export function makeTransport(exchange: Exchange): Transport {
     }
   };
   return {
-    async push(push, signal) {
+    async push(push, signal, onLeaving) {
       try {
-        const { reply, bytes } = await exchange.post(applyPath, encodePush(push), signal);
+        const { reply, bytes } = await exchange.post(applyPath, encodePush(push), signal, onLeaving);
         return { answer: readPushAnswer(reply), bytes };
       } catch (error) {
         return { answer: { kind: "failed", error: describe(error) }, bytes: 0 };
       }
     },
+    prepare: encodeRowsAhead,
     async hello(identity, publicUrl, signal): Promise<HelloAnswer> {
       const json = encodeHello({ identity, publicUrl });
       return (await ask({ path: helloPath, json }, readHelloReply, signal)).answer;

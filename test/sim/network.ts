@@ -112,7 +112,7 @@ export class Network {
   /** The way from one process to a site. A process that has ended hears nothing more. */
   exchange(from: SiteName, to: SiteName, isAlive: () => boolean): Exchange {
     return {
-      post: (path, json, signal) =>
+      post: (path, json, signal, onLeaving) =>
         new Promise((resolve, reject) => {
           const fail = (code: string) => {
             if (isAlive()) reject(Object.assign(new Error(code), { code }));
@@ -128,6 +128,7 @@ export class Network {
             signal.removeEventListener("abort", onAbort);
           };
           const text = wholeText(json);
+          onLeaving?.();
           this.#carry({ from, to, path, json: text }).then(
             (reply) => {
               end();

@@ -135,9 +135,10 @@ export class LinkedPair {
 
   #exchange(): Exchange {
     return {
-      post: async (path, json, signal) => {
+      post: async (path, json, signal, onLeaving) => {
         signal.throwIfAborted();
         const text = wholeText(json);
+        onLeaving?.();
         const request = { path, body: JSON.parse(text) as Arrived["body"] };
         this.arrived.push(request);
         const reply = (await this.intercept(request)) ?? (await this.#answer(request));

@@ -156,8 +156,8 @@ export class PeerLinks implements AsyncDisposable {
   #patient(site: SiteName, transport: Transport): Transport {
     return {
       ...transport,
-      push: async (push, signal) => {
-        const sent = await transport.push(push, signal);
+      push: async (push, signal, onLeaving) => {
+        const sent = await transport.push(push, signal, onLeaving);
         if (sent.answer.kind === "failed" || !this.#joining.has(site)) return sent;
         if (sent.answer.kind !== "unauthorized") this.#joining.delete(site);
         else return { ...sent, answer: { kind: "failed", error: "it has not finished joining" } };

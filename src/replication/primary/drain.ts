@@ -65,6 +65,9 @@ type Sent = {
   readonly isForAudit: boolean;
 };
 
+/** What was listed, and its rows as a push carries them. */
+type Batch = { readonly listing: Listing; readonly rows: Push["rows"] };
+
 /** Rows marked in one transaction when a backup has lost them or never had them. */
 const markedRowsMax = 500;
 
@@ -80,8 +83,8 @@ export class Drain {
   #isBehind = false;
   #progressed = false;
   #aside = 0;
-  /** The batch behind the one in flight, listed meanwhile. */
-  #ahead: Promise<Listing | null> = Promise.resolve(null);
+  /** The batch behind the one in flight, listed and made ready meanwhile. */
+  #ahead: Promise<Batch | null> = Promise.resolve(null);
   /** The point of the last `resume` since an acknowledgement: named twice, going on would go round in circles. */
   #resumedAt: Point | null = null;
 
@@ -114,7 +117,7 @@ export class Drain {
     onLook();
     const owed = owedContact();
     const peer = await this.#peer();
-    const listing = (await this.#takeAhead(peer.acked)) ?? (await this.#list(peer.acked));
+    const { listing, rows } = (await this.#takeAhead(peer.acked)) ?? batchOf(await this.#list(peer.acked));
     this.#isBehind = !listing.isLast;
     const isAtHead =
       peer.acked !== null && listing.rows.length === 0 && samePoint(peer.acked, listing.through);
@@ -122,9 +125,10 @@ export class Drain {
     if (isSettled && isRepairLeft(proof, peer)) return "diverged";
     if (isSettled && !this.#audit.isOwed) return "drained";
     const asksProof = listing.isLast && !isRepairDue(proof, peer);
-    const rows = peer.acked ? listing.rows : [];
     const audit = await this.#audit.part();
-    const framed = { ...this.#frame(listing, rows, peer.acked ? listing.after : listing.through), audit };
+    const framed = peer.acked
+      ? { ...this.#frame(listing, rows, listing.after), audit }
+      : { ...this.#frame(listing, [], listing.through), audit };
     // A proof now would take a repair back that an operator has asked for.
     const push = asksProof ? framed : { ...framed, ...noProof };
     return this.#send({ push, listing, owed, asksProof, isForAudit: isSettled });
@@ -132,9 +136,10 @@ export class Drain {
 
   async #send(sent: Sent): Promise<Step> {
     const { transport, abort, onPushed } = this.#ports;
-    const answered = transport.push(sent.push, abort);
-    if (!sent.listing.isLast) this.#lookAhead(sent);
-    const { answer, bytes } = await answered;
+    const onLeaving = () => {
+      if (!sent.listing.isLast) this.#lookAhead(sent);
+    };
+    const { answer, bytes } = await transport.push(sent.push, abort, onLeaving);
     onPushed(sent.push.rows.length, bytes);
     // Rows and proof are there: what is left of the audit goes with the next drain.
     if (sent.isForAudit && answer.kind === "failed") return "drained";
@@ -142,28 +147,32 @@ export class Drain {
   }
 
   /**
-   * In a backlog, lists the next batch while this one is on its way. Not for the first batches, and not where it would be the
+   * In a backlog, lists the next batch and makes its text while this one is on its way. Not for the first batches, and not where it would be the
    * last: a burst's writes are still being committed, and what is listed later has more of them in one push.
    */
   #lookAhead({ push }: Sent): void {
-    const { store, pace, peer, clock } = this.#ports;
+    const { store, pace, peer, clock, transport } = this.#ports;
     const limit = pace.next;
     if (!pace.isGrown) return;
-    // Not in the turn that makes the push: each alone is as much as clients should wait for.
+    // Two turns later: the connection writes the push in the next one, and clients are let in before and after a listing.
     const listed = clock
       .turn()
+      .then(() => clock.turn())
       .then(() => store.read((r) => r.replication.listAbove(push.through.position, limit, peer)));
-    this.#ahead = listed.then(
-      (listing) => (listing.isLast ? null : listing),
-      () => null,
-    );
+    const prepared = listed.then(async (listing) => {
+      if (listing.isLast) return null;
+      const batch = batchOf(listing);
+      for (const _ of transport.prepare(batch.rows)) await clock.turn();
+      return batch;
+    });
+    this.#ahead = prepared.catch(() => null);
   }
 
   /** What was listed ahead, if it continues from where the backup now is acknowledged to stand. */
-  async #takeAhead(acked: Point | null): Promise<Listing | null> {
+  async #takeAhead(acked: Point | null): Promise<Batch | null> {
     const ahead = await this.#ahead;
     this.#ahead = Promise.resolve(null);
-    return ahead && acked && samePoint(ahead.after, acked) ? ahead : null;
+    return ahead && acked && samePoint(ahead.listing.after, acked) ? ahead : null;
   }
 
   async #peer(): Promise<Peer> {
@@ -183,7 +192,7 @@ export class Drain {
     return store.read((r) => r.replication.listAbove(head.position, limit, peer));
   }
 
-  #frame(listing: Listing, rows: readonly StoredRow[], after: Point): Push {
+  #frame(listing: Listing, rows: Push["rows"], after: Point): Push {
     const { site, realm, epoch, timeline, through, points, digest, except } = listing;
     return {
       protocol: protocolVersion,
@@ -197,7 +206,7 @@ export class Drain {
       points: samePoint(after, listing.after) ? points : [],
       digest,
       except,
-      rows: rows.map((row) => ({ kind: "row", row })),
+      rows,
     };
   }
 
@@ -296,7 +305,7 @@ export class Drain {
   async #retry(row: StoredRow, acked: Point): Promise<Step> {
     const { transport, abort, onPushed } = this.#ports;
     const found = await this.#list(acked);
-    const push = { ...this.#frame({ ...found, through: acked }, [row], acked), ...noProof };
+    const push = { ...this.#frame({ ...found, through: acked }, pushed([row]), acked), ...noProof };
     const { answer, bytes } = await transport.push(push, abort);
     onPushed(1, bytes);
     if (answer.kind === "too_large") return "drained";
@@ -337,6 +346,14 @@ export class Drain {
       isForAudit: false,
     });
   }
+}
+
+function batchOf(listing: Listing): Batch {
+  return { listing, rows: pushed(listing.rows) };
+}
+
+function pushed(rows: readonly StoredRow[]): Push["rows"] {
+  return rows.map((row) => ({ kind: "row", row }));
 }
 
 /** For a push whose digest would be wrong, or is not wanted. */

@@ -175,8 +175,8 @@ export class Workers {
 function ofOwnReign(transport: Transport, onDoubt: () => void): Transport {
   return {
     ...transport,
-    push: async (push, signal) => {
-      if (isOwnReign(push)) return transport.push(push, signal);
+    push: async (push, signal, onLeaving) => {
+      if (isOwnReign(push)) return transport.push(push, signal, onLeaving);
       onDoubt();
       return { answer: { kind: "failed", error: "this site is not the primary" }, bytes: 0 };
     },

@@ -14,6 +14,7 @@ import { diskRoom } from "../ops/disk.ts";
 import type { Logger, SiteLogger } from "../ops/logging.ts";
 import { lockDataFolder } from "../store/sqlite/folder-lock.ts";
 import { openSqliteStore } from "../store/sqlite/open.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { adminCommands, openAdminSocket } from "./admin.ts";
 import { databasePath } from "./data-folder.ts";
 import { openCommercial, openCommunity } from "./edition.ts";
@@ -176,6 +177,7 @@ async function listen(
       return isEnough ? [] : ["disk_low"];
     }),
     isProxy,
+    onAlone: collectGarbage,
     // Tokens are given out on the machine alone.
     ...(config.adminOverHttp && { adminCommands: commands.filter(({ name }) => name !== "operator") }),
     ...(tls && { tls }),

@@ -5,6 +5,7 @@ import type { SiteName } from "../core/ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { Store } from "../core/store/store.ts";
 import type { WritesInFlight } from "../core/writes-in-flight.ts";
+import type { ConnectionCaps } from "./connection-caps.ts";
 import type { AlertTestAnswer } from "../protocol/answers.ts";
 
 export type ServerOptions = {
@@ -38,7 +39,11 @@ export type ServerOptions = {
   readonly acceptsFrom?: (address: string) => boolean;
   /** Whether requests from an IP address come from others, whom it names in X-Forwarded-For; without it, none do. */
   readonly isProxy?: (address: string) => boolean;
-  /** How long a peer may owe the rest of its headers or of its body. */
+  /** Called when the last connection has closed. */
+  readonly onAlone?: () => void;
+  /** How many connections are open at a time; by default what this process's open files allow. */
+  readonly caps?: ConnectionCaps;
+  /** How long a peer may owe the rest of its headers, of its body, or of reading an answer. */
   readonly deadlineMs?: number;
   /** How long a connection may be idle. */
   readonly keepAliveMs?: number;

@@ -3,6 +3,8 @@ import { WritesInFlight } from "../core/writes-in-flight.ts";
 import type { Transacts } from "../core/store/store.ts";
 import { requestBytesMax } from "../protocol/limits.ts";
 import type { HttpContext } from "./call.ts";
+import { type ConnectionCaps, connectionCaps } from "./connection-caps.ts";
+import { watchConnections } from "./connections.ts";
 import { acceptJson } from "./json-body.ts";
 import { KeptVaults } from "./kept-vaults.ts";
 import { People } from "./people/people.ts";
@@ -10,11 +12,11 @@ import { siteReadiness } from "./readiness.ts";
 import { refuseMalformedHttp, refuseUnknownRoutes, sendProblem } from "./refusals.ts";
 import { registerRoutes } from "./register-routes.ts";
 import { AnswerLog } from "./request-log.ts";
+import { workInLanes } from "./request-lanes.ts";
 import { Resealing } from "./resealing.ts";
 import { securityHeaders, tlsHeaders } from "./security-headers.ts";
 import { clientCertificateOptions, secureContextOf } from "./secure-context.ts";
 import type { ServerOptions } from "./server-options.ts";
-import { enforceSocketDeadlines } from "./socket-deadline.ts";
 import { finishDeletions } from "./vault-deletion.ts";
 import "./fastify-types.ts";
 
@@ -42,7 +44,17 @@ export function buildServer(options: ServerOptions): FastifyInstance {
 
 export type AppOptions = Pick<
   ServerOptions,
-  "random" | "logger" | "logTogether" | "tls" | "deadlineMs" | "keepAliveMs" | "handshakeMs" | "acceptsFrom"
+  | "random"
+  | "logger"
+  | "logTogether"
+  | "tls"
+  | "deadlineMs"
+  | "keepAliveMs"
+  | "handshakeMs"
+  | "acceptsFrom"
+  | "isProxy"
+  | "caps"
+  | "onAlone"
 >;
 
 /**
@@ -65,15 +77,20 @@ export function buildApp(options: AppOptions, closing: AbortController): Fastify
   acceptJson(app);
   const keepAliveMs = options.keepAliveMs ?? defaultKeepAliveMs;
   const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
-  const { acceptsFrom } = options;
-  const deadlines = enforceSocketDeadlines(app.server, {
+  const { acceptsFrom, isProxy, caps = connectionCaps() } = options;
+  const connections = watchConnections(app.server, {
     deadlineMs,
     keepAliveMs,
+    caps,
+    ...(isProxy && { isProxy }),
+    onFull: logFull(logger, caps),
+    ...(options.onAlone && { onAlone: options.onAlone }),
     ...(acceptsFrom && { accepts: acceptFrom(acceptsFrom, logger) }),
   });
+  workInLanes(app.server);
   app.addHook("preClose", async () => {
     closing.abort();
-    deadlines.close();
+    connections.close();
   });
   return app;
 }
@@ -131,6 +148,21 @@ function commitWith(store: Transacts<"rows">, keptVaults: KeptVaults): HttpConte
 /** So many addresses are logged, each once: whoever knocks from many must not fill the disk. */
 const loggedAddressesMax = 100;
 
+/** Between two log lines of connections that were refused: an attack must not fill the disk. */
+const fullSilenceMs = 60_000;
+
+function logFull(logger: ServerOptions["logger"], caps: ConnectionCaps): (address: string) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  return (address) => {
+    if (performance.now() - saidAt < fullSilenceMs) return;
+    saidAt = performance.now();
+    logger.warn(
+      { address, ...caps },
+      "a connection was refused: there are as many as this site takes, all at work",
+    );
+  };
+}
+
 function acceptFrom(
   isTaken: (address: string) => boolean,
   logger: ServerOptions["logger"],
@@ -147,7 +179,7 @@ function acceptFrom(
 }
 
 function createApp(options: AppOptions): FastifyInstance {
-  // Node's checker of connections, and only it, would wake a sleeping process; socket-deadline does its work instead.
+  // Node's checker of connections, and only it, would wake a sleeping process; connections.ts does its work instead.
   const node = { connectionsCheckingInterval: 2 ** 31 - 1 };
   const common = {
     logger: false,

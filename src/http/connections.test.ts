@@ -7,10 +7,17 @@ const deadlineMs = 150;
 const keepAliveMs = 100;
 
 let site: HttpSite;
+const serverSockets = new WeakMap<object, Set<Socket>>();
 afterEach(() => site.close());
 
 async function listen(options: HttpSiteOptions = {}): Promise<number> {
   site = await openHttpSite({ deadlineMs, keepAliveMs, ...options });
+  const sockets = new Set<Socket>();
+  serverSockets.set(site.app.server, sockets);
+  site.app.server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   await site.app.listen({ host: "127.0.0.1", port: 0 });
   const address = site.app.server.address();
   return typeof address === "object" && address !== null ? address.port : 0;
@@ -38,6 +45,13 @@ function open(port: number): {
       onData();
     });
   return { socket, ended, read };
+}
+
+/** The server's ends of the connections that are open. */
+async function connectionsOf({ app }: HttpSite): Promise<ReadonlySet<Socket>> {
+  const found = serverSockets.get(app.server) ?? new Set();
+  await expect.poll(() => found.size).toBeGreaterThan(0);
+  return found;
 }
 
 const post = (token: string, length: number) =>
@@ -109,6 +123,91 @@ describe("a peer that owes nothing is not", () => {
     socket.write(get);
     await read('"status":"ok"');
     expect((await ended).toLowerCase()).toContain("connection: keep-alive");
+  });
+});
+
+describe("a client that sends requests ahead of their answers", () => {
+  const ready = "GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n";
+
+  it("has one of them worked on at a time, and is answered in order", async () => {
+    let [working, most, answered] = [0, 0, 0];
+    const readiness = async () => {
+      working += 1;
+      most = Math.max(most, working);
+      await new Promise((done) => setTimeout(done, 5));
+      working -= 1;
+      answered += 1;
+      return [`reason ${answered}`];
+    };
+    const { socket, ended } = open(await listen({ readiness }));
+    socket.write(ready.repeat(10));
+    const received = await ended;
+    expect(most).toBe(1);
+    expect(received.match(/reason \d+/g)).toEqual(Array.from({ length: 10 }, (_, i) => `reason ${i + 1}`));
+  });
+
+  it("is cut off where it sends more than sixteen, and none of the rest is worked on", async () => {
+    let asked = 0;
+    const { promise: never } = Promise.withResolvers<readonly string[]>();
+    const readiness = () => {
+      asked += 1;
+      return never;
+    };
+    const { socket, ended } = open(await listen({ readiness }));
+    socket.write(ready.repeat(200));
+    expect(await ended).toBe("");
+    expect(asked).toBe(1);
+  });
+
+  it("and reads none of them holds one answer, and is cut off", async () => {
+    const port = await listen({ readiness: async () => ["x".repeat(100_000)] });
+    const { socket, ended } = open(port);
+    socket.pause();
+    const sending = setInterval(() => socket.write(ready), 5);
+    const [held] = [...(await connectionsOf(site))];
+    // Where the system's buffers are full, an answer waits in the process.
+    await expect.poll(() => held?.writableLength ?? 0, { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(held?.writableLength).toBeLessThan(200_000);
+    await new Promise<void>((closed) => held?.once("close", () => closed()));
+    clearInterval(sending);
+    socket.destroy();
+    await ended;
+  }, 60_000);
+});
+
+describe("the number of connections", () => {
+  it("is bounded: the one that was idle longest makes room, and one at work never does", async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
+    const caps = { total: 3, perAddress: 3 };
+    const port = await listen({ readiness: () => answered, caps, deadlineMs: 60_000, keepAliveMs: 60_000 });
+    const working = open(port);
+    working.socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    const idle = [open(port), open(port)] as const;
+    for (const { socket, read } of idle) {
+      socket.write(get);
+      await read('"status":"ok"');
+    }
+    const late = open(port);
+    late.socket.write(get);
+    await late.read('"status":"ok"');
+    await idle[0].ended;
+    expect(idle[1].socket.destroyed).toBe(false);
+    resolve([]);
+    expect(await working.ended).toContain('"status":"ready"');
+  });
+
+  it("of one address is bounded by itself; where all are at work, one more is told to come again", async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
+    const caps = { total: 100, perAddress: 2 };
+    const port = await listen({ readiness: () => answered, caps, deadlineMs: 60_000, keepAliveMs: 60_000 });
+    const working = [open(port), open(port)];
+    for (const { socket } of working) {
+      socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    }
+    await expect.poll(async () => (await connectionsOf(site)).size).toBe(2);
+    expect(await open(port).ended).toMatch(/^HTTP\/1\.1 503 [^]*retry-after: 1/);
+    resolve([]);
+    for (const { ended } of working) expect(await ended).toContain('"status":"ready"');
   });
 });
 

@@ -17,9 +17,8 @@ let restBytes: number | undefined;
 export function collectGarbage(): void {
   collect ??= exposed();
   collect({ type: "major", flavor: "regular" });
-  const { rss } = process.memoryUsage;
-  restBytes ??= rss();
-  if (rss() - restBytes > spareBytes) collect({ type: "major", flavor: "last-resort" });
+  restBytes ??= process.memoryUsage.rss();
+  if (process.memoryUsage.rss() - restBytes > spareBytes) collect({ type: "major", flavor: "last-resort" });
 }
 
 /** V8's own collection, which a program sees only behind a flag. */

@@ -14,7 +14,8 @@ import { systemClock, systemHash, systemRandom } from "./system-ports.ts";
 
 const machine: Machine = {
   nodeVersion: "24.22.1",
-  execArgv: ["--no-memory-reducer"],
+  execArgv: ["--no-memory-reducer", "--disable-sigusr1"],
+  coreBytesMax: 0,
   nowMs: Date.UTC(2026, 11, 1),
 };
 
@@ -95,6 +96,8 @@ test("a site in order has nothing but good findings, each check among them, and 
     new Set([
       "runtime",
       "sleep",
+      "debugger",
+      "core",
       "clock",
       "configuration",
       "token files",
@@ -150,7 +153,12 @@ describe("the machine", () => {
   });
 
   test("Node without --no-memory-reducer is found: it would not sleep", async () => {
-    expect(await ailment({ ...machine, execArgv: [] })).toMatch(/^sleep \| /);
+    expect(await ailment({ ...machine, execArgv: ["--disable-sigusr1"] })).toMatch(/^sleep \| /);
+  });
+
+  test("a debugger's port that a signal opens, and core files, are found: both show keys", async () => {
+    expect(await ailment({ ...machine, execArgv: ["--no-memory-reducer"] })).toMatch(/^debugger \| /);
+    expect(await ailment({ ...machine, coreBytesMax: Number.POSITIVE_INFINITY })).toMatch(/^core \| /);
   });
 
   test.each([0, Date.UTC(2101, 0, 1)])("a clock at %i is found", async (nowMs) => {

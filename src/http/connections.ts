@@ -44,7 +44,7 @@ export function watchConnections(server: Server, options: ConnectionsOptions): C
   let isClosing = false;
   const begin = (socket: Socket) => {
     if (isClosing || options.accepts?.(socket.remoteAddress ?? "") === false) return void socket.destroy();
-    if (!watched.makeRoom(socket, handshakes.size)) return void refuse(socket, isTls(server));
+    if (!watched.makeRoom(socket, handshakes.size)) return refuse(socket, isTls(server));
     if (!isTls(server)) return watched.add(socket);
     const end = peerEnd(socket);
     handshakes.set(end, socket);

@@ -34,15 +34,26 @@ const frameworkRefusals: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: "malformed_json",
   FST_ERR_BAD_URL: "route_unknown",
   FST_ERR_MAX_PARAM_LENGTH: "route_unknown",
+  // Only a call of QUERY (RFC 10008) meets this one, and no route takes QUERY.
+  FST_ERR_ROUTE_MISSING_CONTENT_TYPE: "method_not_allowed",
   ECONNRESET: "invalid_request",
 };
 
 /** The refusal that an error is or stands for; undefined for a bug, whose message nobody outside may see. */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error;
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
   const framework =
-    error instanceof Error && "code" in error ? frameworkRefusals[String(error.code)] : undefined;
+    frameworkRefusals[String(error.code)] ?? (isClients(error) ? "invalid_request" : undefined);
   return framework === undefined ? undefined : new Refusal(framework);
+}
+
+/** Whether Fastify blames the client for an error. */
+function isClients(error: Error & { readonly code: unknown; readonly statusCode?: unknown }): boolean {
+  const { code, statusCode } = error;
+  return (
+    String(code).startsWith("FST_") && typeof statusCode === "number" && statusCode >= 400 && statusCode < 500
+  );
 }
 
 /**

@@ -109,6 +109,14 @@ it("an address that takes other methods says which", async () => {
   expect([status, problem.code, headers.allow]).toEqual([405, "method_not_allowed", "POST, GET, HEAD"]);
 });
 
+it.each(["QUERY", "PURGE", "PROPFIND"])("a method that no call has is a refusal: %s", async (method) => {
+  for (const path of ["/", "/api/vaults", "/healthz"]) {
+    const { status, json } = await site.call(`${method} ${path}`, { token: vault.token });
+    expect([404, 405]).toContain(status);
+    expect(["route_unknown", "method_not_allowed"]).toContain(json.code);
+  }
+});
+
 it("HEAD answers as GET does, without a body", async () => {
   const { status, headers } = await site.call("HEAD /healthz");
   expect([status, headers["content-type"]]).toEqual([200, "application/json"]);

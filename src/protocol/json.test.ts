@@ -44,10 +44,21 @@ describe("a member named __proto__", () => {
   it("is not found in a text that only speaks of it", () => {
     expect(parseJson(utf8('{"notes":"__proto__ \\u0041"}'))).toEqual({ notes: "__proto__ A" });
   });
+});
 
-  it("is looked for in JSON nested deeper than any stack", () => {
-    const depth = 200_000;
-    const text = `${"[".repeat(depth)}"__proto__"${"]".repeat(depth)}`;
-    expect(() => parseJson(utf8(text))).not.toThrow();
+describe("nesting", () => {
+  const nested = (depth: number, inside = "1") => utf8(`${"[".repeat(depth)}${inside}${"]".repeat(depth)}`);
+
+  it("is taken to a depth of 32 and refused beyond, in time that two megabytes of brackets do not change", () => {
+    expect(JSON.stringify(parseJson(nested(32)))).toBe(`${"[".repeat(32)}1${"]".repeat(32)}`);
+    expect(() => parseJson(nested(33))).toThrow("nested deeper than 32 levels");
+    expect(() => parseJson(utf8("[".repeat(2_000_000)))).toThrow("nested deeper than 32 levels");
+    expect(() => parseJson(utf8('{"a":'.repeat(40)))).toThrow("nested deeper than 32 levels");
+  });
+
+  it("is not what stands in a text, however its quotes are escaped", () => {
+    const texts = ["[".repeat(99), '"', '\\"[{'.repeat(50), "\\", `${"\\".repeat(7)}"${"{".repeat(50)}`];
+    for (const text of texts)
+      expect(parseJson(utf8(JSON.stringify([text, { text }])))).toEqual([text, { text }]);
   });
 });

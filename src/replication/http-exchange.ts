@@ -5,6 +5,7 @@ import type { PeerTls } from "../core/peer-tls.ts";
 import type { Clock } from "../core/ports.ts";
 import { nameTlsFault, peerConnector, PeerTlsFault } from "../crypto/peer-tls.ts";
 import { type ClientCertificateFault, clientCertificateFaultIn } from "../protocol/client-certificate.ts";
+import { parseJson } from "../protocol/json.ts";
 import type { Exchange, JsonText, Reply } from "./transport.ts";
 
 export type HttpExchangeOptions = {
@@ -89,8 +90,7 @@ export function httpExchange(options: HttpExchangeOptions): HttpExchange {
         body,
         signal: cut.signal,
       });
-      const text = await answer.body.text();
-      const reply = readReply(answer.statusCode, text);
+      const reply = readReply(answer.statusCode, await answer.body.bytes());
       refuseWithoutCertificate(reply);
       return { reply, bytes: body.length };
     } catch (error) {
@@ -151,9 +151,9 @@ function refuseWithoutCertificate({ status, body }: Reply): void {
   if (fault !== undefined) throw new PeerTlsFault(heard[fault]);
 }
 
-function readReply(status: number, text: string): Reply {
+function readReply(status: number, json: Uint8Array): Reply {
   try {
-    return { status, body: JSON.parse(text) };
+    return { status, body: parseJson(json) };
   } catch {
     return { status, body: undefined };
   }

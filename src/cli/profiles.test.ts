@@ -1,8 +1,9 @@
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
+  changeProfiles,
   forgetHighestPosition,
   isProfileName,
   profileNamed,
@@ -11,7 +12,6 @@ import {
   readProfiles,
   sessionFolder,
   writeHighestPosition,
-  writeProfiles,
 } from "./profiles.ts";
 
 let folder: string;
@@ -24,8 +24,15 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const team = { name: "team", url: "https://calgary.example/", tokenFile: "/secrets/team.token" };
-const saved: Profiles = { usual: "team", profiles: [team, { ...team, name: "ops" }] };
+const team = {
+  name: "team",
+  url: "https://calgary.example/",
+  tokenFile: "/secrets/team.token",
+  insecureHttp: false,
+};
+const ops = { ...team, name: "ops", url: "http://10.0.0.1:8200/", insecureHttp: true };
+const saved: Profiles = { usual: "team", profiles: [team, ops] };
+const write = (profiles: Profiles) => changeProfiles(() => profiles);
 const modeOf = async (...path: string[]) => (await stat(join(folder, ...path))).mode & 0o777;
 
 describe("profiles", () => {
@@ -35,17 +42,31 @@ describe("profiles", () => {
   });
 
   it("come back as they were saved, from a file and a folder that nobody else can read", async () => {
-    await writeProfiles(saved);
+    await write(saved);
     expect(await readProfiles()).toEqual(saved);
     expect([await modeOf("dormouse"), await modeOf("dormouse", "profiles.json")]).toEqual([0o700, 0o600]);
     await chmod(join(folder, "dormouse"), 0o755);
-    await writeProfiles({ usual: undefined, profiles: [] });
+    await write({ usual: undefined, profiles: [] });
     expect(await readProfiles()).toEqual({ usual: undefined, profiles: [] });
     expect(await modeOf("dormouse")).toBe(0o700);
   });
 
+  it("that are changed at the same time keep every change, also beside a lock that a killed command has left", async () => {
+    await write({ usual: undefined, profiles: [] });
+    const lock = join(folder, "dormouse", "profiles.json.lock");
+    await writeFile(lock, "");
+    const longAgo = Date.now() / 1_000 - 60;
+    await utimes(lock, longAgo, longAgo);
+    const names = ["a", "b", "c", "d", "e", "f"];
+    const add = (name: string) =>
+      changeProfiles(({ usual, profiles }) => ({ usual, profiles: [...profiles, { ...team, name }] }));
+    await Promise.all(names.map(add));
+    expect((await readProfiles()).profiles.map(({ name }) => name).toSorted()).toEqual(names);
+    await expect(stat(lock)).rejects.toThrow(/ENOENT/);
+  });
+
   it("that others could have written are refused: they say where tokens go", async () => {
-    await writeProfiles(saved);
+    await write(saved);
     await chmod(join(folder, "dormouse", "profiles.json"), 0o622);
     await expect(readProfiles()).rejects.toMatchObject({ code: "file_exposed" });
   });
@@ -59,7 +80,7 @@ describe("profiles", () => {
     `{"profiles":{"../a":{"url":"x","token_file":"y"}}}`,
     `{"profiles":{"a":{"url":"x"}}}`,
   ])("that cannot be read from %j are refused", async (text) => {
-    await writeProfiles(saved);
+    await write(saved);
     await writeFile(join(folder, "dormouse", "profiles.json"), text);
     await expect(readProfiles()).rejects.toMatchObject({ code: "config_invalid" });
   });

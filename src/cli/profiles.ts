@@ -6,6 +6,7 @@ import { parsePosition, type Position } from "../core/position.ts";
 import { writeSecretFile } from "../ops/config/replace-file.ts";
 import { readSecretFile } from "../ops/config/secret-files.ts";
 import { type Fields, isFields } from "./fields.ts";
+import { withFileLock } from "./file-lock.ts";
 import { CommandRefusal, usageRefusal } from "./report.ts";
 
 /**
@@ -18,6 +19,8 @@ export type Profile = {
   readonly url: string;
   /** Absolute. The token itself is never here. */
   readonly tokenFile: string;
+  /** Whether the person has said that tokens may go there over plain http. */
+  readonly insecureHttp: boolean;
 };
 
 export type Profiles = {
@@ -37,10 +40,24 @@ export async function readProfiles(): Promise<Profiles> {
   return text === undefined ? { usual: undefined, profiles: [] } : parseProfiles(text);
 }
 
-/** @throws Refusal `config_invalid` where it cannot be written */
-export async function writeProfiles({ usual, profiles }: Profiles): Promise<void> {
+/**
+ * Changes the profiles: reads them, and writes what `change` makes of them. Commands that do so at the same time take turns, so that none
+ * undoes what another has done.
+ * @throws Refusal `config_invalid` where they cannot be written
+ */
+export async function changeProfiles(change: (profiles: Profiles) => Profiles): Promise<Profiles> {
   await makeFolder(baseFolder());
-  const named = profiles.map(({ name, url, tokenFile }) => [name, { url, token_file: tokenFile }]);
+  return withFileLock(`${profilesPath()}.lock`, async () => {
+    const changed = change(await readProfiles());
+    await writeProfiles(changed);
+    return changed;
+  });
+}
+
+async function writeProfiles({ usual, profiles }: Profiles): Promise<void> {
+  const named = profiles.map(({ name, url, tokenFile, insecureHttp }) => {
+    return [name, { url, token_file: tokenFile, ...(insecureHttp && { insecure_http: true }) }];
+  });
   const document = { default: usual ?? null, profiles: Object.fromEntries(named) as object };
   await writeSecretFile(profilesPath(), `${JSON.stringify(document, null, 2)}\n`);
 }
@@ -132,9 +149,9 @@ function parseProfiles(text: string): Profiles {
 
 function parseProfile(name: string, value: unknown): Profile {
   if (!isProfileName(name) || !isFields(value)) throw malformed();
-  const { url, token_file: tokenFile } = value;
+  const { url, token_file: tokenFile, insecure_http: insecureHttp } = value;
   if (typeof url !== "string" || typeof tokenFile !== "string") throw malformed();
-  return { name, url, tokenFile };
+  return { name, url, tokenFile, insecureHttp: insecureHttp === true };
 }
 
 function parseObject(text: string): Fields | undefined {

@@ -1,5 +1,6 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { errorCodes, type ErrorCode, type Mistake, Refusal } from "../core/errors.ts";
+import { urlUnder } from "../protocol/base-url.ts";
 import { waitSecondsMax } from "../protocol/limits.ts";
 import { type Fields, isFields, textOr } from "./fields.ts";
 import { CommandRefusal } from "./report.ts";
@@ -94,8 +95,7 @@ export class SiteClient {
       headers["content-length"] = body.length;
     }
     const options = { method: call.method, headers, agent, timeout: this.#silenceMs };
-    const url = new URL(this.#base.pathname.replace(/\/$/, "") + call.path, this.#base);
-    const request = begin(url, options);
+    const request = begin(urlUnder(this.#base, call.path), options);
     request.on("timeout", () => request.destroy(new Error(`no answer within ${this.#silenceMs / 1000} s`)));
     request.end(body);
     return request;

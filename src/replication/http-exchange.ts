@@ -51,7 +51,7 @@ const isAnswered = Symbol("answered");
 export function httpExchange(options: HttpExchangeOptions): HttpExchange {
   const { url, credential, timeoutMs, clock, tls = noDemands } = options;
   const base = new URL(url);
-  const prefix = base.pathname.replace(/\/$/, "");
+  const prefix = base.pathname.replace(/\/+$/, "");
   let hungUp: PeerTlsFault | undefined;
   const onFault = (fault: PeerTlsFault) => {
     hungUp = fault;

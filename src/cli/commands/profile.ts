@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { formatPosition } from "../../core/position.ts";
-import { parseSiteUrl } from "../connection.ts";
+import { insecureHttpHelp, parseSiteUrl } from "../connection.ts";
 import { readTokenFile } from "../file-input.ts";
 import { cell } from "../fields.ts";
 import { printJson, printLine, printNote, printTable } from "../output.ts";
@@ -9,15 +9,20 @@ import {
   forgetHighestPosition,
   isProfileName,
   type Profile,
+  changeProfiles,
   profileNamed,
   readHighestPosition,
   readProfiles,
-  writeProfiles,
 } from "../profiles.ts";
 import { CommandRefusal, usageRefusal } from "../report.ts";
 
 type Options = { readonly json?: boolean };
-type AddOptions = Options & { readonly url: string; readonly tokenFile: string; readonly replace?: boolean };
+type AddOptions = Options & {
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly replace?: boolean;
+  readonly insecureHttp?: boolean;
+};
 
 export function defineProfile(profile: Command): void {
   profile.addHelpText("after", explanation + addExamples + listExamples.replace("\nExamples:\n", ""));
@@ -26,6 +31,7 @@ export function defineProfile(profile: Command): void {
     .description("save a site and where its token lies")
     .requiredOption("--url <url>", "address of the site")
     .requiredOption("--token-file <file>", "file with the token, mode 0600; the profile keeps its path alone")
+    .option("--insecure-http", insecureHttpHelp)
     .option("--replace", "change a profile that is there; what it has seen is kept")
     .option("--json", "print one JSON document")
     .addHelpText("after", addExamples)
@@ -76,20 +82,23 @@ async function addProfile(name: string, options: AddOptions): Promise<void> {
   }
   const added: Profile = {
     name,
-    url: parseSiteUrl(options.url).href,
+    url: parseSiteUrl(options.url, options).href,
     tokenFile: resolve(options.tokenFile),
+    insecureHttp: options.insecureHttp === true,
   };
   // A file that is not there, or that others can read, is said now and not at the first use.
   await readTokenFile(added.tokenFile);
-  const { usual, profiles } = await readProfiles();
-  const isThere = profiles.some((profile) => profile.name === name);
-  if (isThere && options.replace !== true) {
-    throw new CommandRefusal("file_exists", "a profile of this name is there already", "add --replace");
-  }
+  let isThere = false;
+  const { usual } = await changeProfiles(({ usual: before, profiles }) => {
+    isThere = profiles.some((profile) => profile.name === name);
+    if (isThere && options.replace !== true) {
+      throw new CommandRefusal("file_exists", "a profile of this name is there already", "add --replace");
+    }
+    const rest = profiles.filter((profile) => profile.name !== name);
+    return { usual: before ?? name, profiles: [...rest, added] };
+  });
   if (!isThere) await forgetHighestPosition(name);
-  const rest = profiles.filter((profile) => profile.name !== name);
-  await writeProfiles({ usual: usual ?? name, profiles: [...rest, added] });
-  if (options.json === true) printJson(await shown(added, usual ?? name));
+  if (options.json === true) printJson(await shown(added, usual));
   else printLine(isThere ? `Changed ${name}.` : `Added ${name}.`);
 }
 
@@ -109,18 +118,21 @@ async function listProfiles(options: Options): Promise<void> {
 }
 
 async function useProfile(name: string, options: Options): Promise<void> {
-  const all = await readProfiles();
+  const all = await changeProfiles((before) => {
+    profileNamed(before, name);
+    return { ...before, usual: name };
+  });
   const profile = profileNamed(all, name);
-  await writeProfiles({ ...all, usual: name });
   if (options.json === true) printJson(await shown(profile, name));
   else printLine(`Commands that name no site use ${name}.`);
 }
 
 async function removeProfile(name: string, options: Options): Promise<void> {
-  const { usual, profiles } = await readProfiles();
-  profileNamed({ usual, profiles }, name);
-  const rest = profiles.filter((profile) => profile.name !== name);
-  await writeProfiles({ usual: usual === name ? undefined : usual, profiles: rest });
+  await changeProfiles(({ usual, profiles }) => {
+    profileNamed({ usual, profiles }, name);
+    const rest = profiles.filter((profile) => profile.name !== name);
+    return { usual: usual === name ? undefined : usual, profiles: rest };
+  });
   await forgetHighestPosition(name);
   if (options.json === true) printJson({ name, removed: true });
   else printLine(`Removed ${name}.`);

@@ -5,7 +5,8 @@ import {
   addConnectionOptions,
   type ConnectionOptions,
   isUrlGiven,
-  parseSiteUrl,
+  insecureHttpHelp,
+  siteOf,
   requireUrl,
   tokenFileOf,
   usualProfile,
@@ -14,7 +15,7 @@ import {
 import { cell, type Fields, objectsIn, textIn } from "../fields.ts";
 import { readPassphraseFile } from "../file-input.ts";
 import { printJson, printLine, printNote, printTable } from "../output.ts";
-import { isProfileName, type Profile, readProfiles, sessionFolder, writeProfiles } from "../profiles.ts";
+import { changeProfiles, isProfileName, type Profile, readProfiles, sessionFolder } from "../profiles.ts";
 import { askHidden } from "../prompt.ts";
 import { usageRefusal } from "../report.ts";
 import { keepSessionToken, removeSessionToken, requireSessionFile } from "../session-token.ts";
@@ -22,6 +23,7 @@ import { SiteClient } from "../site-client.ts";
 
 type LoginOptions = {
   readonly url?: string;
+  readonly insecureHttp?: boolean;
   readonly profile?: string;
   readonly login: string;
   readonly vault?: string;
@@ -35,6 +37,7 @@ export function defineLogin(login: Command): void {
   login
     .requiredOption("--login <name>", "who you are, as the vault's owner has named you")
     .option("--url <url>", "address of the site (or DORMOUSE_URL)")
+    .option("--insecure-http", insecureHttpHelp)
     .option("--profile <name>", "keep the session under this name, for --profile of other commands")
     .option("--token-out <file>", "keep the session's token in this file, mode 0600, and nowhere else")
     .option(
@@ -85,14 +88,20 @@ async function logIn(options: LoginOptions): Promise<void> {
 }
 
 /** Where the session is to be, and where its token is to lie. */
-type Place = { readonly url: string; readonly tokenFile: string; readonly profile: string | undefined };
+type Place = {
+  readonly url: URL;
+  readonly tokenFile: string;
+  readonly profile: string | undefined;
+  readonly insecureHttp: boolean;
+};
 
 async function placeOf(options: LoginOptions): Promise<Place> {
   if (options.tokenOut !== undefined && options.profile !== undefined) {
     throw usageRefusal("--token-out and --profile are two places for one token", "give one of them");
   }
   if (options.tokenOut !== undefined) {
-    return { url: requireUrl(options).href, tokenFile: resolve(options.tokenOut), profile: undefined };
+    const place = { url: requireUrl(options), tokenFile: resolve(options.tokenOut) };
+    return { ...place, profile: undefined, insecureHttp: false };
   }
   const known = await knownProfile(options);
   const name = options.profile ?? known?.name;
@@ -107,8 +116,10 @@ async function placeOf(options: LoginOptions): Promise<Place> {
   if (known !== undefined && known.tokenFile !== tokenFile) {
     throw usageRefusal(`the profile ${name} has a token of its own`, "choose another name with --profile");
   }
-  const url = options.url === undefined && known !== undefined ? known.url : requireUrl(options).href;
-  return { url, tokenFile, profile: name };
+  const isKnown = options.url === undefined && known !== undefined;
+  const insecureHttp = options.insecureHttp === true || (isKnown && known.insecureHttp);
+  const url = isKnown ? siteOf(known, options) : requireUrl(options);
+  return { url, tokenFile, profile: name, insecureHttp };
 }
 
 /** Whoever names a site has not meant the profile that is always there. */
@@ -128,8 +139,8 @@ async function findPassphrase({ passphraseFile }: LoginOptions): Promise<string>
   return passphrase;
 }
 
-async function beginSession(url: string, request: object): Promise<Fields> {
-  const site = new SiteClient(parseSiteUrl(url), undefined);
+async function beginSession(url: URL, request: object): Promise<Fields> {
+  const site = new SiteClient(url, undefined);
   try {
     const call = { method: "POST", path: "/api/sessions", body: JSON.stringify(request) } as const;
     return (await site.call(call)).body;
@@ -138,10 +149,12 @@ async function beginSession(url: string, request: object): Promise<Fields> {
   }
 }
 
-async function saveProfile(name: string, { url, tokenFile }: Place): Promise<void> {
-  const { usual, profiles } = await readProfiles();
-  const rest = profiles.filter((profile) => profile.name !== name);
-  await writeProfiles({ usual: usual ?? name, profiles: [...rest, { name, url, tokenFile }] });
+async function saveProfile(name: string, { url, tokenFile, insecureHttp }: Place): Promise<void> {
+  const saved: Profile = { name, url: url.href, tokenFile, insecureHttp };
+  await changeProfiles(({ usual, profiles }) => {
+    const rest = profiles.filter((profile) => profile.name !== name);
+    return { usual: usual ?? name, profiles: [...rest, saved] };
+  });
 }
 
 async function printSession(session: Fields, { tokenFile, profile }: Place): Promise<void> {

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
+import { readBaseUrl } from "../../protocol/base-url.ts";
 import { isSiteName } from "../../core/ids.ts";
 
 /** The file as it is written: flat, snake_case, everything that has a default optional. What depends on more than one key is in rules.ts. */
@@ -41,10 +42,8 @@ const filePath = matching(
 
 /** Only scheme, host and port: a path, a query or a password in it would be dropped silently or end up in logs. */
 function isOriginUrl(text: string): boolean {
-  const url = parseHttpUrl(text);
-  return (
-    url !== undefined && url.pathname === "/" && url.search === "" && url.hash === "" && !text.includes("?")
-  );
+  const found = readBaseUrl(text);
+  return found.kind === "read" && text === text.trim() && found.url.pathname === "/" && !text.endsWith("//");
 }
 
 /** An http or https URL without a user name or password; undefined for anything else. */

@@ -52,6 +52,9 @@ export type DrainPorts = BurstWaitPorts & {
   readonly onFault: (error: unknown) => void;
 };
 
+/** Rows that are listed and made into a push in one turn of the event loop. */
+const rowsPerTurn = 250;
+
 type Step = "continue" | "drained" | "diverged" | "fenced" | Failure;
 
 /** A push that left, and the listing it was made of. */
@@ -124,6 +127,8 @@ export class Drain {
     const asksProof = listing.isLast && !isRepairDue(proof, peer);
     const rows = peer.acked ? listing.rows : [];
     const audit = await this.#audit.part();
+    // To list as many and to make their push are each as much as clients should wait for.
+    if (rows.length > rowsPerTurn) await this.#ports.clock.turn();
     const framed = { ...this.#frame(listing, rows, peer.acked ? listing.after : listing.through), audit };
     // A proof now would take a repair back that an operator has asked for.
     const push = asksProof ? framed : { ...framed, ...noProof };

@@ -1,9 +1,11 @@
+import type { IncomingMessage } from "node:http";
 import { setImmediate as turn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Refusal } from "../core/errors.ts";
 import { parseJson } from "../protocol/json.ts";
+import { readBody } from "./body-bytes.ts";
 
 const decompress = promisify(zstdDecompress);
 /** Each chunk has its way to a thread and back, which takes longer than to inflate Node's 16 KiB. */
@@ -15,7 +17,8 @@ const largeBytesMin = 256 * 1024;
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   const types = ["application/json", "application/merge-patch+json"];
-  app.addContentTypeParser(types, { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) => {
+  app.addContentTypeParser(types, async (request: FastifyRequest, payload: IncomingMessage) => {
+    const body = await readBody(payload, lengthOf(request), request.routeOptions.bodyLimit);
     if (request.is404) return undefined;
     requirePatchForMergePatch(request);
     const { isCompressible, isImport, bodyBytesMax } = request.routeOptions.config;
@@ -29,6 +32,11 @@ export function acceptJson(app: FastifyInstance): void {
     if (bytes.length >= largeBytesMin) await turn();
     return value;
   });
+}
+
+function lengthOf({ headers }: FastifyRequest): number | undefined {
+  const length = headers["content-length"];
+  return length === undefined ? undefined : Number(length);
 }
 
 function requirePatchForMergePatch(request: FastifyRequest): void {

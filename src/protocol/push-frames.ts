@@ -55,7 +55,7 @@ const pushFrame = z.object({
 });
 
 /** Rows that are made into text in one go. */
-const sliceRows = 500;
+const sliceRows = 200;
 
 /**
  * The JSON text of a push as UTF-8, in slices, of which a push of few rows has a single one: a backlog's batch is megabytes, and

@@ -127,7 +127,7 @@ test("in a backlog the next batch is listed and made, slice by slice, once a pus
   expect(order.splice(0)).toEqual(["turn", "list", "list"]);
   await pair.set(pair.newEntries(4_300), "an entry");
   await drain(pair, { onTurn });
-  expect(order.join(" ")).toMatch(/^turn list list turn turn list (turn ){6,7}list list$/);
+  expect(order.join(" ")).toMatch(/^turn list list turn turn turn list (turn )+list list turn$/);
 });
 
 test("a batch that was made ahead is the one that arrives, whole", async () => {

@@ -52,6 +52,9 @@ export type DrainPorts = BurstWaitPorts & {
   readonly onFault: (error: unknown) => void;
 };
 
+/** Rows that are listed and made into a push in one turn of the event loop. */
+const rowsPerTurn = 250;
+
 type Step = "continue" | "drained" | "diverged" | "fenced" | Failure;
 
 /** A push that left, and the listing it was made of. */
@@ -126,6 +129,8 @@ export class Drain {
     if (isSettled && !this.#audit.isOwed) return "drained";
     const asksProof = listing.isLast && !isRepairDue(proof, peer);
     const audit = await this.#audit.part();
+    // To list as many and to make their push are each as much as clients should wait for.
+    if (rows.length > rowsPerTurn) await this.#ports.clock.turn();
     const framed = peer.acked
       ? { ...this.#frame(listing, rows, listing.after), audit }
       : { ...this.#frame(listing, [], listing.through), audit };

@@ -61,6 +61,7 @@ export function aboutRows(event: AuditEvent, changed: readonly StoredRow[]): Aud
   for (const { key } of changed) {
     if (key.kind === "entry") entries.add(key.entryId);
     if (key.kind === "access") accesses.add(key.accessId);
+    if (entries.size > 1) break;
   }
   // With an entry may go the caller's own access, whose slot is made anew.
   const items = entries.size > 0 ? entries : accesses;

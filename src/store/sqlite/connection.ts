@@ -80,7 +80,7 @@ export function openFile(path: string): Connections {
     database.pragma("synchronous = NORMAL");
     database.pragma("wal_autocheckpoint = 0");
     database.pragma(`journal_size_limit = ${logBytesKept}`);
-    database.pragma("cache_size = -8000");
+    database.pragma("cache_size = -6000");
     // What a large write changes goes to the log while it is at work, not all at once in its COMMIT.
     database.pragma(`cache_spill = ${spillPages}`);
     settle(database);

@@ -29,9 +29,9 @@ export function* commitWrite(
 ): Steps<readonly StoredRow[]> {
   refuseByRole(tx.site());
   options.checkRoom();
-  const stored = yield* lookUp(tx, write.keys);
+  const { stored, current } = yield* lookUp(tx, write.keys);
   const changes = write.decide(stored);
-  const current = new Map(write.keys.map((key, index) => [formatKey(key), stored[index]]));
+  if (isLarge(changes)) yield;
   const changed: StoredRow[] = [];
   let bytes = 0;
   for (const change of changes) {
@@ -51,6 +51,11 @@ export function* commitWrite(
   return changed;
 }
 
+/** Whether a write needs several steps. Its decision and its COMMIT take so long then that each is a step of its own. */
+export function isLarge(changes: readonly unknown[]): boolean {
+  return changes.length > sliceRows;
+}
+
 /** Whether a step has looked at or changed as much as one may. */
 export function isFullSlice(rows: number, bytes: number): boolean {
   return bytes >= sliceBytes || (rows > 0 && rows % sliceRows === 0);
@@ -61,19 +66,28 @@ export function refuseByRole(site: Site): void {
   if (site.fenced !== null) throw new Refusal("site_fenced");
 }
 
-function* lookUp(tx: Transaction, keys: readonly RowKey[]): Steps<(StoredRow | undefined)[]> {
-  const rows: (StoredRow | undefined)[] = [];
+type LookedUp = {
+  /** In the order of the keys. */
+  readonly stored: readonly (StoredRow | undefined)[];
+  /** By the names of the keys. */
+  readonly current: Map<string, StoredRow | undefined>;
+};
+
+function* lookUp(tx: Transaction, keys: readonly RowKey[]): Steps<LookedUp> {
+  const stored: (StoredRow | undefined)[] = [];
+  const current = new Map<string, StoredRow | undefined>();
   let bytes = 0;
   for (const key of keys) {
-    if (isFullSlice(rows.length, bytes)) {
+    if (isFullSlice(stored.length, bytes)) {
       yield;
       bytes = 0;
     }
     const row = tx.row(key);
     bytes += row?.body?.length ?? 0;
-    rows.push(row);
+    stored.push(row);
+    current.set(formatKey(key), row);
   }
-  return rows;
+  return { stored, current };
 }
 
 /**

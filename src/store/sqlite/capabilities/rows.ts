@@ -2,7 +2,7 @@ import type { EntryId, VaultId, VersionId } from "../../../core/ids.ts";
 import type { RowKey, StoredRow } from "../../../core/row.ts";
 import type { RowReader, RowWriter, Write } from "../../../core/store/rows.ts";
 import { storeUses } from "../last-uses.ts";
-import { commitWrite, readEntries, readOrphans, readVaults } from "../vault-rows.ts";
+import { commitWrite, isLarge, readEntries, readOrphans, readVaults } from "../vault-rows.ts";
 import { readNewestVersion, readVaultRows, readVersions } from "../version-rows.ts";
 import { type ReadScope, shown, type TransactionScope } from "./scope.ts";
 
@@ -76,6 +76,7 @@ export class RowWrites extends RowReads implements RowWriter {
         storeUses(tx.connection, uses);
         scope.afterCommit(() => lastUses.written(uses));
       }
+      if (isLarge(changed)) yield;
       return changed;
     });
   }

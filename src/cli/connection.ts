@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { isLoopback } from "../ops/config/network.ts";
-import { readBaseUrl } from "../protocol/base-url.ts";
+import { readBaseUrl } from "../core/base-url.ts";
 import { oneWord, readTokenFile } from "./file-input.ts";
 import { PositionMemory } from "./position-memory.ts";
 import { type Profile, profileNamed, readProfiles } from "./profiles.ts";

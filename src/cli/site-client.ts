@@ -1,6 +1,6 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { errorCodes, type ErrorCode, type Mistake, Refusal } from "../core/errors.ts";
-import { urlUnder } from "../protocol/base-url.ts";
+import { urlUnder } from "../core/base-url.ts";
 import { waitSecondsMax } from "../protocol/limits.ts";
 import { type Fields, isFields, textOr } from "./fields.ts";
 import { CommandRefusal } from "./report.ts";

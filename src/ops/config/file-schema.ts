@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
-import { readBaseUrl } from "../../protocol/base-url.ts";
+import { readBaseUrl } from "../../core/base-url.ts";
 import { isSiteName } from "../../core/ids.ts";
 
 /** The file as it is written: flat, snake_case, everything that has a default optional. What depends on more than one key is in rules.ts. */

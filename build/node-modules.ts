@@ -18,8 +18,17 @@ export function nodeModules(): Plugin {
 function taken(text: string, whole: string | undefined, named: string | undefined, name: string): string {
   if (!isBuiltin(name)) return text;
   const module = `globalThis.process.getBuiltinModule("${name}")`;
+  if (whole !== undefined && named === undefined && onDemand.includes(name))
+    return takenOnDemand(whole, module);
   const parts = [];
   if (whole !== undefined) parts.push(`${whole.replace("* as ", "")} = ${module}`);
   if (named !== undefined) parts.push(`${named.replaceAll(" as ", ": ")} = ${module}`);
   return parts.length === 0 ? text : `const ${parts.join(", ")};`;
+}
+
+/** What takes milliseconds to load, and a command line's parser needs only for a command that is a program of its own. */
+const onDemand: readonly string[] = ["node:child_process"];
+
+function takenOnDemand(whole: string, module: string): string {
+  return `const ${whole} = { spawn: (...parts) => ${module}.spawn(...parts) };`;
 }

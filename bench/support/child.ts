@@ -17,13 +17,7 @@ export class Child implements AsyncDisposable {
   private constructor(nodeArgs: readonly string[], script: string, args: readonly string[]) {
     this.#process = fork(resolve(import.meta.dirname, "..", script), [...args], {
       // As bin/dormouse starts the program, apart from the garbage collection on demand.
-      execArgv: [
-        "--no-memory-reducer",
-        "--max-semi-space-size=1",
-        "--heap-growing-percent=40",
-        "--expose-gc",
-        ...nodeArgs,
-      ],
+      execArgv: ["--no-memory-reducer", "--max-semi-space-size=1", "--expose-gc", ...nodeArgs],
       env: {
         ...process.env,
         MALLOC_ARENA_MAX: "1",

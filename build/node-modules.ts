@@ -26,9 +26,12 @@ function taken(text: string, whole: string | undefined, named: string | undefine
   return parts.length === 0 ? text : `const ${parts.join(", ")};`;
 }
 
-/** What takes milliseconds to load, and a command line's parser needs only for a command that is a program of its own. */
+/**
+ * Modules that are loaded when a member of them is first used. node:child_process takes 5 ms, and commander needs it only to run a
+ * command that is a program of its own, which none of ours is.
+ */
 const onDemand: readonly string[] = ["node:child_process"];
 
 function takenOnDemand(whole: string, module: string): string {
-  return `const ${whole} = { spawn: (...parts) => ${module}.spawn(...parts) };`;
+  return `const ${whole} = new Proxy({}, { get: (_, name) => ${module}[name] });`;
 }

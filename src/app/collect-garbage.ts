@@ -3,10 +3,11 @@ import { runInNewContext } from "node:vm";
 
 type Collect = (options?: { readonly type: "major"; readonly flavor: "regular" | "last-resort" }) => void;
 
-/** More memory than this beyond what the process takes at rest is given back; less is soon used again. */
+/** Memory is given back when the process holds more than this above what it held at rest; less is soon used again. */
 const spareBytes = 24 * 1024 * 1024;
 
 let collect: Collect | undefined;
+/** What the process held after the first collection. */
 let restBytes: number | undefined;
 
 /**
@@ -17,8 +18,9 @@ let restBytes: number | undefined;
 export function collectGarbage(): void {
   collect ??= exposed();
   collect({ type: "major", flavor: "regular" });
+  const isAboveRest = restBytes === undefined || process.memoryUsage.rss() - restBytes > spareBytes;
+  if (isAboveRest) collect({ type: "major", flavor: "last-resort" });
   restBytes ??= process.memoryUsage.rss();
-  if (process.memoryUsage.rss() - restBytes > spareBytes) collect({ type: "major", flavor: "last-resort" });
 }
 
 /** V8's own collection, which a program sees only behind a flag. */

@@ -121,7 +121,7 @@ export async function usualProfile(): Promise<Profile | undefined> {
   return name === undefined ? undefined : profileNamed(profiles, name);
 }
 
-/** A variable that is set to nothing is not set. Blanks and line ends behind a value come from a shell, not from a person. */
+/** An empty variable counts as not set. Blanks and line ends after a value are dropped: a shell or an editor has added them. */
 function environment(name: string): string | undefined {
   const value = process.env[name]?.trimEnd();
   return value === "" ? undefined : value;

@@ -74,6 +74,14 @@ describe("a call under an address", () => {
     expect(found.kind === "read" && urlUnder(found.url, "/api/vaults?limit=1").href).toBe(href);
   });
 
+  it("goes to the address's host also where its path ends in doubled slashes", () => {
+    const bases = ["https://calgary.example//", "https://calgary.example/dormouse//"];
+    expect(bases.map((base) => urlUnder(new URL(base), "/api/vaults").href)).toEqual([
+      "https://calgary.example/api/vaults",
+      "https://calgary.example/dormouse/api/vaults",
+    ]);
+  });
+
   it("goes to the host that was typed, or nowhere", () => {
     const piece = fc.constantFrom(
       "/",

@@ -138,7 +138,7 @@ export type AsideReply = { readonly rows: readonly AsideRow[]; readonly waiting:
 export interface Transport {
   /**
    * Posts a push and waits for its answer. `bytes` is the size of what was sent.
-   * @param onLeaving called when the push is made and leaves: from here on this site only waits
+   * @param onLeaving called when the push is encoded and is handed to the connection; from then on this site waits for the peer
    */
   push(
     push: Push,
@@ -146,8 +146,8 @@ export interface Transport {
     onLeaving?: () => void,
   ): Promise<{ readonly answer: PushAnswer; readonly bytes: number }>;
   /**
-   * Makes ready, in steps between which others may run, what a later push of this very list of rows takes longest for. It is kept for as
-   * long as the list is.
+   * Encodes rows before their push is complete, in steps between which others may run. A later push with this very list of rows uses the
+   * text. It is kept for as long as the list is.
    */
   prepare(rows: Push["rows"]): Iterable<void>;
   /** Tells the peer that this site is here, and up to where it stands. */

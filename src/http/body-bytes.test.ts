@@ -5,7 +5,7 @@ import { readBody } from "./body-bytes.ts";
 const mebibyte = 1024 * 1024;
 const chunk = Buffer.alloc(64 * 1024, "x");
 
-/** How many turns of the event loop pass between the end of a body and its being read. */
+/** How many turns of the event loop pass between the last byte of a body and the moment at which `readBody` resolves. */
 async function turnsAfterEnd(bytes: number): Promise<number> {
   const body = Readable.from(Array.from({ length: bytes / chunk.length }, () => chunk));
   let turns = 0;

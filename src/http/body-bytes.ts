@@ -2,11 +2,11 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Readable } from "node:stream";
 import { Refusal } from "../core/errors.ts";
 
-/** Bytes that are joined in one go. The memory of a large body is new to the process, and takes longer to get than to fill. */
+/** How many bytes are joined in one go. The system gives the memory of a large body page by page, which takes longer than to fill it. */
 const joinedPerTurn = 1024 * 1024;
 
 /**
- * Reads the body of a request into one buffer that nothing else lies in. A large one is joined in slices with a turn of the event loop
+ * Reads the body of a request into one buffer of its own. A large one is joined in slices with a turn of the event loop
  * between them: 7 MB in one go would hold up everybody for 25 ms.
  * @param announced the request's Content-Length; undefined where it has none
  * @throws Refusal `body_too_large` before it is read where its length says so; `invalid_request` where it has another length

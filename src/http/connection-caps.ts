@@ -9,10 +9,10 @@ export type ConnectionCaps = {
 
 const totalMax = 1_000;
 const perAddressMax = 128;
-/** Files that a site needs beside its clients' connections: database, log, its own connections, and a margin. */
+/** How many open files a site needs beside its clients' connections: database, log, connections to peers, admin socket, and a margin. */
 const reservedFiles = 64;
 
-/** The caps of this process: most of the files that it may open, and the rest stays for pushes, the disk and the admin socket. */
+/** The caps that leave this process enough open files for its own work. @param filesMax how many files it may open */
 export function connectionCaps(filesMax: number = openFilesMax()): ConnectionCaps {
   const total = Math.min(totalMax, Math.max(filesMax - reservedFiles, Math.floor(filesMax / 4), 4));
   return { total, perAddress: Math.min(perAddressMax, Math.max(Math.floor(total / 2), 2)) };

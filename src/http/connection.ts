@@ -6,38 +6,41 @@ import type { Socket } from "node:net";
  * it would have fired. In steps, a process falls asleep this long after its last connection at the latest.
  */
 const stepMsMax = 5_000;
-/** After its deadline a body has to have come at 8 kbit/s: a slow line is no attack, a byte a second is. */
+/** A body that is late must at least have come at this rate, 8 kbit/s: a slow line is no attack, a byte a second is. */
 const bodyBytesPerMsMin = 1;
-/** Beside its deadline an answer is read at 64 kbit/s: how much of it has gone, Node does not tell. */
+/**
+ * A client gets the deadline and the time that an answer takes at this rate, 64 kbit/s, to read it. Node does not tell how much of an
+ * answer has left, so progress cannot be measured.
+ */
 const answerBytesPerMsMin = 8;
-/** What the rest of a body gets when the server closes, or when its request is refused. */
+/** How long a client may go on sending a body after the server began to close, or after its request was refused. */
 const closingMs = 1_000;
 
 export type ConnectionOptions = {
-  /** How long a peer may owe us the rest of its headers, of its body, or of reading an answer. */
+  /** How long the other end may take for the rest of its headers or of its body, or to read an answer. */
   readonly deadlineMs: number;
-  /** What Node allows an idle connection, which closes it sooner than we do. */
+  /** After how long Node closes an idle connection. This class closes one later, in case Node does not. */
   readonly keepAliveMs: number;
 };
 
-/** A body that is arriving: since when, and what had come on its connection before. */
+/** When the server began to read a body, and how many bytes its connection had carried before. */
 type Arriving = { readonly since: number; readonly bytesBefore: number };
 
 /**
- * One connection of a client or a peer, and what its other end owes: headers where no request is here, a body where one is not
- * complete, and the reading of an answer. Who owes for too long is cut off.
+ * One connection of a client or a peer. Cuts it off when the other end takes too long to send headers or a body, or to read an
+ * answer. While the server works on a request, the other end owes nothing and no timer runs.
  */
 export class Connection {
   readonly address: string;
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
-  /** Those whose answer is not out yet. */
+  /** Requests whose answers have not left this process yet. */
   readonly #requests = new Map<IncomingMessage, ServerResponse>();
   #arriving: Arriving | undefined;
-  /** The last request that was answered before its body was here. */
+  /** The last request that the server refused before its body had arrived. */
   #refusedBody: IncomingMessage | undefined;
   #isClosing = false;
-  /** When the peer's debt falls due, where it has one; monotonic ms. */
+  /** Until when the other end may take for what it owes; monotonic ms. */
   #dueAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,12 +51,12 @@ export class Connection {
     this.#owe(options.deadlineMs);
   }
 
-  /** Whether it may be closed without anybody losing an answer. */
+  /** Whether it is open and may be closed without anybody losing an answer. */
   get isIdle(): boolean {
-    return this.#requests.size === 0;
+    return this.#requests.size === 0 && !this.#socket.destroyed;
   }
 
-  /** A request's headers are here. */
+  /** Called when a request's headers have arrived. */
   begin(request: IncomingMessage, response: ServerResponse): void {
     this.#requests.set(request, response);
     this.#arriving = { since: performance.now(), bytesBefore: this.#socket.bytesRead };
@@ -62,7 +65,7 @@ export class Connection {
     response.once("close", () => this.#left(request));
   }
 
-  /** Ends it in favour of another. */
+  /** Closes an idle connection, so that another may be taken. */
   end(): void {
     this.#socket.destroy();
   }
@@ -78,7 +81,7 @@ export class Connection {
     this.#timer = undefined;
   }
 
-  /** An answer is made: what does not go out at once, the peer owes us to read. */
+  /** Called when an answer is complete. The part that the system does not take at once waits for the other end to read. */
   #answered(): void {
     const unread = this.#socket.writableLength;
     if (unread > 0) this.#owe(this.#options.deadlineMs + unread / answerBytesPerMsMin);
@@ -93,8 +96,8 @@ export class Connection {
   }
 
   /**
-   * A request was refused before its body was here, which nobody reads now. A client that has sent most of it goes on with its
-   * connection; one that goes on sending for longer loses it.
+   * Called when a request was refused before its body had arrived. The server drops the rest of the body. A client that sends the rest
+   * within `closingMs` keeps its connection; one that goes on for longer loses it.
    */
   #refused(request: IncomingMessage): void {
     this.#refusedBody = request;
@@ -116,7 +119,7 @@ export class Connection {
     this.#wait(ms);
   }
 
-  /** One timer for all of a busy connection's requests: it looks at what is owed when it fires, and stops by itself. */
+  /** One timer serves all requests of a connection. It looks at what is owed when it fires, and stops where that is nothing. */
   #wait(ms: number): void {
     this.#timer = setTimeout(() => this.#look(), Math.min(ms, stepMsMax));
   }
@@ -131,13 +134,13 @@ export class Connection {
     else this.#socket.destroy();
   }
 
-  /** What was left of a refused body is here: the connection is as idle as any other. */
+  /** Called when the rest of a refused body has arrived: from now on the connection is idle like any other. */
   #goOn(): void {
     this.#refusedBody = undefined;
     this.#owe(this.#options.keepAliveMs + this.#options.deadlineMs);
   }
 
-  /** Whether the deadline is over for a body that still comes fast enough. */
+  /** Whether a body that is past its deadline has come fast enough so far. */
   #isArriving(): boolean {
     if (this.#isClosing || this.#arriving === undefined) return false;
     if (![...this.#requests.keys()].some((request) => !request.complete)) return false;

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { follow, type Line } from "../../test/support/line.ts";
 import { type HttpSite, type HttpSiteOptions, openHttpSite } from "../../test/support/http-site.ts";
 
 /** A request takes far less, and a test should not take long. */
@@ -7,13 +8,13 @@ const deadlineMs = 150;
 const keepAliveMs = 100;
 
 let site: HttpSite;
-const serverSockets = new WeakMap<object, Set<Socket>>();
+/** The server's ends of the connections that are open. */
+let sockets: Set<Socket>;
 afterEach(() => site.close());
 
 async function listen(options: HttpSiteOptions = {}): Promise<number> {
   site = await openHttpSite({ deadlineMs, keepAliveMs, ...options });
-  const sockets = new Set<Socket>();
-  serverSockets.set(site.app.server, sockets);
+  sockets = new Set();
   site.app.server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -23,36 +24,7 @@ async function listen(options: HttpSiteOptions = {}): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** A raw connection, and everything that came on it until the server ended it. */
-function open(port: number): {
-  readonly socket: Socket;
-  readonly ended: Promise<string>;
-  readonly read: (text: string) => Promise<void>;
-} {
-  const socket = connect(port, "127.0.0.1");
-  let received = "";
-  let onData = () => {};
-  socket.on("data", (chunk) => {
-    received += chunk.toString();
-    onData();
-  });
-  // A reset is an end too.
-  socket.on("error", () => {});
-  const ended = new Promise<string>((resolve) => void socket.on("close", () => resolve(received)));
-  const read = (text: string) =>
-    new Promise<void>((resolve) => {
-      onData = () => received.includes(text) && resolve();
-      onData();
-    });
-  return { socket, ended, read };
-}
-
-/** The server's ends of the connections that are open. */
-async function connectionsOf({ app }: HttpSite): Promise<ReadonlySet<Socket>> {
-  const found = serverSockets.get(app.server) ?? new Set();
-  await expect.poll(() => found.size).toBeGreaterThan(0);
-  return found;
-}
+const open = (port: number): Line<Socket> => follow(connect(port, "127.0.0.1"));
 
 const post = (token: string, length: number) =>
   `POST /api/vaults HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
@@ -163,11 +135,16 @@ describe("a client that sends requests ahead of their answers", () => {
     const port = await listen({ readiness: async () => ["x".repeat(100_000)] });
     const { socket, ended } = open(port);
     socket.pause();
+    // One by one: more at a time would be cut off as too many ahead.
     const sending = setInterval(() => socket.write(ready), 5);
-    const [held] = [...(await connectionsOf(site))];
+    await expect.poll(() => sockets.size).toBe(1);
+    const [held] = [...sockets];
     // Where the system's buffers are full, an answer waits in the process.
     await expect.poll(() => held?.writableLength ?? 0, { timeout: 10_000 }).toBeGreaterThan(0);
     expect(held?.writableLength).toBeLessThan(200_000);
+    // A client on a slow line gets more than the deadline for as much.
+    await new Promise((later) => setTimeout(later, 10 * deadlineMs));
+    expect(held?.destroyed).toBe(false);
     await new Promise<void>((closed) => held?.once("close", () => closed()));
     clearInterval(sending);
     socket.destroy();
@@ -178,7 +155,7 @@ describe("a client that sends requests ahead of their answers", () => {
 describe("the number of connections", () => {
   it("is bounded: the one that was idle longest makes room, and one at work never does", async () => {
     const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
-    const caps = { total: 3, perAddress: 3 };
+    const caps = { total: 3, perAddress: 100 };
     const port = await listen({ readiness: () => answered, caps, deadlineMs: 60_000, keepAliveMs: 60_000 });
     const working = open(port);
     working.socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
@@ -204,7 +181,7 @@ describe("the number of connections", () => {
     for (const { socket } of working) {
       socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     }
-    await expect.poll(async () => (await connectionsOf(site)).size).toBe(2);
+    await expect.poll(() => sockets.size).toBe(2);
     expect(await open(port).ended).toMatch(/^HTTP\/1\.1 503 [^]*retry-after: 1/);
     resolve([]);
     for (const { ended } of working) expect(await ended).toContain('"status":"ready"');
@@ -236,6 +213,20 @@ describe("what is not HTTP", () => {
 describe("a server that closes", () => {
   const patient = { deadlineMs: 60_000, keepAliveMs: 60_000 };
 
+  /** A client whose request is being worked on until `resolve` is called. */
+  async function asking() {
+    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
+    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
+    const readiness = () => {
+      onAsked();
+      return answered;
+    };
+    const { socket, ended } = open(await listen({ ...patient, readiness }));
+    socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
+    await asked;
+    return { socket, ended, resolve };
+  }
+
   it("ends idle connections at once, used and unused ones, and unfinished headers", async () => {
     const port = await listen(patient);
     // An unfinished body is given a moment more, so this one ends last.
@@ -257,15 +248,7 @@ describe("a server that closes", () => {
   });
 
   it("finishes what is in flight, then ends its connection", async () => {
-    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
-    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
-    const readiness = () => {
-      onAsked();
-      return answered;
-    };
-    const { socket, ended } = open(await listen({ ...patient, readiness }));
-    socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
-    await asked;
+    const { ended, resolve } = await asking();
     const closed = site.app.close();
     resolve([]);
     expect(await ended).toContain('"status":"ready"');
@@ -273,15 +256,7 @@ describe("a server that closes", () => {
   });
 
   it("refuses a request that still arrives, in the form of any other refusal", async () => {
-    const { promise: answered, resolve } = Promise.withResolvers<readonly string[]>();
-    const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>();
-    const readiness = () => {
-      onAsked();
-      return answered;
-    };
-    const { socket, ended } = open(await listen({ ...patient, readiness }));
-    socket.write("GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n");
-    await asked;
+    const { socket, ended, resolve } = await asking();
     const closed = site.app.close();
     socket.write(get);
     await new Promise((done) => setImmediate(done));

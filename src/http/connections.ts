@@ -2,13 +2,9 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { ConnectionCaps } from "./connection-caps.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
 
-export type ConnectionsOptions = {
-  /** How long a peer may owe us the rest of its headers, of its body, or of reading an answer. */
-  readonly deadlineMs: number;
-  /** What Node allows an idle connection, which closes it sooner than we do. */
-  readonly keepAliveMs: number;
+export type ConnectionsOptions = ConnectionOptions & {
   /** Whether a connection from an IP address is taken; others are ended before anything of them is read. */
   readonly accepts?: (address: string) => boolean;
   readonly caps: ConnectionCaps;
@@ -25,17 +21,17 @@ export type Connections = {
   close(): void;
 };
 
-/** Answers that clients have not read yet, in bytes, over all connections: the client that is slowest is cut off beyond it. */
+/** How many bytes of answers all clients together may leave unread. Beyond it, the server cuts off those that are slowest. */
 const unreadBytesMax = 64 * 1024 * 1024;
 
 const full =
   "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /**
- * Watches the connections of a server: how many there are, how long their peers owe it something, and how much of its answers
- * they leave unread. Where a cap is reached, the connection that has been idle longest makes room: whoever holds connections
- * open keeps no other client and no push out. Node would look for debtors by a checker that wakes every 30 s for as long as the
- * process lives; here a timer runs only while a connection is open and its peer owes something.
+ * Watches the connections of a server: how many there are, how long each takes to send or to read, and how many bytes of answers
+ * are unread. At a cap, the server closes the connection that has been idle longest to take a new one, so that a client that holds
+ * connections open keeps neither other clients nor pushes out. Node has a checker for slow clients that wakes every 30 s for as long
+ * as the process lives; here a timer runs only while a connection is open and its other end owes something.
  */
 export function watchConnections(server: Server, options: ConnectionsOptions): Connections {
   const watched = new Watched(options);
@@ -81,7 +77,7 @@ class Watched {
     this.#options = options;
   }
 
-  /** Whether there is room for one more connection, where need be in the place of an idle one. */
+  /** Whether one more connection may be taken. Closes an idle one where that makes the room. */
   makeRoom(socket: Socket, inHandshake: number): boolean {
     const { caps, isProxy, onFull } = this.#options;
     const address = socket.remoteAddress ?? "";
@@ -127,7 +123,7 @@ class Watched {
     for (const connection of this.#connections.values()) connection.close();
   }
 
-  /** Cuts off those that have left answers unread for longest, until what is unread is within its bound. */
+  /** Cuts off the clients that have left answers unread for longest, until the unread bytes are within `unreadBytesMax`. */
   #boundUnread(): void {
     const owing = [...this.#connections.keys()].filter(({ writableLength }) => writableLength > 0);
     let unread = owing.reduce((bytes, { writableLength }) => bytes + writableLength, 0);
@@ -140,8 +136,8 @@ class Watched {
 }
 
 /**
- * When a connection closes, Node makes an error with a stack for each request that was read from it and not answered: a second of
- * work where a hundred connections were cut off that had sent a thousand each. Nobody reads these stacks.
+ * When a connection closes, Node makes an error with a stack for each request that it read and did not answer. After an attack of a
+ * hundred connections with a thousand requests each, that is a second of work for stacks that nobody reads; so none is made.
  */
 function quieten(socket: Socket): void {
   let limit = Error.stackTraceLimit;

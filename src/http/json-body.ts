@@ -8,7 +8,7 @@ import { parseJson } from "../protocol/json.ts";
 import { readBody } from "./body-bytes.ts";
 
 const decompress = promisify(zstdDecompress);
-/** Each chunk has its way to a thread and back, which takes longer than to inflate Node's 16 KiB. */
+/** Node sends each chunk to a thread and waits for it, which takes longer than to inflate its default of 16 KiB. */
 const chunkSize = 256 * 1024;
 /** A body from which reading what it says takes as long again as parsing it: others go between the two. */
 const largeBytesMin = 256 * 1024;

@@ -4,14 +4,14 @@ import type { Socket } from "node:net";
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 type Waiting = { readonly request: IncomingMessage; readonly response: ServerResponse };
 
-/** So many requests may be sent ahead of their answers on one connection. Those that do so at all send a handful. */
+/** How many requests a client may send on one connection before it has their answers. Clients that do so at all send a handful. */
 const aheadMax = 16;
 
 /**
  * Works on one request of a connection at a time: the next begins when the answer before it has left this process. A client
  * that pipelines requests (RFC 9112, section 9.3.2) and reads no answer then holds one answer in memory, not hundreds.
- * While requests wait, nothing more is read from their connection; one with more than `aheadMax` of them is cut off. To be called
- * when all that listens to requests does so already.
+ * While requests wait, the server reads nothing more from their connection; it cuts off a connection with more than `aheadMax`
+ * waiting requests. Call this after every other listener for requests has been added: it puts itself before them.
  */
 export function workInLanes(server: Server): void {
   const handlers = server.listeners("request") as Handler[];
@@ -19,7 +19,7 @@ export function workInLanes(server: Server): void {
   server.removeAllListeners("request");
   server.on("request", (request, response) => {
     const { socket } = request;
-    // Node goes on to the end of what it has read, which may be a thousand requests.
+    // Node still parses the rest of the bytes that it has read, which may be a thousand requests.
     if (socket.destroyed) return;
     const lane = lanes.get(socket) ?? new Lane(socket, handlers);
     lanes.set(socket, lane);

@@ -43,7 +43,7 @@ export type ServerOptions = {
   readonly onAlone?: () => void;
   /** How many connections are open at a time; by default what this process's open files allow. */
   readonly caps?: ConnectionCaps;
-  /** How long a peer may owe the rest of its headers, of its body, or of reading an answer. */
+  /** How long the other end of a connection may take for the rest of its headers or of its body, or to read an answer. */
   readonly deadlineMs?: number;
   /** How long a connection may be idle. */
   readonly keepAliveMs?: number;

@@ -1,4 +1,4 @@
-import { type AddressInfo, connect as connectPlain, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect as connectPlain, createServer } from "node:net";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { fingerprintOf, makeAuthority, makeIdentity } from "../../test/support/certificates.ts";
@@ -8,6 +8,7 @@ import {
   openHttpSite,
   ScriptedEdition,
 } from "../../test/support/http-site.ts";
+import { follow, type Line } from "../../test/support/line.ts";
 import type { SiteName } from "../core/ids.ts";
 import { exchangeCertificate } from "./secure-context.ts";
 
@@ -28,31 +29,6 @@ async function listen(options: HttpSiteOptions = {}): Promise<number> {
   site = await openHttpSite({ tls: old, ...hasty, ...options });
   await site.app.listen({ host: "127.0.0.1", port: 0 });
   return (site.app.server.address() as AddressInfo).port;
-}
-
-type Line<S extends Socket> = {
-  readonly socket: S;
-  readonly ended: Promise<string>;
-  readonly read: (text: string) => Promise<void>;
-};
-
-/** A connection, and everything that came on it until the server ended it. */
-function follow<S extends Socket>(socket: S): Line<S> {
-  let received = "";
-  let onData = () => {};
-  socket.on("data", (chunk: Buffer) => {
-    received += chunk.toString();
-    onData();
-  });
-  // A reset is an end too.
-  socket.on("error", () => {});
-  const ended = new Promise<string>((resolve) => void socket.on("close", () => resolve(received)));
-  const read = (text: string) =>
-    new Promise<void>((resolve) => {
-      onData = () => received.includes(text) && resolve();
-      onData();
-    });
-  return { socket, ended, read };
 }
 
 async function open(port: number, options: ConnectionOptions = {}): Promise<Line<TLSSocket>> {

@@ -54,7 +54,7 @@ const pushFrame = z.object({
   audit: z.unknown().optional(),
 });
 
-/** Rows that are made into text in one go. */
+/** How many rows are encoded in one go. */
 const sliceRows = 200;
 
 /**
@@ -72,12 +72,12 @@ export function* encodePush(push: Push): Generator<Uint8Array, void, void> {
   }
 }
 
-/** The texts of rows, each with the comma before it, for as long as somebody holds the rows. */
+/** The texts of lists of rows, slices and the commas between them; a text is kept for as long as its list is. */
 const madeAhead = new WeakMap<Push["rows"], readonly Uint8Array[]>();
 
 /**
- * Makes the text of rows before the rest of their push is known, slice by slice: a push of this very list finds it. Others may run
- * between two slices.
+ * Encodes rows before the rest of their push is known. Others may run between two slices. `encodePush` uses the text for a push with
+ * this very list.
  */
 export function* encodeRowsAhead(rows: Push["rows"]): Generator<void, void, void> {
   const slices: Uint8Array[] = [];

@@ -31,8 +31,8 @@ const compressedBytesMin = 16 * 1024;
 const threadedBytesMin = 256 * 1024;
 const compressInThread = promisify(zstdCompress);
 /**
- * Sealed bytes in base64 shrink by a third at every level, so the quickest will do. Node gives each chunk a way to its thread and back:
- * with its 16 KiB, a batch takes six times as long.
+ * Sealed bytes in base64 shrink by a third at every level, so the quickest will do. Node sends each chunk to a thread and waits for it:
+ * with its default of 16 KiB a chunk, a batch takes six times as long.
  */
 const compression = { chunkSize: 256 * 1024, params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** A repair's answer may carry a row of the largest body, in base64; no answer carries much more. */

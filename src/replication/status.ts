@@ -61,7 +61,7 @@ function look({ store, peers: configured }: StatusPorts): Promise<Look> {
     if (site.role === "backup") return { site, digest, all: nothingDirty, peers: [], backlogs: [] };
     const all = await r.replication.backlogOfAll();
     const peers = await r.replication.peers();
-    // What waits for the only peer there is, is all that waits.
+    // With a single peer, its backlog is the backlog of all.
     const isOnly = (name: SiteName) => peers.length === 1 && peers[0]?.site === name;
     const backlogs: Backlog[] = [];
     for (const { site: name } of configured) {

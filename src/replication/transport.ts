@@ -19,7 +19,7 @@ export type JsonText = string | Generator<Uint8Array, void, void>;
 /**
  * Posts a JSON text to a path of one peer, with its credential. Rejects when there is no whole answer: cut, refused, time-out,
  * too long. Never follows a redirect. `bytes` is the size of the text as it was sent;
- * `onLeaving` is called when it is made and leaves.
+ * `onLeaving` is called when it is encoded and handed to the connection.
  */
 export interface Exchange {
   post(

@@ -80,11 +80,12 @@ async function addProfile(name: string, options: AddOptions): Promise<void> {
       "it is made of a-z, 0-9, - and _, up to 63 of them",
     );
   }
+  const url = parseSiteUrl(options.url, options);
   const added: Profile = {
     name,
-    url: parseSiteUrl(options.url, options).href,
+    url: url.href,
     tokenFile: resolve(options.tokenFile),
-    insecureHttp: options.insecureHttp === true,
+    insecureHttp: options.insecureHttp === true && url.protocol === "http:",
   };
   // A file that is not there, or that others can read, is said now and not at the first use.
   await readTokenFile(added.tokenFile);

@@ -117,9 +117,9 @@ async function placeOf(options: LoginOptions): Promise<Place> {
     throw usageRefusal(`the profile ${name} has a token of its own`, "choose another name with --profile");
   }
   const isKnown = options.url === undefined && known !== undefined;
-  const insecureHttp = options.insecureHttp === true || (isKnown && known.insecureHttp);
+  const isAllowed = options.insecureHttp === true || (isKnown && known.insecureHttp);
   const url = isKnown ? siteOf(known, options) : requireUrl(options);
-  return { url, tokenFile, profile: name, insecureHttp };
+  return { url, tokenFile, profile: name, insecureHttp: isAllowed && url.protocol === "http:" };
 }
 
 /** Whoever names a site has not meant the profile that is always there. */

@@ -86,7 +86,7 @@ export class Drain {
   #isBehind = false;
   #progressed = false;
   #aside = 0;
-  /** The batch behind the one in flight, listed and made ready meanwhile. */
+  /** The batch after the one in flight, listed and encoded meanwhile. */
   #ahead: Promise<Batch | null> = Promise.resolve(null);
   /** The point of the last `resume` since an acknowledgement: named twice, going on would go round in circles. */
   #resumedAt: Point | null = null;
@@ -129,7 +129,7 @@ export class Drain {
     if (isSettled && !this.#audit.isOwed) return "drained";
     const asksProof = listing.isLast && !isRepairDue(proof, peer);
     const audit = await this.#audit.part();
-    // To list as many and to make their push are each as much as clients should wait for.
+    // Listing so many rows and encoding them each takes as long as clients should wait for.
     if (rows.length > rowsPerTurn) await this.#ports.clock.turn();
     const framed = peer.acked
       ? { ...this.#frame(listing, rows, listing.after), audit }
@@ -152,14 +152,14 @@ export class Drain {
   }
 
   /**
-   * In a backlog, lists the next batch and makes its text while this one is on its way. Not for the first batches, and not where it would be the
-   * last: a burst's writes are still being committed, and what is listed later has more of them in one push.
+   * In a backlog, lists and encodes the next batch while the backup applies this one. Not for the first batches, and not where the next
+   * would be the last: a burst's writes are still being committed, and a later listing has more of them in one push.
    */
   #lookAhead({ push }: Sent): void {
     const { store, pace, peer, clock, transport } = this.#ports;
     const limit = pace.next;
     if (!pace.isGrown) return;
-    // Two turns later: the connection writes the push in the next one, and clients are let in before and after a listing.
+    // Two turns later: the connection writes the push in the first, and clients are served before the listing.
     const listed = clock
       .turn()
       .then(() => clock.turn())

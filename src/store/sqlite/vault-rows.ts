@@ -51,7 +51,7 @@ export function* commitWrite(
   return changed;
 }
 
-/** Whether a write needs several steps. Its decision and its COMMIT take so long then that each is a step of its own. */
+/** Whether a write is so large that its decision and its COMMIT are steps of their own: together they would hold up other requests. */
 export function isLarge(changes: readonly unknown[]): boolean {
   return changes.length > sliceRows;
 }
